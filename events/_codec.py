@@ -1,0 +1,489 @@
+"""Records to bytes and back: the vocabulary on the wire, and values that MessagePack cannot carry.
+
+On the wire a message or event is ``[kind id, *fields]``.  Writing never fails for a value: what
+cannot be carried becomes ``opaque(type name)`` and the record is marked.  Reading never fails for
+valid MessagePack: unknown kinds, extra and missing fields are kept or filled.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, NamedTuple, TypeAlias, get_type_hints
+
+from ._msgpack import CANNOT_UNPACK, ExtType, Pack, Timestamp, Unpacker, pack, unpack, unpacker
+from ._turn import By, Cause, Opaque, Turn, Unknown
+from ._vocabulary import KINDS, LEDGER_VERSION, Origin
+
+OPAQUE = 1
+"""The MessagePack extension type of a value that was not carried."""
+
+MARK_OPAQUE = 1
+"""The mark of a record that holds an opaque value: it cannot be re-executed."""
+
+Wire: TypeAlias = tuple[Any, ...]
+Record: TypeAlias = tuple[Any, ...]
+"""``(actor, time_ns, origin, cause, message, events, by)`` and perhaps marks and later elements."""
+
+RECORD_ELEMENTS = 7
+RECORD_BYTES_MAX = 128 * 1024 * 1024
+"""A longer record gets its long values replaced: a batch must stay within what readers believe."""
+
+_VALUE_BYTES_MAX = 64 * 1024
+_DEPTH_MAX = 64
+
+
+# --- writing -----------------------------------------------------------------------------------
+
+
+def pack_with_opaques(packing: Pack, record: Record) -> bytes:
+    """Pack a record that the fast path refused: what will not go is opaque."""
+    return packing(_marked([_sanitise(value, ()) for value in record], record))
+
+
+def limit(data: bytes) -> bytes:
+    """A packed record, with its long values made opaque when it is longer than readers believe."""
+    if len(data) <= RECORD_BYTES_MAX:
+        return data
+    record: Record = unpack(data)
+    shortened = pack(_marked([_shorten(value) for value in record], record))
+    if len(shortened) <= RECORD_BYTES_MAX:
+        return shortened
+    # So many small values that only their number is long: keep which kinds they were.
+    plain = list(record)
+    message, events = record[4], record[5]
+    plain[4] = None if message is None else _only_kind(message)
+    plain[5] = [_only_kind(event) for event in events]
+    return pack(_marked(plain, record))
+
+
+def _marked(values: list[Any], record: Record) -> list[Any]:
+    marks = record[RECORD_ELEMENTS] if len(record) > RECORD_ELEMENTS else 0
+    return [*values[:RECORD_ELEMENTS], marks | MARK_OPAQUE]
+
+
+def sanitise_text(text: str) -> str:
+    """The text, with what is not text replaced; labels need not come back exactly."""
+    return text if _is_text(text) else text.encode(errors="backslashreplace").decode()
+
+
+def _sanitise(value: Any, path: tuple[int, ...]) -> Any:
+    """The value, with all that MessagePack cannot carry replaced by opaque values."""
+    match value:
+        case None | bool() | float() | bytes():
+            return value
+        case int() | str():
+            return value if _is_key(value) else opaque(value)
+        case Opaque():
+            return ExtType(OPAQUE, _text(value.type))
+        case _ if isinstance(value, bytearray | memoryview | ExtType | Timestamp):
+            return value
+        case _ if isinstance(value, list | tuple | dict):
+            return _sanitise_container(value, path)
+        case _:
+            return opaque(value)
+
+
+def _sanitise_container(value: Any, path: tuple[int, ...]) -> Any:
+    if len(path) >= _DEPTH_MAX or id(value) in path:
+        return opaque(value)
+    inside = (*path, id(value))
+    if not _is_a(value, dict):
+        return [_sanitise(item, inside) for item in list(value)]
+    items: list[tuple[Any, Any]] = list(value.items())
+    if not all(_is_key(key) for key, _ in items):
+        return opaque(value)
+    return {key: _sanitise(item, inside) for key, item in items}
+
+
+def _is_key(key: object) -> bool:
+    # A replaced key could meet its twin, and one of the two would silently be gone.
+    if isinstance(key, str):
+        return _is_text(key)
+    if isinstance(key, int):
+        return -(1 << 63) <= key < 1 << 64
+    return key is None or isinstance(key, bytes | float)
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def opaque(value: object) -> Any:
+    """What is written in the place of a value that cannot be carried."""
+    return ExtType(OPAQUE, _text(type_name(value)))
+
+
+def type_name(value: object) -> str:
+    """How an opaque value names its type: qualified, with the module unless it is a builtin."""
+    kind = type(value)
+    module = kind.__module__
+    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
+
+
+def _text(name: str) -> bytes:
+    return name.encode(errors="replace")[:1024]
+
+
+def _shorten(value: Any) -> Any:
+    if _is_a(value, tuple) and not _is_a(value, ExtType):
+        return [_shorten(item) for item in value]
+    if _is_a(value, dict):
+        return {_shorten(key): _shorten(item) for key, item in value.items()}
+    if _is_a(value, str, bytes) and len(value) > _VALUE_BYTES_MAX:
+        return opaque(value)
+    return value
+
+
+def _is_a(value: object, *sorts: type[Any]) -> bool:
+    """``isinstance`` for values of unknown content, which the two checkers narrow differently."""
+    return isinstance(value, sorts)
+
+
+def _only_kind(wire: Any) -> list[Any]:
+    return [wire[0], *(opaque(value) for value in wire[1:])]
+
+
+# --- bindings ----------------------------------------------------------------------------------
+
+
+class Kind(NamedTuple):
+    """What a log says a kind id stands for."""
+
+    name: str
+    version: int
+    fields: tuple[str, ...]
+
+
+class ClassBinding(NamedTuple):
+    """What a log says a class id stands for; ``digest`` is of the source, empty when unknown."""
+
+    name: str
+    version: int
+    digest: str
+
+
+class Bindings:
+    """The small numbers of one epoch and what they stand for.
+
+    Attributes:
+        kinds: Kind id to ``Kind``.
+        who: Thread and task labels.
+        sites: ``(file, line, function)``.
+        classes: Class id to ``ClassBinding``.
+    """
+
+    __slots__ = ("_decoders", "classes", "kinds", "sites", "who")
+
+    def __init__(self) -> None:
+        """Begin with nothing bound."""
+        self.kinds: dict[int, Kind] = {}
+        self.who: dict[int, str] = {}
+        self.sites: dict[int, tuple[str, int, str]] = {}
+        self.classes: dict[int, ClassBinding] = {}
+        self._decoders: dict[int, Callable[[Wire], Any]] = {}
+
+    def learn(self, rows: Any) -> None:
+        """Take in bindings from the wire; rows of unknown sort or shape are skipped."""
+        for row in rows:
+            match row:
+                case ("kind", int(number), str(name), int(version), fields, *_):
+                    self.kinds[number] = Kind(name, version, tuple(map(str, fields)))
+                    self._decoders.pop(number, None)
+                case ("who", int(number), str(text), *_):
+                    self.who[number] = text
+                case ("site", int(number), str(file), int(line), str(function), *_):
+                    self.sites[number] = (file, line, function)
+                case ("class", int(number), str(name), int(version), str(digest), *_):
+                    self.classes[number] = ClassBinding(name, version, digest)
+                case _:
+                    pass
+
+    def decode(self, wire: Wire) -> Any:
+        """A message or event as a kind of the vocabulary, or ``Unknown``."""
+        number = wire[0]
+        decoder = self._decoders.get(number)
+        return self._decode_first(wire) if decoder is None else decoder(wire)
+
+    def _decode_first(self, wire: Wire) -> Any:
+        kind = self.kinds.get(wire[0])
+        if kind is None:
+            return Unknown(f"kind {wire[0]}", 0, (), wire[1:])
+        decoder = self._decoders[wire[0]] = _decoder_for(kind)
+        return decoder(wire)
+
+    def by(self, wire: Any) -> By | None:
+        """Who called, with ``?`` for what damage took."""
+        if wire is None:
+            return None
+        who, site = wire[0], wire[1]
+        return By(self.who.get(who, "?"), *self.sites.get(site, ("?", 0, "?")))
+
+
+Upcaster: TypeAlias = Callable[[Wire], Wire]
+UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
+"""(kind name, version) to what turns that version's fields into the next version's."""
+
+_CLASSES: dict[str, Any] = {kind.__name__: kind for kind in KINDS}
+
+
+def binding_rows() -> list[tuple[Any, ...]]:
+    """The bindings of every kind of the vocabulary, numbered from 1 in its order."""
+    return [
+        ("kind", number, kind.__name__, version_of(kind.__name__), list(_fields_of(kind)))
+        for number, kind in enumerate(KINDS, 1)
+    ]
+
+
+def version_of(name: str) -> int:
+    """The version of a kind of the vocabulary."""
+    return LEDGER_VERSION.get(name, 1)
+
+
+def _fields_of(kind: Any) -> tuple[str, ...]:
+    fields: tuple[str, ...] = kind._fields
+    return fields
+
+
+def _decoder_for(kind: Kind) -> Callable[[Wire], Any]:
+    cls = _CLASSES.get(kind.name)
+    if cls is None:
+        return lambda wire: Unknown(*kind, wire[1:])
+    return _Decoder(cls, kind, _upcast_from(kind)).decode
+
+
+def _upcast_from(kind: Kind) -> list[Upcaster]:
+    steps: list[Upcaster] = []
+    while step := UPCASTERS.get((kind.name, kind.version + len(steps))):
+        steps.append(step)
+    return steps
+
+
+class _Decoder:
+    """Builds one kind's values from the wire, whatever version wrote them."""
+
+    def __init__(self, cls: Any, kind: Kind, steps: list[Upcaster]) -> None:
+        self._cls = cls
+        # What a NamedTuple's own `_make` does, without its Python.
+        self._new: Any = tuple.__new__  # pyright: ignore[reportUnknownMemberType]
+        self._kind = kind
+        self._steps = steps
+        self._lists = _list_fields(cls)
+        self._width = len(cls._fields)
+        self._defaults = tuple(cls._field_defaults.values())
+        # Most values are written by the present version and hold no list: these go straight.
+        self._straight = 0 if steps or self._lists else self._width + 1
+
+    def decode(self, wire: Wire) -> Any:
+        if len(wire) == self._straight:
+            return self._new(self._cls, wire[1:])
+        values = self._fit(wire[1:])
+        if values is None:
+            return Unknown(*self._kind, wire[1:])
+        return self._new(self._cls, self._with_lists(values))
+
+    def _fit(self, values: Wire) -> Wire | None:
+        """The present version's fields: upcast, filled up, cut off; None when that cannot be."""
+        for step in self._steps:
+            values = step(values)
+        missing = self._width - len(values)
+        if missing > len(self._defaults):
+            return None
+        if missing > 0:
+            return values + self._defaults[len(self._defaults) - missing :]
+        return values[: self._width]
+
+    def _with_lists(self, values: Wire) -> Wire:
+        """The wire has one sort of array, read as tuples; these fields promise lists."""
+        if not self._lists:
+            return values
+        mutable = list(values)
+        for index in self._lists:
+            if type(mutable[index]) is tuple:
+                mutable[index] = list(mutable[index])
+        return tuple(mutable)
+
+
+def _list_fields(cls: Any) -> tuple[int, ...]:
+    hints = get_type_hints(cls)
+    return tuple(
+        index
+        for index, name in enumerate(cls._fields)
+        if getattr(hints[name], "__origin__", None) is list
+    )
+
+
+# --- reading -----------------------------------------------------------------------------------
+
+_ITEMS_MAX = 4096
+_TOLERANT: dict[str, Any] = {
+    "use_list": False,
+    "strict_map_key": False,
+    # Bytes that are not UTF-8 are kept as lone surrogates: nothing is lost, nothing raises.
+    "unicode_errors": "surrogateescape",
+}
+_NOTHING = memoryview(b"")
+
+
+class Body(NamedTuple):
+    """A batch's body, decoded: records, their numbers, and the ranges that did not decode."""
+
+    bindings: Any
+    numbers: Sequence[int]
+    records: list[Record]
+    broken: list[tuple[int, int]]
+
+
+def unpack_body(body: memoryview, first: int, count: int) -> Body | None:
+    """Decode a body whose checksum held; None when not even its prelude can be made out.
+
+    Arrays allocate before their elements are seen, and nested ones multiply, so the fast path
+    believes only short ones; what it refuses is measured first and then decoded one by one.
+    """
+    try:
+        bindings, records = _unpack_quickly(body, count)
+    except CANNOT_UNPACK:
+        return _unpack_carefully(body, first, count)
+    return Body(bindings, range(first, first + count), records, [])
+
+
+def unpack_prelude(body: memoryview) -> tuple[int, Any] | None:
+    """The next actor number and the bindings, without decoding records; None when damaged."""
+    prelude = _unpack_one(next(_split(body), _NOTHING))
+    return prelude[:2] if _is_prelude(prelude) else None
+
+
+def _unpack_quickly(body: memoryview, count: int) -> tuple[Any, list[Record]]:
+    objects = _unpacker(body, _ITEMS_MAX)
+    prelude: Any = next(objects, None)
+    records: list[Record] = list(islice(objects, count))
+    whole = len(records) == count and objects.tell() == len(body)
+    if not (whole and _is_prelude(prelude) and _are_records(records)):
+        raise ValueError("the body is not what its header says")
+    return prelude[1], records
+
+
+def _unpacker(body: memoryview, items_max: int, **hooks: Any) -> Unpacker:
+    return unpacker(body, items_max, ext_hook=_read_extension, **_TOLERANT, **hooks)
+
+
+def _read_extension(code: int, data: bytes) -> Any:
+    if code == OPAQUE:
+        return Opaque(data.decode(errors="replace"))
+    return ExtType(code, data)
+
+
+def _are_records(records: list[Record]) -> bool:
+    """Checked in bulk, because a loop would cost as much as the decoding."""
+    return {*map(type, records)} <= {tuple} and min(map(len, records), default=7) >= 7
+
+
+def _is_prelude(value: Any) -> bool:
+    return (
+        _is_array(value, 2)
+        and type(value[0]) is int
+        and _is_array(value[1], 0)
+        and all(_is_array(row, 0) for row in value[1])
+    )
+
+
+def _is_array(value: Any, length: int) -> bool:
+    return _is_a(value, tuple) and len(value) >= length
+
+
+def _unpack_carefully(body: memoryview, first: int, count: int) -> Body | None:
+    pieces = islice(_split(body), count + 1)
+    prelude = _unpack_one(next(pieces, _NOTHING))
+    if not _is_prelude(prelude):
+        return None
+    numbers: list[int] = []
+    records: list[Record] = []
+    broken: list[tuple[int, int]] = []
+    behind = first
+    for number, piece in enumerate(pieces, first):
+        record = _unpack_one(piece)
+        if _is_array(record, RECORD_ELEMENTS):
+            numbers.append(number)
+            records.append(record)
+        else:
+            broken.append((number, number))
+        behind = number + 1
+    if behind < first + count:
+        broken.append((behind, first + count - 1))
+    return Body(prelude[1], numbers, records, broken)
+
+
+def _split(body: memoryview) -> Iterator[memoryview]:
+    """The objects' bytes one by one; what is skipped is checked and allocates nothing."""
+    unpacker = _unpacker(body, len(body))
+    start = 0
+    while True:
+        try:
+            unpacker.skip()
+        except CANNOT_UNPACK:
+            return
+        end = unpacker.tell()
+        yield body[start:end]
+        start = end
+
+
+def _unpack_one(piece: memoryview) -> Any:
+    try:
+        return next(iter(_unpacker(piece, len(piece), object_pairs_hook=_pairs)), None)
+    except CANNOT_UNPACK:
+        return None
+
+
+def _pairs(items: list[tuple[Any, Any]]) -> Any:
+    """A map, or its pairs when a key is itself a map, which Python cannot look up."""
+    try:
+        return dict(items)
+    except TypeError:
+        return tuple(items)
+
+
+_ORIGINS: dict[int, Origin] = {origin.value: origin for origin in Origin}
+
+
+def decode_turn(number: int, epoch: int, record: Record, bindings: Bindings) -> Turn:
+    """A record as a ``Turn``.
+
+    Raises:
+        TypeError, ValueError, IndexError, KeyError: It is not shaped like a record.
+    """
+    actor, time_ns, origin, cause, message, events, by = record[:RECORD_ELEMENTS]
+    marks = record[RECORD_ELEMENTS] if len(record) > RECORD_ELEMENTS else 0
+    if type(actor) is not int or type(time_ns) is not int:
+        raise ValueError("actor and time are numbers")
+    decode = bindings.decode
+    return Turn(
+        number,
+        time_ns,
+        epoch,
+        actor,
+        _origin_of(origin),
+        _cause_of(cause),
+        None if message is None else decode(message),
+        tuple([decode(event) for event in events]),
+        bindings.by(by),
+        not marks & MARK_OPAQUE,
+    )
+
+
+def _origin_of(wire: int) -> Origin | int:
+    return _ORIGINS.get(wire, wire)
+
+
+def _cause_of(wire: Any) -> Cause | None:
+    if type(wire) is int:
+        # Nearly always; matching a pattern would take three times as long.
+        return Cause(wire) if wire else None
+    match wire:
+        case (int(number), int(request), *_):
+            return Cause(number, request)
+        case (bytes(log), int(number), *_):
+            return Cause(number, 0, log)
+        case _:
+            raise ValueError(f"not a cause: {wire!r}")

@@ -1,0 +1,110 @@
+"""An overview of a whole log: what ``rescind info`` shows."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ._scan import ReadBatch
+from ._turn import Damage
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentInfo:
+    """One segment in an overview; ``first`` and ``last`` are None when it holds no record."""
+
+    number: int
+    epoch: int
+    bytes: int
+    batches: int
+    first: int | None
+    last: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LogInfo:
+    """An overview of a whole log.
+
+    Attributes:
+        path: Where it is; None in memory.
+        log_id: Its id.
+        format: Its format's version.
+        epochs: The writers' lives, in order.
+        segments: Its segments, in order.
+        first: The first record's number; None when there is no record.
+        last: The last one's.
+        first_time_ns: The first record's time.
+        last_time_ns: The last one's.
+        records: How many records can be read.
+        batches: How many batches can be read.
+        chain: The chain's head.
+        damage: All that is not whole.
+    """
+
+    path: Path | None
+    log_id: bytes
+    format: int
+    epochs: tuple[int, ...]
+    segments: tuple[SegmentInfo, ...]
+    first: int | None
+    last: int | None
+    first_time_ns: int | None
+    last_time_ns: int | None
+    records: int
+    batches: int
+    chain: bytes
+    damage: tuple[Damage, ...]
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is lost; a torn tail loses nothing."""
+        return all(damage.torn for damage in self.damage)
+
+    @property
+    def verdict(self) -> str:
+        """One line that says whether the log is whole."""
+        if not self.damage:
+            return "whole"
+        if self.whole:
+            return f"whole; {len(self.damage)} unfinished write(s) lose nothing acknowledged"
+        rotten = [damage for damage in self.damage if not damage.torn]
+        first = rotten[0]
+        return (
+            f"damaged in {len(rotten)} place(s), first in segment {first.segment} "
+            f"at byte {first.offset}: {first.row}"
+        )
+
+
+class Survey:
+    """Counts what one scan yields."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.first: ReadBatch | None = None
+        self.last: ReadBatch | None = None
+        self.records = 0
+        self.batches = 0
+        self.spans: dict[int, tuple[int, int, int]] = {}
+
+    def run(self, batches: Iterable[ReadBatch]) -> "Survey":
+        """Count everything and return itself."""
+        for batch in batches:
+            self.batches += 1
+            self.records += len(batch.records)
+            first, _, count = self.spans.get(batch.segment, (batch.first, 0, 0))
+            self.spans[batch.segment] = (first, batch.first + batch.count - 1, count + 1)
+            if batch.records:
+                self.first = self.first or batch
+                self.last = batch
+        return self
+
+    def span(self) -> tuple[int | None, int | None, int | None, int | None]:
+        """The first and the last number, the first and the last time."""
+        if self.first is None or self.last is None:
+            return None, None, None, None
+        times = (self.first.records[0][1], self.last.records[-1][1])
+        return self.first.numbers[0], self.last.numbers[-1], *times
+
+    def segment(self, number: int, epoch: int, size: int) -> SegmentInfo:
+        """What was counted in one segment."""
+        first, last, batches = self.spans.get(number, (None, None, 0))
+        return SegmentInfo(number, epoch, size, batches, first, last)

@@ -1,0 +1,204 @@
+"""The reader's side of a log: turns in order, and what damage there is."""
+
+import os
+from collections.abc import Iterator
+from itertools import chain as chained
+
+from ._codec import Bindings, Record, decode_turn
+from ._errors import LogAccessError, LogDamagedError, NotALogError
+from ._info import LogInfo, Survey
+from ._journal import LogWriter
+from ._recovery import SEGMENT_ROWS
+from ._scan import ReadBatch, Scan
+from ._segment import FORMAT, Opening, Window, read_preamble
+from ._storage import Storage, open_directory
+from ._turn import Damage, Turn
+
+
+class LogReader:
+    """A log as its turns, in order; made by ``read``.
+
+    Iterating yields every whole turn, also behind damage.  Each iteration begins anew, and
+    ``damage`` tells what the last one met.
+
+    Attributes:
+        path: Where the log is; None in memory.
+        log_id: Its id; 16 zero bytes when damage took it.
+        damage: What the last iteration met that is not whole.
+        head: The chain's head where the last iteration stands.
+    """
+
+    def __init__(
+        self,
+        storage: Storage,
+        *,
+        start: int = 1,
+        verify_chain: bool = False,
+        strict: bool = False,
+        owned: bool = False,
+    ) -> None:
+        """Find out which log this is; no batch is read yet."""
+        self.path = storage.path
+        self.damage: list[Damage] = []
+        self.head = bytes(32)
+        self._storage = storage
+        self._start = start
+        self._verify_chain = verify_chain
+        self._strict = strict
+        self._owned = owned
+        self._bindings: dict[int, Bindings] = {}
+        self.log_id = self._identify()
+
+    @property
+    def segments(self) -> list[int]:
+        """The numbers of the segments there are now."""
+        return self._storage.segments()
+
+    @property
+    def epochs(self) -> list[int]:
+        """The writers' lives, as far as segments can be opened."""
+        openings = map(self._open, self.segments)
+        return sorted({found.preamble.epoch for found in openings if isinstance(found, Opening)})
+
+    def __iter__(self) -> Iterator[Turn]:
+        """Every whole turn from ``start`` on."""
+        for batch in self.batches():
+            epoch, bindings = batch.epoch, batch.bindings
+            for number, record in zip(batch.numbers, batch.records, strict=True):
+                try:
+                    turn = decode_turn(number, epoch, record, bindings)
+                except (TypeError, ValueError, IndexError, KeyError):
+                    self._report_undecodable(batch, number, number)
+                    continue
+                yield turn
+
+    def raw(self) -> Iterator[tuple[int, Record]]:
+        """Every record as it is on the wire, with its number; nothing is looked up."""
+        # In C from here to the caller: a generator would cost as much as the decoding.
+        return chained.from_iterable(zip(b.numbers, b.records, strict=True) for b in self.batches())
+
+    def batches(self) -> Iterator[ReadBatch]:
+        """Every batch, its records as they are on the wire: the fast scan."""
+        self.damage = []
+        scan = Scan(self._storage, self.log_id, self._bindings, self._report)
+        return self._follow(scan)
+
+    def bindings(self, epoch: int) -> Bindings:
+        """What small numbers stand for in an epoch, as far as it was read."""
+        return self._bindings.setdefault(epoch, Bindings())
+
+    def class_name(self, epoch: int, number: int) -> str | None:
+        """The name of the class that ``Born.cls`` or ``Start.cls`` names; None when unknown."""
+        bound = self.bindings(epoch).classes.get(number)
+        return None if bound is None else bound.name
+
+    def info(self) -> LogInfo:
+        """Read the whole log once and describe it; no record is decoded into a turn."""
+        survey = Survey().run(self.batches())
+        openings = {number: self._open(number) for number in self.segments}
+        segments = [
+            survey.segment(number, _epoch_of(found), self._size(number))
+            for number, found in openings.items()
+        ]
+        first, last, first_time_ns, last_time_ns = survey.span()
+        return LogInfo(
+            path=self.path,
+            log_id=self.log_id,
+            format=FORMAT,
+            epochs=tuple(sorted({info.epoch for info in segments if info.epoch})),
+            segments=tuple(segments),
+            first=first,
+            last=last,
+            first_time_ns=first_time_ns,
+            last_time_ns=last_time_ns,
+            records=survey.records,
+            batches=survey.batches,
+            chain=self.head,
+            damage=tuple(self.damage),
+        )
+
+    def close(self) -> None:
+        """Let go of the file that is open; reading again opens it again."""
+        if self._owned:
+            self._storage.close()
+
+    def _identify(self) -> bytes:
+        openings = map(self._open, self.segments)
+        sights: set[str] = set()
+        for found in openings:
+            if isinstance(found, Opening):
+                return found.preamble.log
+            sights.add(found)
+        if sights == {"foreign"}:
+            raise NotALogError(f"{self.path}: the segments here are not a log's", self.path)
+        return bytes(16)
+
+    def _open(self, segment: int) -> Opening | str:
+        try:
+            return read_preamble(Window(self._storage, segment))
+        except OSError:
+            return "unreadable"
+
+    def _size(self, segment: int) -> int:
+        try:
+            return self._storage.size(segment)
+        except OSError:
+            return 0
+
+    def _follow(self, scan: Scan) -> Iterator[ReadBatch]:
+        for batch in scan.run(self._start, verify_chain=self._verify_chain):
+            self.head = batch.chain
+            yield batch
+        self.head = scan.head
+
+    def _report_undecodable(self, batch: ReadBatch, first: int, last: int) -> None:
+        text = SEGMENT_ROWS["undecodable"]
+        place = (batch.segment, batch.offset, batch.length)
+        self._report(Damage("undecodable", *place, first, last, text))
+
+    def _report(self, damage: Damage) -> None:
+        self.damage.append(damage)
+        if self._strict and not damage.torn:
+            where = f"{self.path}: segment {damage.segment} at byte {damage.offset}"
+            raise LogDamagedError(f"{where}: {damage.text} ({damage.row})", self.path, damage)
+
+
+def read(
+    source: str | os.PathLike[str] | LogWriter | Storage,
+    *,
+    start: int = 1,
+    verify_chain: bool = False,
+    strict: bool = False,
+) -> LogReader:
+    """Read a log, also while it is written and also from another process.
+
+    Args:
+        source: The log's directory, a writer in this process, or a storage.
+        start: The first record's number to yield.
+        verify_chain: Verify the chain of hashes too, not only checksums.
+        strict: Raise ``LogDamagedError`` at rot instead of going on behind it.
+
+    Raises:
+        NotALogError: There is no log.
+        LogFormatError: A later version wrote it.
+        LogAccessError: The operating system refuses.
+    """
+    if isinstance(source, LogWriter):
+        # A directory is opened anew: closing the reader must not take the writer's lock away.
+        source = source.storage if source.path is None else source.path
+    storage: Storage
+    if owned := isinstance(source, str | os.PathLike):
+        storage = open_directory(source, for_writing=False)
+    else:
+        storage = source
+    try:
+        return LogReader(
+            storage, start=start, verify_chain=verify_chain, strict=strict, owned=owned
+        )
+    except OSError as error:
+        message = f"{storage.path}: cannot be read: {error.strerror}"
+        raise LogAccessError(message, storage.path) from error
+
+
+def _epoch_of(found: Opening | str) -> int:
+    return found.preamble.epoch if isinstance(found, Opening) else 0

@@ -1,0 +1,178 @@
+"""What damage means: one table, in which exactly one row matches whatever was seen.
+
+*Torn* is what was never finished; it loses nothing that was acknowledged.  *Rot* was whole once.
+"""
+
+from typing import NamedTuple
+
+from ._codec import unpack_prelude
+from ._segment import Flaw, Frame, Opening, Window, records_lost_at_most, walk
+
+
+class Row(NamedTuple):
+    """One row; a cell that is empty or None matches everything.
+
+    Attributes:
+        label: The row's name in messages, tests and documents.
+        header: ``good``, ``bad`` or ``short`` (the segment ends inside it).
+        body: ``good`` never stands here; ``bad`` or ``short``.
+        follows: Whether something stands behind in the same segment.
+        blank: Whether the first or the last bytes there are zero, as unwritten blocks read.
+        promised: Whether the next segment's writer found good data beyond this place.
+        text: What it means, for people.
+    """
+
+    label: str
+    header: str
+    body: str
+    follows: bool | None
+    blank: bool | None
+    promised: bool | None
+    text: str
+
+
+BATCH_ROWS: tuple[Row, ...] = (
+    Row("torn-header", "short", "", None, None, False,
+        "the last write stopped inside a batch's header; nothing acknowledged is lost"),
+    Row("torn-body", "good", "short", None, None, False,
+        "the last write stopped inside a batch; nothing acknowledged is lost"),
+    Row("torn-blank", "bad", "", False, True, False,
+        "the last write left blocks unwritten; nothing acknowledged is lost"),
+    Row("torn-blank", "good", "bad", False, True, False,
+        "the last write left blocks unwritten; nothing acknowledged is lost"),
+    Row("rot-header", "bad", "", True, None, None,
+        "no batch verifies here, but one behind it does"),
+    Row("rot-body", "good", "bad", True, None, None,
+        "a batch's header holds and its body does not"),
+    Row("rot-body", "good", "bad", False, False, None,
+        "a batch's header holds and its body does not"),
+    Row("rot-body", "good", "bad", False, True, True,
+        "a batch's header holds and its body does not"),
+    Row("rot-tail", "bad", "", False, False, None,
+        "no batch verifies from here to the segment's end"),
+    Row("rot-tail", "bad", "", False, True, True,
+        "no batch verifies from here to the segment's end"),
+    Row("rot-cut", "short", "", None, None, True,
+        "the segment was longer when its next one was begun"),
+    Row("rot-cut", "good", "short", None, None, True,
+        "the segment was longer when its next one was begun"),
+)  # fmt: skip
+
+SEGMENT_ROWS: dict[str, str] = {
+    "torn-preamble": "the segment's making was never finished; nothing was ever written to it",
+    "rot-preamble": "the segment's preamble is damaged, and nothing in it can be read without",
+    "foreign": "this file is not a log segment, whatever its name",
+    "unreadable": "the operating system does not let this segment be read",
+    "other-log": "this segment belongs to another log",
+    "misplaced": "this segment's file bears another segment's number",
+    "missing-segment": "one or more segments are gone",
+    "missing": "records are missing though no damage shows where they were",
+    "repeated": "these records' numbers were taken before; they are left out",
+    "chain": "checksums hold, but the chain of hashes breaks here: bytes were exchanged on purpose",
+    "undecodable": "checksums hold, but what they guard is not a record",
+}
+"""Damage that is no question of one batch's bytes."""
+
+
+def classify(flaw: Flaw, *, promised: bool) -> Row:
+    """The one row that matches.
+
+    Args:
+        flaw: What was seen.
+        promised: Whether the next segment says that good data went beyond this place.
+    """
+    (row,) = [row for row in BATCH_ROWS if _matches(row, flaw, promised=promised)]
+    return row
+
+
+def _matches(row: Row, flaw: Flaw, *, promised: bool) -> bool:
+    return (
+        row.header == flaw.header
+        and row.body == flaw.body
+        and row.follows in (None, flaw.follows)
+        and row.blank in (None, flaw.blank)
+        and row.promised in (None, promised)
+    )
+
+
+_PREAMBLE_ROWS = {
+    "short": "torn-preamble",
+    "foreign": "foreign",
+    "bad": "rot-preamble",
+}
+
+
+def classify_preamble(sight: str) -> str:
+    """The row for a segment without a preamble; ``sight`` is ``read_preamble``'s word."""
+    return _PREAMBLE_ROWS[sight]
+
+
+def text_of(label: str) -> str:
+    """What a row means, for people."""
+    return SEGMENT_ROWS.get(label) or next(row.text for row in BATCH_ROWS if row.label == label)
+
+
+class End(NamedTuple):
+    """Where a log's good data ends, and what its next writer goes on with.
+
+    Attributes:
+        end: The good data's end in the segment; rot in front of it counts as used.
+        last: The last number that may not be given again.
+        chain: The chain's head.
+        actors_next: The lowest actor number that may be given.
+    """
+
+    end: int
+    last: int
+    chain: bytes
+    actors_next: int
+
+
+def find_end(window: Window, opening: Opening) -> End:
+    """Find the end of good data by walking headers; only the last batch's body is read.
+
+    What is rotten may have been acknowledged, so its numbers are never given again: where the
+    header that named them is lost too, as many are skipped as can have been there.
+    """
+    end = _walk_to_end(window, opening, bodies=False)
+    # A header may stand in front of a body that never came whole.
+    return end if end is not None else _walk_to_end(window, opening, bodies=True) or _fresh(opening)
+
+
+def _fresh(opening: Opening) -> End:
+    preamble = opening.preamble
+    return End(opening.end, preamble.first - 1, opening.chain, preamble.actors_next)
+
+
+def _walk_to_end(window: Window, opening: Opening, *, bodies: bool) -> End | None:
+    """None when the last batch's body, not looked at on the way, does not verify."""
+    end = _fresh(opening)
+    frame: Frame | None = None
+    for found in walk(window, opening.preamble, opening.end, bodies=bodies):
+        if isinstance(found, Flaw):
+            end = _behind(found, end)
+            continue
+        frame, header = found, found.header
+        behind = found.offset + header.batch_bytes
+        end = End(behind, header.first + header.records - 1, found.chain, end.actors_next)
+    if frame is None:
+        return end
+    actors_next = _actors_next_in(window, opening, frame)
+    if actors_next is None:
+        return None if not bodies else end
+    return end._replace(actors_next=max(end.actors_next, actors_next))
+
+
+def _actors_next_in(window: Window, opening: Opening, frame: Frame) -> int | None:
+    found = next(walk(window, opening.preamble, frame.offset), None)
+    prelude = unpack_prelude(found.body) if isinstance(found, Frame) else None
+    return None if prelude is None else prelude[0]
+
+
+def _behind(flaw: Flaw, end: End) -> End:
+    if classify(flaw, promised=False).label.startswith("torn"):
+        return end
+    last = flaw.last if flaw.last is not None else end.last + records_lost_at_most(flaw.length)
+    if flaw.follows:
+        last = end.last if flaw.last is None else flaw.last
+    return End(flaw.offset + flaw.length, last, end.chain, end.actors_next + flaw.length)

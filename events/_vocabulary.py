@@ -1,0 +1,449 @@
+"""What can happen: every kind of message and event that the log knows, as data.
+
+A kind is a ``NamedTuple``: its field order is its wire order, its class name its name in the log.
+The log binds small numbers to (name, version, field names) in-band, so nothing here fixes a number.
+Rules for change (see ``docs/reference/log-format.md``): append fields with a default and raise the
+version; never reorder, reuse or retype one; a kind that goes stays here for the readers.
+
+Identity: actors, requests, calls and cancels share one number space, so ``r17``, ``a17`` and ``c17``
+name the same thing or nothing; the letter only says what the reader expects.  A cancel that is an
+operation of its own (Newton's Cancel) has its request's number.
+
+``Ranges`` is a flat list of inclusive pairs ``[first, last, first, last, ...]`` **in order of
+happening**, not sorted: ``[4, 6, 2, 2]`` is 4, 5, 6, 2.
+"""
+
+from enum import IntEnum, StrEnum
+from typing import Any, NamedTuple, TypeAlias
+
+Ranges: TypeAlias = list[int]
+
+
+class Origin(IntEnum):
+    """Who brought a turn's message into the runtime."""
+
+    ACTOR = 0
+    """Another actor's turn; the cause is that turn."""
+    APP = 1
+    """The application called; the record says which thread or task, file and line."""
+    IO = 2
+    """A driver reports what the outside said; the cause is the turn that asked for the work."""
+    TIMER = 3
+    """A deadline passed; the cause is the turn that set the timer."""
+    RECOVERY = 4
+    """The log was reopened and what the last epoch left open is ended."""
+
+
+class How(IntEnum):
+    """How a request completed."""
+
+    RESULT = 0
+    FAILED = 1
+    CANCELLED = 2
+    TIMED_OUT = 3
+    ABANDONED = 4
+    RECOVERED = 5
+
+
+class Outcome(StrEnum):
+    """What a cancel achieved at one target."""
+
+    WON = "won"
+    TOO_LATE = "too late"
+    IGNORED = "ignored"
+    NOT_FOUND = "not found"
+    DUPLICATE = "duplicate of"
+    SUPERSEDED = "superseded by"
+    REFUSED = "refused"
+
+
+class Manner(StrEnum):
+    """How a completion reached the application."""
+
+    SCRIPT = "script"
+    """The dialect's callback (CompletionScript, LINE_REPLY, a notification routine)."""
+    RAISED = "raised"
+    """An exception at the blocked caller."""
+    RETURNED = "returned"
+    """The blocked caller's return value."""
+    HANDLER = "handler"
+    """The endpoint's ExceptionHandler, for want of a callback."""
+    FUTURE = "future"
+    """Only the handle that the call returned; nobody else listens."""
+    POSTED = "posted"
+    """A message was put into the application's queue."""
+
+
+# --- messages: what an actor takes -----------------------------------------------------------
+
+
+class Start(NamedTuple):
+    """An actor begins its life with its constructor's arguments."""
+
+    cls: int
+    args: list[Any]
+    kwargs: dict[str, Any]
+
+
+class Stop(NamedTuple):
+    """An actor ends: in band (after its backlog) or urgently (on the control lane)."""
+
+    urgent: bool
+
+
+class Tell(NamedTuple):
+    """A message nobody waits for."""
+
+    value: Any
+
+
+class Ask(NamedTuple):
+    """A message whose sender gets the handler's return value."""
+
+    value: Any
+
+
+class Proxy(NamedTuple):
+    """A call, a reading or a setting of an attribute through one of Pykka's proxies."""
+
+    verb: str
+    path: list[str]
+    args: list[Any]
+    kwargs: dict[str, Any]
+    asked: bool
+
+
+class Resume(NamedTuple):
+    """The answer an actor waited for inside turn ``part`` has come."""
+
+    part: int
+    value: Any
+    error: str | None
+
+
+class Submit(NamedTuple):
+    """The application calls one of a dialect's operations."""
+
+    operation: str
+    arguments: list[Any]
+    asynchronous: bool
+    timeout_ns: int | None
+
+
+class Cancel(NamedTuple):
+    """A request is told that ``cancel`` wants it to end."""
+
+    cancel: int
+
+
+class Drop(NamedTuple):
+    """A request or call is given up without an answer; ``by`` is the operation that dropped it."""
+
+    by: int
+
+
+class CompletionScript(NamedTuple):
+    """Completions leave for the application, in this order and all in the same ``Manner``.
+
+    Every script of the run has returned, except the last one's when ``running``: then its
+    ``Returned`` follows as a turn of its own.
+    """
+
+    requests: Ranges
+    running: bool
+    manner: str = Manner.SCRIPT
+
+
+class Returned(NamedTuple):
+    """A script that was left running came back; ``error`` is what it raised, as text."""
+
+    request: int
+    error: str | None
+
+
+class InputScript(NamedTuple):
+    """Received data leaves for the application; its ``Returned`` follows."""
+
+    request: int
+
+
+class Answer(NamedTuple):
+    """The outside answers a request: a code (None is success) and a value."""
+
+    request: int
+    code: int | None
+    value: Any
+
+
+class Received(NamedTuple):
+    """The outside delivered data for an armed receive; framing is the driver's work."""
+
+    request: int
+    data: Any
+    terminator: Any
+
+
+class Killed(NamedTuple):
+    """The driver stopped its work for ``cancel``; ``taken`` maps a cut request to bytes taken."""
+
+    cancel: int
+    code: int | None
+    taken: dict[int, int]
+
+
+class ToolEvent(NamedTuple):
+    """The driver reports something nobody asked for (remote close, release, ...)."""
+
+    code: int
+    data: Any
+
+
+class TimedOut(NamedTuple):
+    """A request's own deadline passed."""
+
+    request: int
+
+
+class Complete(NamedTuple):
+    """An operation's request is told its result by the actor that carried it out."""
+
+    code: int | None
+
+
+# --- events: what a turn decided ---------------------------------------------------------------
+
+
+class Born(NamedTuple):
+    """An actor exists from here on; ``cls`` is a class binding."""
+
+    actor: int
+    cls: int
+    parent: int
+
+
+class Stopped(NamedTuple):
+    """An actor took its last message; ``error`` is set when a failure stopped it."""
+
+    actor: int
+    error: str | None
+
+
+class Failed(NamedTuple):
+    """A handler raised; nothing that it had decided was applied."""
+
+    error: str
+
+
+class Replied(NamedTuple):
+    """The turn's answer to an Ask."""
+
+    value: Any
+
+
+class Raised(NamedTuple):
+    """The turn's answer to an Ask is an exception."""
+
+    error: str
+
+
+class Suspended(NamedTuple):
+    """The turn waits; ``on`` is the actor or request whose answer it waits for."""
+
+    on: int
+
+
+class DeadLetter(NamedTuple):
+    """A message found its actor stopped."""
+
+    actor: int
+
+
+class TimerSet(NamedTuple):
+    """The actor will be told something after this long."""
+
+    delay_ns: int
+
+
+class Opened(NamedTuple):
+    """An endpoint exists; ``driver`` is a label like ``tcp 127.0.0.1:4000``."""
+
+    endpoint: int
+    dialect: str
+    profile: str
+    driver: str
+
+
+class StateChanged(NamedTuple):
+    """An endpoint moved between two of its dialect's states."""
+
+    endpoint: int
+    old: int
+    new: int
+
+
+class Closed(NamedTuple):
+    """An endpoint is gone; nothing is said of it afterwards."""
+
+    endpoint: int
+    reason: str
+
+
+class Accepted(NamedTuple):
+    """A request was submitted, admitted and born in one; ``started`` when a driver got it too."""
+
+    request: int
+    endpoint: int
+    operation: str
+    asynchronous: bool
+    timeout_ns: int | None
+    started: bool
+    call: int = 0
+
+
+class Rejected(NamedTuple):
+    """A request was submitted and refused by the table row ``rule``; it never lived."""
+
+    request: int
+    endpoint: int
+    operation: str
+    code: int
+    rule: str
+
+
+class Started(NamedTuple):
+    """A driver got a request that had been accepted earlier."""
+
+    request: int
+
+
+class Completed(NamedTuple):
+    """A request ended, once: code (None is success or silence), how, and the winning cancel."""
+
+    request: int
+    code: int | None
+    how: int
+    by: int
+    value: Any = None
+
+
+class Delivered(NamedTuple):
+    """Completions reached the application."""
+
+    requests: Ranges
+    manner: str
+
+
+class Discarded(NamedTuple):
+    """Completions will reach nobody; ``by`` is the turn or operation that closed the way, or 0."""
+
+    requests: Ranges
+    reason: str
+    by: int
+
+
+class AnswerIgnored(NamedTuple):
+    """The outside answered a request that had ended."""
+
+    request: int
+    code: int | None
+
+
+class CancelRequested(NamedTuple):
+    """A cancel was accepted as an operation; ``by`` is the request that asked, or timed out."""
+
+    cancel: int
+    endpoint: int
+    trigger: str
+    by: int
+
+
+class CancelBegan(NamedTuple):
+    """The window opens; ``victims`` are what the cancel means to end."""
+
+    cancel: int
+    victims: Ranges
+
+
+class CancelOutcome(NamedTuple):
+    """What the cancel achieved at a target where it did not win, or where its win is not a code."""
+
+    cancel: int
+    target: int
+    outcome: str
+    other: int = 0
+
+
+class CancelEnded(NamedTuple):
+    """The window closes: every victim's completion was delivered or discarded."""
+
+    cancel: int
+    code: int | None
+
+
+class InputArrived(NamedTuple):
+    """Data ended a posted receive; nothing is received until the next one is posted."""
+
+    request: int
+    terminator: Any
+
+
+class InputDelivered(NamedTuple):
+    """Received data reached the application, whose script runs."""
+
+    request: int
+
+
+class InputPosted(NamedTuple):
+    """A receive is posted again for the same spec."""
+
+    request: int
+
+
+class ScriptRaised(NamedTuple):
+    """A callback of the application raised; the deliveries behind it go on."""
+
+    request: int
+    error: str
+
+
+class ScriptRunning(NamedTuple):
+    """A delivered completion's script called the runtime and has not returned yet."""
+
+    request: int
+
+
+class ScriptReturned(NamedTuple):
+    """That script has returned."""
+
+    request: int
+
+
+class WorkStopped(NamedTuple):
+    """The driver does nothing any more for the victims of ``cancel``."""
+
+    cancel: int
+    code: int | None
+
+
+class Violation(NamedTuple):
+    """The other side broke its protocol; ``rule`` names which rule."""
+
+    endpoint: int
+    rule: str
+    text: str
+
+
+MESSAGES: tuple[type[tuple[Any, ...]], ...] = (
+    Start, Stop, Tell, Ask, Proxy, Resume, Submit, Cancel, Drop, CompletionScript, Returned,
+    InputScript, Answer, Received, Killed, ToolEvent, TimedOut, Complete,
+)  # fmt: skip
+EVENTS: tuple[type[tuple[Any, ...]], ...] = (
+    Born, Stopped, Failed, Replied, Raised, Suspended, DeadLetter, TimerSet,
+    Opened, StateChanged, Closed, Accepted, Rejected, Started, Completed, Delivered, Discarded,
+    AnswerIgnored, CancelRequested, CancelBegan, CancelOutcome, CancelEnded, InputArrived,
+    InputDelivered, InputPosted, ScriptRaised, ScriptRunning, ScriptReturned, WorkStopped, Violation,
+)  # fmt: skip
+KINDS = MESSAGES + EVENTS
+
+LEDGER_VERSION: dict[str, int] = {}
+"""Kinds whose version is not 1 (none yet)."""
