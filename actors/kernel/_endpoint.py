@@ -1,0 +1,380 @@
+"""The endpoint: owns requests, has one cancel window and one lane of deliveries.
+
+An endpoint and its requests are one unit of consistency: each takes its own turns, but the facts
+of all of them change one state, through the ``_apply_*`` functions here.  A dialect's endpoint adds
+what its tables say: admission, transitions, codes, and the effects that reach its driver.
+
+Order of a cancel, in turns: the cancel's own (window opens, driver told to stop) ... the driver's
+``Killed`` ... one ``Cancel`` for each victim ... their delivery ... window closed in the turn of the
+last delivery ... ``Complete`` for the trigger ... its delivery ... blocked synchronous victims.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from rescind.actors.runtime import Actor, Outbox
+from rescind.events import (
+    Accepted,
+    Cancel,
+    CancelBegan,
+    CancelEnded,
+    CancelOutcome,
+    CancelRequested,
+    Closed,
+    Complete,
+    Completed,
+    CompletionScript,
+    Delivered,
+    Discarded,
+    How,
+    Killed,
+    Manner,
+    Origin,
+    Outcome,
+    Ranges,
+    Rejected,
+    Returned,
+    ScriptRaised,
+    ScriptReturned,
+    ScriptRunning,
+    StateChanged,
+    Submit,
+    TimedOut,
+    WorkStopped,
+)
+
+from ._lane import Lane
+from ._ranges import numbers_in, to_ranges
+from ._request import Request, Status
+from ._rules import Refusal
+from ._window import CancelWindow
+
+
+class Endpoint(Actor):
+    """What every dialect's endpoint shares.  Methods run under the baton unless they say so."""
+
+    __slots__ = (
+        "_newborn", "_next_window", "lane", "requests", "state", "synchronous",
+        "windows",
+    )  # fmt: skip
+
+    requests: dict[int, Request]
+    """Requests neither delivered nor discarded, in the order of submission."""
+    windows: dict[int, CancelWindow]
+    """Cancels under way, by number; a closed one stays until its trigger has completed."""
+    state: int
+    """The dialect's state."""
+    synchronous: int
+    """The request that a caller is blocked in and that has not completed, or 0."""
+    lane: Lane
+
+    def __init__(self) -> None:
+        """Be empty."""
+        self.requests = {}
+        self.windows = {}
+        self.state = 0
+        self.synchronous = 0
+        self.lane = Lane(self)
+        # What the running turn made and its events will put in place.
+        self._newborn: Request | None = None
+        self._next_window: CancelWindow | None = None
+
+    # --- what a dialect answers ------------------------------------------------------------------
+
+    def submit(self, message: Submit, extra: Any, out: Outbox) -> Request | Refusal:
+        """Admit or refuse an operation; ``extra`` is what the caller passed beside the message."""
+        raise NotImplementedError
+
+    def answered(self, request: Request, code: int | None, value: Any, out: Outbox) -> None:
+        """Decide what the outside's answer to an outstanding request means."""
+        raise NotImplementedError
+
+    def received(self, request: Request, data: Any, terminator: Any, out: Outbox) -> None:
+        """Decide what becomes of data that came for an armed receive."""
+        raise NotImplementedError
+
+    def cancel_victim(self, request: Request, cancel: int, out: Outbox) -> None:
+        """Complete a victim of a cancel."""
+        raise NotImplementedError
+
+    def time_out(self, request: Request, out: Outbox) -> None:
+        """Decide what follows from a request's time-out."""
+        raise NotImplementedError
+
+    def end(self, request: Request, code: int | None, out: Outbox) -> None:
+        """Complete the request that a cancel was, or whose time-out started it."""
+        raise NotImplementedError
+
+    def window_closed(self, window: CancelWindow, code: int | None, out: Outbox) -> None:
+        """Decide what follows when a window closes."""
+        raise NotImplementedError
+
+    def input_returned(self, request: Request, out: Outbox) -> None:
+        """Decide what follows when the script for received data has returned."""
+        raise NotImplementedError
+
+    def manner(self, request: Request) -> Manner:
+        """Tell how the application will hear of a completion.  No baton."""
+        raise NotImplementedError
+
+    def call_script(self, request: Request, manner: Manner) -> None:
+        """Call the application with a completion.  No baton; raises what the script raises."""
+        raise NotImplementedError
+
+    def script_raised(self, error: Exception, where: str) -> None:
+        """Tell the application that its script raised.  No baton."""
+        raise NotImplementedError
+
+    def failure(self, request: Request) -> Exception:
+        """Return the dialect's exception for a completed request.  No baton."""
+        raise NotImplementedError
+
+    # --- turns -----------------------------------------------------------------------------------
+
+    def receive(self, message: tuple[Any, ...], out: Outbox) -> Any:
+        """Take one message."""
+        match message:
+            case Submit():
+                return self.submit(message, out.extra, out)
+            case CompletionScript(requests, running, manner):
+                self._deliver(requests, manner, out, running=running)
+            case Returned(number, error):
+                self._script_came_back(number, error, out)
+            case Killed(cancel, code, _):
+                self._driver_stopped(cancel, code, out)
+            case _:
+                return super().receive(message, out)
+        return None
+
+    def accept(
+        self, out: Outbox, operation: str, message: Submit, spec: Any, *, started: bool = True
+    ) -> Request:
+        """Admit a request: it is born in the running turn."""
+        runtime = self.runtime
+        number = runtime.next_number()
+        request = self._newborn = Request(
+            self, number, operation, message.arguments, spec, asynchronous=message.asynchronous
+        )
+        out.events.append(
+            Accepted(
+                number,
+                self.number,
+                operation,
+                message.asynchronous,
+                message.timeout_ns,
+                started,
+            ),
+        )
+        request.timeout_ns = message.timeout_ns
+        if message.timeout_ns is not None:
+            self.arm(request, message.timeout_ns)
+        return request
+
+    def refuse(self, out: Outbox, operation: str, refusal: Refusal) -> Refusal:
+        """Refuse a request; it gets its number all the same, so that it can be asked about."""
+        number = self.runtime.next_number()
+        out.events.append(
+            Rejected(number, self.number, operation, refusal.code, refusal.rule),
+        )
+        return replace(refusal, request=number)
+
+    def arm(self, request: Request, timeout_ns: int) -> None:
+        """Start the request's time-out, or start it anew."""
+        runtime = self.runtime
+        if request.timer is not None:
+            request.timer.cancel()
+        request.timer = runtime.timers.arm(
+            runtime.clock.monotonic_ns() + timeout_ns,
+            lambda: runtime.post(request, TimedOut(request.number), Origin.TIMER, request.turn),
+        )
+
+    def begin_cancel(self, out: Outbox, trigger: str, by: Request, window: CancelWindow) -> None:
+        """Open a cancel's window; the dialect adds the effect that stops its driver."""
+        self._next_window = window
+        victims = to_ranges([each.number for each in window.victims])
+        out.events.append(CancelRequested(window.cancel, self.number, trigger, by.number))
+        out.events.append(CancelBegan(window.cancel, victims))
+        for request in self.requests.values():
+            if request.status is not Status.OUTSTANDING:
+                late = CancelOutcome(window.cancel, request.number, Outcome.TOO_LATE)
+                out.events.append(late)
+
+    def _driver_stopped(self, cancel: int, code: int | None, out: Outbox) -> None:
+        """Let every victim that is left complete, in a turn of its own."""
+        window = self.windows.get(cancel)
+        if window is None:
+            return  # disposed of meanwhile
+        out.events.append(WorkStopped(cancel, code))
+        left = [each for each in window.victims if each.status is Status.OUTSTANDING]
+        if left:
+            out.broadcast.append((left, Cancel(cancel)))
+        if window.waiting == 0:
+            self._end_window(window, code, out)
+
+    def won(self, request: Request, code: int, how: How, out: Outbox) -> None:
+        """Complete a victim; a blocked caller hears of it behind the cancel's own end."""
+        out.events.append(Completed(request.number, code, how, request.doomed))
+        window = self.windows.get(request.doomed)
+        if request.asynchronous or window is None or window.trigger is None:
+            out.effects.append((self.lane.append, request))
+        else:
+            out.effects.append((window.held.append, request))
+
+    def window_of(self, trigger: Request) -> CancelWindow | None:
+        """Return the cancel whose end this request's completion is."""
+        for window in self.windows.values():
+            if window.trigger is trigger:
+                return window
+        return None
+
+    def way_out(self, request: Request) -> tuple[Any, ...]:
+        """Return the effect that delivers a completed request, and whoever waited behind it."""
+        window = self.window_of(request)
+        if window is None:
+            return (self.lane.append, request)
+        return (self._release_trigger, request, window)
+
+    def _release_trigger(self, request: Request, window: CancelWindow) -> None:
+        """Deliver the end of a cancel, then the blocked callers it ended.  Committers call it."""
+        self.lane.append(request)
+        for victim in window.held:
+            self.lane.append(victim)
+
+    def _deliver(self, ranges: Ranges, manner: str, out: Outbox, *, running: bool) -> None:
+        if running:
+            out.events.append(ScriptRunning(ranges[-1]))
+        out.events.append(Delivered(ranges, manner))
+        if self.windows:
+            returned = list(numbers_in(ranges))
+            self._count_down(returned[:-1] if running else returned, out)
+
+    def _script_came_back(self, number: int, error: str | None, out: Outbox) -> None:
+        if error is not None:
+            out.events.append(ScriptRaised(number, error))
+        request = self.requests.get(number)
+        if request is None:
+            return
+        if request.status is Status.OUTSTANDING:
+            self.input_returned(request, out)
+        elif request.status is Status.RUNNING:
+            out.events.append(ScriptReturned(number))
+            self._count_down([number], out)
+
+    def _count_down(self, returned: list[int], out: Outbox) -> None:
+        """Close a window with the return of its last victim's script."""
+        requests = self.requests
+        for window in self.windows.values():
+            if window.is_open and window.is_stopped:
+                count = sum(window.counts(requests[number]) for number in returned)
+                if count and count == window.waiting:
+                    self._end_window(window, window.code, out)
+
+    def _end_window(self, window: CancelWindow, code: int | None, out: Outbox) -> None:
+        out.events.append(CancelEnded(window.cancel, code))
+        self.window_closed(window, code, out)
+
+    def tell_trigger(self, window: CancelWindow, code: int | None, out: Outbox) -> None:
+        """Let the request complete whose completion is the end of the cancel."""
+        if window.trigger is not None:
+            out.urgent.append((window.trigger, Complete(code)))
+
+    # --- facts -----------------------------------------------------------------------------------
+
+    def apply(self, event: tuple[Any, ...], number: int) -> None:
+        """Take over what an event changed."""
+        apply = _APPLY.get(type(event))
+        if apply is not None:
+            apply(self, event, number)
+
+    def _apply_accepted(self, event: Accepted, number: int) -> None:
+        request, self._newborn = self._newborn, None
+        assert request is not None, "an Accepted without its request"
+        request.turn = number
+        self.requests[event.request] = request
+        if not event.asynchronous:
+            self.synchronous = event.request
+
+    def _apply_completed(self, event: Completed, number: int) -> None:
+        request = self.requests[event.request]
+        request.status = Status.COMPLETED
+        _, request.code, how, request.by, request.value = event
+        request.how = How(how)
+        request.turn = number
+        if request.timer is not None:
+            request.timer.cancel()
+        if self.synchronous == event.request:
+            self.synchronous = 0
+        if self.windows:
+            self._forget_windows(request)
+
+    def _forget_windows(self, trigger: Request) -> None:
+        for cancel, window in list(self.windows.items()):
+            if window.trigger is trigger and not window.is_open:
+                del self.windows[cancel]
+
+    def _apply_running(self, event: ScriptRunning, _: int) -> None:
+        self.requests[event.request].status = Status.RUNNING
+
+    def _apply_delivered(self, event: Delivered, _: int) -> None:
+        requests = self.requests
+        for number in numbers_in(event.requests):
+            request = requests[number]
+            if request.status is not Status.RUNNING:
+                self._deliver_one(request)
+
+    def _apply_returned(self, event: ScriptReturned, _: int) -> None:
+        self._deliver_one(self.requests[event.request])
+
+    def _deliver_one(self, request: Request) -> None:
+        del self.requests[request.number]
+        if request.doomed and request.asynchronous:
+            window = self.windows.get(request.doomed)
+            if window is not None:
+                window.waiting -= 1
+        request.finish(Status.DELIVERED)
+
+    def _apply_discarded(self, event: Discarded, _: int) -> None:
+        for number in numbers_in(event.requests):
+            self.requests.pop(number).finish(Status.DISCARDED)
+
+    def _apply_began(self, event: CancelBegan, number: int) -> None:
+        window, self._next_window = self._next_window, None
+        assert window is not None, "a CancelBegan without its window"
+        self.windows[event.cancel] = window
+        window.turn = number
+        for request in window.victims:
+            request.doomed = event.cancel
+
+    def _apply_stopped(self, event: WorkStopped, _: int) -> None:
+        window = self.windows[event.cancel]
+        window.is_stopped = True
+        window.code = event.code
+
+    def _apply_ended(self, event: CancelEnded, _: int) -> None:
+        window = self.windows[event.cancel]
+        window.is_open = False
+        if window.trigger is None:
+            del self.windows[event.cancel]
+
+    def _apply_state(self, event: StateChanged, _: int) -> None:
+        self.state = event.new
+
+    def _apply_closed(self, _event: Closed, _: int) -> None:
+        self.windows.clear()
+
+
+_APPLY: dict[type, Callable[[Endpoint, Any, int], None]] = {
+    Accepted: Endpoint._apply_accepted,  # noqa: SLF001  # this table is part of the class
+    Completed: Endpoint._apply_completed,  # noqa: SLF001
+    ScriptRunning: Endpoint._apply_running,  # noqa: SLF001
+    Delivered: Endpoint._apply_delivered,  # noqa: SLF001
+    ScriptReturned: Endpoint._apply_returned,  # noqa: SLF001
+    Discarded: Endpoint._apply_discarded,  # noqa: SLF001
+    CancelBegan: Endpoint._apply_began,  # noqa: SLF001
+    WorkStopped: Endpoint._apply_stopped,  # noqa: SLF001
+    CancelEnded: Endpoint._apply_ended,  # noqa: SLF001
+    StateChanged: Endpoint._apply_state,  # noqa: SLF001
+    Closed: Endpoint._apply_closed,  # noqa: SLF001
+}
+"""What each event changes; events that are not here change nothing."""

@@ -1,0 +1,198 @@
+"""Ordered deliveries: how completions leave for the application, one endpoint, one queue.
+
+A run of deliveries shares one record, which is written when the run ends.  A run ends early, at the
+request whose script is running, when that script calls the runtime: the call needs a turn for its
+cause.  Only whoever holds the runtime's world delivers.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from rescind.actors.runtime import CAUSE, WireCause, describe
+from rescind.events import CompletionScript, InputScript, Manner, Origin, Returned
+
+from ._ranges import to_ranges
+from ._request import Request, Status
+
+if TYPE_CHECKING:
+    from ._endpoint import Endpoint
+
+logger = logging.getLogger("rescind.delivery")
+
+RUN_MAX = 256
+"""Deliveries that may share a record."""
+
+
+class DeliveryRun:
+    """Deliveries that share one record, all in one manner."""
+
+    __slots__ = ("_endpoint", "is_running", "manner", "number", "requests")
+
+    def __init__(self, endpoint: "Endpoint", manner: Manner) -> None:
+        """Begin empty."""
+        self._endpoint = endpoint
+        self.manner = manner
+        self.requests: list[Request] = []
+        self.number = 0
+        """The record's number, 0 until it is written."""
+        self.is_running = False
+        """Whether the last request's script is being called."""
+
+    @property
+    def last(self) -> Request:
+        """The delivery that was begun last."""
+        return self.requests[-1]
+
+    def number_for(self, request: Request) -> int:
+        """Return the record's number, writing it now if need be.  The baton is held."""
+        if self.number == 0:
+            self.record(running=self.is_running)
+        return self.number
+
+    def record(self, *, running: bool) -> None:
+        """Write the record, caused by its last completion; the baton is held."""
+        ranges = to_ranges([each.number for each in self.requests])
+        message = CompletionScript(ranges, running, self.manner)
+        runtime = self._endpoint.runtime
+        runtime.turn(self._endpoint, message, Origin.ACTOR, self.last.turn)
+        self.number = runtime.out.number
+
+
+class Input:
+    """Received data on its way to the application: a delivery that completes nothing."""
+
+    __slots__ = ("cause", "number", "request", "script")
+
+    def __init__(self, request: Request, script: Callable[[], None]) -> None:
+        """Be on the way; ``cause`` becomes the turn in which the data arrived."""
+        self.request = request
+        self.cause = 0
+        self.script = script
+        self.number = 0
+
+    def cause_for(self, log_id: bytes) -> WireCause:
+        """Say what a call is a consequence of that the InputScript makes."""
+        if log_id != self.request.runtime.log_id:
+            return (self.request.runtime.log_id, self.number)
+        return self.number
+
+
+class Lane:
+    """The ordered deliveries of one endpoint."""
+
+    def __init__(self, endpoint: "Endpoint") -> None:
+        """Begin empty."""
+        self._endpoint = endpoint
+        self._queue: deque[Request | Input] = deque()
+        self._run: DeliveryRun | None = None
+
+    def append(self, delivery: Request | Input) -> None:
+        """Queue a delivery whose cause is durable; committers call it."""
+        self._queue.append(delivery)
+        if len(self._queue) == 1:
+            self._endpoint.runtime.offer(self)
+
+    def deliver(self, *, scripts: bool) -> bool:
+        """Deliver up to a run's worth, in order; tell whether more are left."""
+        queue = self._queue
+        for _ in range(RUN_MAX):
+            if not queue or (not scripts and self._needs_script(queue[0])):
+                break
+            # Taken off before the script is called: while the script is blocked in a call of its
+            # own, somebody else goes on with the rest.
+            head = queue.popleft()
+            if isinstance(head, Input):
+                self._call_input(head)
+            elif head.status is Status.COMPLETED:
+                self._deliver(head, self._endpoint.manner(head))
+        self._close_run()
+        return bool(queue)
+
+    def next(self) -> Request | Input | None:
+        """Take the next delivery off without delivering it: for whoever re-executes a log."""
+        while self._queue:
+            head = self._queue.popleft()
+            if isinstance(head, Input) or head.status is Status.COMPLETED:
+                return head
+        return None
+
+    def _needs_script(self, delivery: Request | Input) -> bool:
+        return isinstance(delivery, Input) or delivery.asynchronous
+
+    def _deliver(self, request: Request, manner: Manner) -> None:
+        """Hand one completion over, in the open run or in a new one."""
+        run = self._run
+        if run is None or run.manner is not manner or run.number != 0:
+            self._close_run()
+            run = self._run = DeliveryRun(self._endpoint, manner)
+        run.requests.append(request)
+        error = self._call_script(run, request) if request.asynchronous else None
+        if error is not None or run.number != 0:
+            self._settle(run, request, error)
+        elif request.waiter is not None:
+            self._close_run()  # what the waiter does next must find the delivery recorded
+
+    def _call_script(self, run: DeliveryRun, request: Request) -> Exception | None:
+        request.run = run
+        run.is_running = True
+        CAUSE.set(request)
+        try:
+            self._endpoint.call_script(request, run.manner)
+        except Exception as raised:
+            logger.debug("the script of %r raised", request, exc_info=True)
+            return raised
+        finally:
+            CAUSE.set(None)
+            run.is_running = False
+        return None
+
+    def _settle(self, run: DeliveryRun, request: Request, error: Exception | None) -> None:
+        """Record the return of a script that was recorded as running, or that raised."""
+        if self._run is run:
+            self._run = None
+        endpoint = self._endpoint
+        with endpoint.runtime.baton:
+            if run.number == 0:
+                run.record(running=True)
+            number = run.number
+            returned = Returned(request.number, None if error is None else describe(error))
+            endpoint.runtime.turn(endpoint, returned, Origin.APP, number)
+        if error is not None:
+            endpoint.script_raised(error, "completionscript")
+
+    def _call_input(self, delivery: Input) -> None:
+        """Hand received data over; its script is recorded as running before it runs."""
+        self._close_run()
+        endpoint, number = self._endpoint, delivery.request.number
+        with endpoint.runtime.baton:
+            endpoint.runtime.turn(endpoint, InputScript(number), Origin.ACTOR, delivery.cause)
+            delivery.number = endpoint.runtime.out.number
+        CAUSE.set(delivery)
+        error = None
+        try:
+            delivery.script()
+        except Exception as raised:
+            logger.debug("the InputScript of %r raised", delivery.request, exc_info=True)
+            error = raised
+        finally:
+            CAUSE.set(None)
+        with endpoint.runtime.baton:
+            returned = Returned(number, None if error is None else describe(error))
+            endpoint.runtime.turn(endpoint, returned, Origin.APP, delivery.number)
+        if error is not None:
+            endpoint.script_raised(error, "inputscript")
+
+    def cut(self) -> None:
+        """Record what was delivered so far.  The baton is held; scripts may be running."""
+        run = self._run
+        if run is not None and run.number == 0:
+            run.record(running=run.is_running)
+
+    def _close_run(self) -> None:
+        run, self._run = self._run, None
+        if run is not None and run.number == 0:
+            with self._endpoint.runtime.baton:
+                if run.number == 0:
+                    run.record(running=False)

@@ -1,0 +1,222 @@
+"""One outstanding operation: an actor as cheap as its state.
+
+A request makes its name, reference and inbox when somebody asks for them.  Until it is delivered
+its endpoint keeps it; afterwards only whoever holds the handle does.
+"""
+
+import threading
+from collections.abc import Sequence
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from rescind.actors.runtime import Actor, ActorRef, Outbox, Timer, WireCause
+from rescind.events import (
+    Answer,
+    AnswerIgnored,
+    Cancel,
+    CancelOutcome,
+    Complete,
+    Completed,
+    Discarded,
+    Drop,
+    How,
+    Outcome,
+    Received,
+    Stop,
+    Stopped,
+    TimedOut,
+)
+
+if TYPE_CHECKING:
+    from ._endpoint import Endpoint
+    from ._lane import DeliveryRun
+
+
+class Status(IntEnum):
+    """How far a request has come."""
+
+    OUTSTANDING = 0
+    COMPLETED = 1
+    RUNNING = 2
+    """Its script was called and has not returned."""
+    DELIVERED = 3
+    DISCARDED = 4
+
+
+class Request(Actor):
+    """One operation: completes once, is delivered once, and can say why.
+
+    It is what an asynchronous call returns: ``get`` waits for it, ``result`` is its code.
+    """
+
+    __slots__ = (
+        "arguments", "asynchronous", "by", "code", "doomed", "endpoint", "how", "operation",
+        "run", "spec", "status", "timeout_ns", "timer", "turn", "value", "waiter",
+    )  # fmt: skip
+
+    endpoint: "Endpoint"
+    operation: str
+    asynchronous: bool
+    arguments: Sequence[Any]
+    spec: Any
+    """The application's callback spec, read again when the completion is sent."""
+    status: Status
+    turn: int
+    """The turn that completed it, or while it is outstanding the one that accepted it."""
+    code: int | None
+    how: How
+    by: int
+    """The cancel that won it, or 0."""
+    doomed: int
+    """The cancel that means to end it, or 0."""
+    value: Any
+    waiter: threading.Event | None
+    run: "DeliveryRun | None"
+    """The delivery that its script runs in, or ran in."""
+    timer: Timer | None
+    timeout_ns: int | None
+
+    def __init__(
+        self,
+        endpoint: "Endpoint",
+        number: int,
+        operation: str,
+        arguments: Sequence[Any],
+        spec: Any,
+        *,
+        asynchronous: bool,
+    ) -> None:
+        """Be outstanding; only an endpoint makes requests."""
+        # Written out, without a call to a base class: a hundred thousand of these are made at once.
+        self.endpoint = endpoint
+        self.runtime = endpoint.runtime
+        self.number = number
+        self.operation = operation
+        self.arguments = arguments
+        self.spec = spec
+        self.asynchronous = asynchronous
+        self.status = Status.OUTSTANDING
+        self.turn = 0
+        self.code = None
+        self.by = 0
+        self.doomed = 0
+        self.value = None
+        self.run = None
+        self.waiter = None
+        self.timer = None
+
+    # --- the application's handle ----------------------------------------------------------------
+
+    @property
+    def is_done(self) -> bool:
+        """Tell whether the completion has reached the application, or never will."""
+        return self.status >= Status.DELIVERED
+
+    @property
+    def result(self) -> int | None:
+        """The result code: None is success, and also what an outstanding request has."""
+        return self.code
+
+    def get(self, timeout_s: float | None = None) -> Any:
+        """Wait until the completion was delivered; return the value or raise the dialect's error.
+
+        Raises:
+            TimeoutError: nothing came within ``timeout_s``; the request itself goes on.
+        """
+        if not self.wait_done(timeout_s):
+            raise TimeoutError(f"r{self.number} {self.operation}: nothing within {timeout_s} s")
+        if self.code is not None or self.status is Status.DISCARDED:
+            raise self.endpoint.failure(self)
+        return self.value
+
+    def wait_done(self, timeout_s: float | None = None) -> bool:
+        """Wait until the completion was delivered or discarded; False after ``timeout_s``."""
+        return self.status >= Status.DELIVERED or self.runtime.wait(self, timeout_s)
+
+    def __repr__(self) -> str:
+        """Show the selector, the operation and how it stands."""
+        return f"<r{self.number} {self.operation} {self.status.name.lower()}>"
+
+    __str__ = __repr__
+
+    def _make_ref(self) -> ActorRef[Any]:
+        ref = super()._make_ref()
+        if self.is_done:
+            ref.actor_stopped.set()
+        return ref
+
+    # --- turns -----------------------------------------------------------------------------------
+
+    def receive(self, message: tuple[Any, ...], out: Outbox) -> Any:
+        """Take a message; only an outstanding request still decides anything."""
+        kind = type(message)
+        if kind is Cancel:
+            if self.status is Status.OUTSTANDING:
+                self.endpoint.cancel_victim(self, message[0], out)
+        elif kind is Answer:
+            self._take_answer(message[1], message[2], out)
+        elif kind is Received:
+            if self.status is Status.OUTSTANDING:
+                self.endpoint.received(self, message[1], message[2], out)
+            else:
+                out.events.append(AnswerIgnored(self.number, None))
+        elif kind is Complete:
+            self.endpoint.end(self, message[0], out)
+        elif kind is TimedOut:
+            if self.status is Status.OUTSTANDING:
+                self.endpoint.time_out(self, out)
+        elif kind is Drop:
+            self._drop(message[0], out)
+        elif kind is Stop:
+            self._drop(0, out)
+            out.events.append(Stopped(self.number, None))
+        else:
+            super().receive(message, out)
+        return None
+
+    def _take_answer(self, code: int | None, value: Any, out: Outbox) -> None:
+        if self.status is Status.OUTSTANDING:
+            self.endpoint.answered(self, code, value, out)
+        else:
+            out.events.append(AnswerIgnored(self.number, code))
+
+    def _drop(self, by: int, out: Outbox) -> None:
+        if self.status is Status.OUTSTANDING:
+            out.events.append(Completed(self.number, None, How.ABANDONED, by))
+        if self.status <= Status.COMPLETED:
+            reason = "endpoint disposed" if by else "stopped"
+            out.events.append(Discarded([self.number, self.number], reason, by))
+
+    def complete(
+        self, out: Outbox, code: int | None, how: How, by: int = 0, value: Any = None
+    ) -> None:
+        """Decide the completion; it is delivered after its record is durable."""
+        if self.doomed and by == 0:
+            out.events.append(CancelOutcome(self.doomed, self.number, Outcome.TOO_LATE))
+        out.events.append(Completed(self.number, code, how, by, value))
+        out.effects.append(self.endpoint.way_out(self))
+
+    def apply(self, event: tuple[Any, ...], number: int) -> None:
+        """Pass on to the endpoint: it and its requests are one unit of consistency."""
+        self.endpoint.apply(event, number)
+
+    def finish(self, status: Status) -> None:
+        """Be delivered or discarded; whoever waits hears of it."""
+        self.status = status
+        if self.waiter is not None:
+            self.waiter.set()
+        ref = self._ref_if_made()
+        if ref is not None:
+            ref.actor_stopped.set()
+
+    # --- causes ----------------------------------------------------------------------------------
+
+    def cause_for(self, log_id: bytes) -> WireCause:
+        """Say what a call is a consequence of that this request's script made."""
+        run = self.run
+        number = self.turn if run is None else run.number_for(self)
+        if log_id != self.runtime.log_id:
+            return (self.runtime.log_id, number)
+        return number if run is None or run.last is self else (number, self.number)
+
+

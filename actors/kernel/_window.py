@@ -1,0 +1,53 @@
+"""A cancel under way."""
+
+from ._request import Request
+
+
+class CancelWindow:
+    """One cancel from its beginning to its end; part of its endpoint's state.
+
+    Invariant: the window closes when the driver has stopped and no asynchronous victim's script
+    is left to return.  Blocked synchronous victims wait behind the trigger's own delivery.
+    """
+
+    __slots__ = (
+        "cancel", "code", "forbids", "held", "is_open", "is_stopped", "timed_out", "trigger",
+        "turn", "victims", "waiting",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        cancel: int,
+        trigger: Request | None,
+        victims: list[Request],
+        *,
+        forbids: bool,
+        timed_out: Request | None = None,
+    ) -> None:
+        """Begin.
+
+        Args:
+            cancel: the cancel's number.
+            trigger: whose completion is the end of the cancel, if any.
+            victims: what it means to end, in the order in which they will hear of it.
+            forbids: whether new requests are refused meanwhile.
+            timed_out: the request whose deadline began the cancel, if one did.
+        """
+        self.cancel = cancel
+        self.trigger = trigger
+        self.victims = victims
+        self.forbids = forbids
+        self.timed_out = timed_out
+        self.waiting = sum(each.asynchronous for each in victims)
+        """Asynchronous victims whose scripts have not returned."""
+        self.turn = 0
+        """The turn that began it."""
+        self.is_open = True
+        self.is_stopped = False
+        self.code: int | None = None
+        self.held: list[Request] = []
+        """Completed synchronous victims, to be delivered after the trigger; committers own it."""
+
+    def counts(self, request: Request) -> bool:
+        """Tell whether the window waits for this request's script to return."""
+        return request.doomed == self.cancel and request.asynchronous

@@ -1,0 +1,423 @@
+"""The endpoint actor: the tables of ``_protocol`` brought to life on the kernel."""
+
+from typing import TYPE_CHECKING, Any
+
+from rescind.actors.kernel._endpoint import Endpoint
+from rescind.actors.kernel._lane import Input
+from rescind.actors.kernel._request import Request, Status
+from rescind.actors.kernel._rules import Refusal, first_refusal
+from rescind.actors.kernel._window import CancelWindow
+from rescind.actors.runtime import Outbox, Runtime
+from rescind.events import (
+    Accepted,
+    Answer,
+    AnswerIgnored,
+    Born,
+    Cancel,
+    Closed,
+    Completed,
+    Discarded,
+    Drop,
+    How,
+    InputArrived,
+    InputDelivered,
+    InputPosted,
+    InputScript,
+    Manner,
+    Opened,
+    Received,
+    Started,
+    StateChanged,
+    Submit,
+    ToolEvent,
+)
+
+from ._codes import Code
+from ._errors import CommError
+from ._port import EndpointPort
+from ._protocol import (
+    DELIVERY_RANK,
+    NOT_CONNECTED_MEANS_IDLE,
+    OPERATIONS,
+    REFUSALS,
+    REMOTE_EVENT_STATE,
+    SYNCHRONOUS_UNDO,
+    Profile,
+    State,
+    cancelled_code,
+    refuse_input,
+    refuse_output,
+)
+
+if TYPE_CHECKING:
+    from ._api import Endpoint as Api
+    from .drivers import Tool
+
+_ALL_OPERATIONS = frozenset(OPERATIONS)
+
+
+class NewtonEndpoint(Endpoint):
+    """One endpoint's actor.  The application holds ``newton.Endpoint``, which wraps it."""
+
+    __slots__ = (
+        "_arriving", "api", "calling", "calling_asynchronous", "input", "is_posted", "profile",
+        "tool",
+    )  # fmt: skip
+
+    def __init__(self, runtime: Runtime, number: int, profile: Profile, tool: "Tool") -> None:
+        """Be uninitialised; the call ``Instantiate`` follows."""
+        super().__init__()
+        self.runtime = runtime
+        self.number = number
+        self.suspended_on = 0
+        self.profile = profile
+        self.tool = tool
+        self.api: Api | None = None
+        self.calling = OPERATIONS["Option"]
+        self.calling_asynchronous = False
+        self.input: Request | None = None
+        """The armed input spec."""
+        self.is_posted = False
+        """Whether a receive is posted for it: not while its InputScript is due or running."""
+        self._arriving: Input | None = None
+
+    # --- what the admission checks read (_protocol.Facts) ------------------------------------------
+
+    @property
+    def window_open(self) -> bool:
+        """Whether a cancel is in progress that refuses new requests."""
+        return any(each.is_open and each.forbids for each in self.windows.values())
+
+    @property
+    def synchronous_pending(self) -> bool:
+        """Whether a caller is blocked in a request."""
+        return self.synchronous != 0
+
+    # --- submission --------------------------------------------------------------------------------
+
+    def submit(self, message: Submit, extra: Any, out: Outbox) -> Any:
+        """Admit or refuse one operation (section 1.7)."""
+        match message.operation:
+            case "Instantiate":
+                return self._instantiate(message, out)
+            case "SetInputSpec":
+                return self._set_input_spec(message, extra, out)
+            case "Dispose":
+                return self._dispose(message, out)
+            case operation:
+                return self._submit_operation(operation, message, extra, out)
+
+    def _submit_operation(
+        self, operation: str, message: Submit, extra: Any, out: Outbox
+    ) -> Request | Refusal:
+        refusal = self._refusal(operation, message)
+        if refusal is not None:
+            return self.refuse(out, operation, refusal)
+        match operation:
+            case "Cancel":
+                return self._submit_cancel(message, extra, out)
+            case "Disconnect":
+                return self._submit_disconnect(message, extra, out)
+            case _:
+                request = self.accept(out, operation, message, extra)
+                if self.calling.pending is not None:
+                    self._move(self.calling.pending, out)
+                arguments = message.arguments
+                out.effects.append((self.tool.perform, request.number, operation, arguments))
+                return request
+
+    def _refusal(self, operation: str, message: Submit) -> Refusal | None:
+        self.calling = OPERATIONS[operation]
+        self.calling_asynchronous = message.asynchronous
+        refusal = first_refusal(self.profile.admission, self)
+        if refusal is None and operation == "Output":
+            return _parameter(refuse_output(message.arguments[0]))
+        return refusal
+
+    def _instantiate(self, message: Submit, out: Outbox) -> None:
+        profile, label, cls = message.arguments
+        out.events.append(Born(self.number, cls, 0))
+        out.events.append(Opened(self.number, "newton", profile, label))
+        self._move(State.UNBND, out)
+        out.effects.append((self.tool.open, EndpointPort(self)))
+
+    def _dispose(self, message: Submit, out: Outbox) -> Request | None:
+        """Drop what is pending, last first, without any CompletionScript (6.4)."""
+        if self.state == State.UNINIT:
+            return None
+        pending = [
+            each for each in self.requests.values() if each.status <= Status.COMPLETED
+        ]
+        request = self.accept(out, "Dispose", message, None)
+        self._move(State.UNINIT, out)
+        drop = Drop(request.number)
+        out.broadcast.append(([*reversed(pending), self], drop))
+        out.effects.append((self.tool.close,))
+        return request
+
+    def _move(self, state: State, out: Outbox) -> None:
+        if state != self.state:
+            out.events.append(StateChanged(self.number, int(self.state), int(state)))
+
+    # --- the input spec ----------------------------------------------------------------------------
+
+    def _set_input_spec(self, message: Submit, extra: Any, out: Outbox) -> Any:
+        is_ending = not message.arguments
+        refusal = self._refuse_input_spec(message, is_ending=is_ending)
+        if refusal is not None:
+            return self.refuse(out, "Input", refusal)
+        if self.input is not None:
+            # Inside the InputScript: the old spec ends here, in silence.
+            number = self.input.number
+            out.events.append(Completed(number, None, How.RESULT, 0))
+            out.events.append(Discarded([number, number], "ended by SetInputSpec", 0))
+        if is_ending:
+            return None
+        request = self.accept(out, "Input", message, extra)
+        out.effects.append((self.tool.perform, request.number, "Input", message.arguments))
+        return request
+
+    def _refuse_input_spec(self, message: Submit, *, is_ending: bool) -> Refusal | None:
+        """Check the state only for a spec that is to be armed, then that none is active (3.3)."""
+        refusal = None
+        if not is_ending:
+            form, byte_count, end_sequence, _ = message.arguments
+            refusal = self._refusal("Input", message) or _parameter(
+                refuse_input(form, byte_count, end_sequence),
+            )
+        elif self.state == State.UNINIT:
+            refusal = self._refusal("Input", message)
+        if refusal is None and self.is_posted:
+            return _parameter("N-54012-active")
+        return refusal
+
+    def received(self, request: Request, data: Any, terminator: Any, out: Outbox) -> None:
+        """Queue received data for the InputScript; the next receive is posted after it."""
+        out.events.append(InputArrived(request.number, terminator))
+        if request.timer is not None:
+            request.timer.cancel()
+        api = self.api
+        if api is not None:
+            self._arriving = Input(request, lambda: api.run_input(request, data, terminator))
+            out.effects.append((self.lane.append, self._arriving))
+
+    def input_returned(self, request: Request, out: Outbox) -> None:
+        """Post the next receive, unless the script ended the spec or a cancel forbids it (6.5)."""
+        if self.is_posted or request is not self.input:
+            return
+        if self.window_open:
+            request.complete(out, Code.TACCESS, How.FAILED)
+            return
+        out.events.append(InputPosted(request.number))
+        out.effects.append((self.tool.perform, request.number, "Input", request.arguments))
+
+    # --- cancel, disconnect, time-out ----------------------------------------------------------------
+
+    def _submit_cancel(self, message: Submit, extra: Any, out: Outbox) -> Request:
+        victims = self._victims()
+        request = self.accept(out, "Cancel", message, extra)
+        window = CancelWindow(request.number, request, victims, forbids=True)
+        self._cancel(out, "Cancel", request, window, _ALL_OPERATIONS)
+        return request
+
+    def _submit_disconnect(self, message: Submit, extra: Any, out: Outbox) -> Request:
+        victims = self._victims()
+        request = self.accept(out, "Disconnect", message, extra, started=not victims)
+        if victims:
+            window = CancelWindow(request.number, request, victims, forbids=True)
+            self._cancel(out, "Disconnect", request, window, _ALL_OPERATIONS)
+        else:
+            self._disconnect(request, out)
+        return request
+
+    def _disconnect(self, request: Request, out: Outbox) -> None:
+        self._move(State.IN_FLUX, out)
+        arguments = request.arguments
+        out.effects.append((self.tool.perform, request.number, "Disconnect", arguments))
+
+    def _victims(self, besides: Request | None = None) -> list[Request]:
+        """Return what a cancel ends now, in the order in which it will hear of it (section 9)."""
+        ranks: dict[int, list[Request]] = {}
+        for request in self.requests.values():
+            if request.status is not Status.OUTSTANDING or request is besides:
+                continue
+            if request is self.input and not self.is_posted:
+                continue  # 6.5: while the InputScript runs there is no receive to be canceled
+            ranks.setdefault(DELIVERY_RANK[request.operation], []).append(request)
+        return [request for rank in sorted(ranks) for request in ranks[rank]]
+
+    def _cancel(
+        self,
+        out: Outbox,
+        trigger: str,
+        by: Request,
+        window: CancelWindow,
+        operations: frozenset[str],
+    ) -> None:
+        self.begin_cancel(out, trigger, by, window)
+        out.effects.append((self.tool.kill, window.cancel, operations))
+
+    def time_out(self, request: Request, out: Outbox) -> None:
+        """Turn a request's own deadline into a cancel, which the endpoint carries out (5.8)."""
+        out.urgent.append((self, Cancel(request.number)))
+
+    def _cancel_for_time_out(self, number: int, out: Outbox) -> None:
+        request = self.requests.get(number)
+        if request is None or request.status is not Status.OUTSTANDING or request.doomed:
+            return  # it ended meanwhile, or another cancel is ending it
+        trigger = "input time-out" if request is self.input else "time-out"
+        cancel = self.runtime.next_number()
+        if self.profile.time_out_cancels_all:
+            victims = self._victims(besides=request)
+            window = CancelWindow(cancel, request, victims, forbids=True, timed_out=request)
+            self._cancel(out, trigger, request, window, _ALL_OPERATIONS)
+        else:
+            channel = OPERATIONS[request.operation].channel
+            lane = frozenset(row.name for row in OPERATIONS.values() if row.channel is channel)
+            victims = [each for each in self._victims() if each.operation in lane]
+            window = CancelWindow(cancel, None, victims, forbids=False, timed_out=request)
+            self._cancel(out, trigger, request, window, lane)
+
+    def cancel_victim(self, request: Request, cancel: int, out: Outbox) -> None:
+        """Complete a victim with its table's code and move the state back."""
+        window = self.windows.get(cancel)
+        if window is not None and window.timed_out is request:
+            self.won(request, self._time_out_code(request), How.TIMED_OUT, out)
+        else:
+            code = cancelled_code(request.operation, self.profile)
+            self.won(request, code, How.CANCELLED, out)
+        self._fall_back(request, out)
+
+    def _time_out_code(self, request: Request) -> Code:
+        if request.asynchronous:
+            return cancelled_code(request.operation, self.profile)
+        return self.profile.synchronous_time_out_code
+
+    def _fall_back(self, request: Request, out: Outbox) -> None:
+        failed = OPERATIONS[request.operation].failed
+        if failed is not None:
+            self._move(failed, out)
+
+    def window_closed(self, window: CancelWindow, code: int | None, out: Outbox) -> None:
+        """Let the trigger go on: a Cancel completes, a Disconnect begins, a time-out is told."""
+        trigger = window.trigger
+        if trigger is None:
+            return
+        if trigger.operation == "Disconnect" and window.timed_out is None and code is None:
+            out.events.append(Started(trigger.number))
+            self._disconnect(trigger, out)
+        else:
+            self.tell_trigger(window, code, out)
+
+    def end(self, request: Request, code: int | None, out: Outbox) -> None:
+        """Complete what the cancel was: the Cancel itself, or the request that timed out."""
+        window = self.window_of(request)
+        if window is None or window.timed_out is None:
+            request.complete(out, code, How.RESULT if code is None else How.FAILED)
+        else:
+            request.complete(out, self._time_out_code(request), How.TIMED_OUT, window.cancel)
+            self._fall_back(request, out)
+
+    # --- answers -----------------------------------------------------------------------------------
+
+    def receive(self, message: tuple[Any, ...], out: Outbox) -> Any:
+        """Take one message."""
+        match message:
+            case Cancel(request):
+                self._cancel_for_time_out(request, out)
+            case Answer(request, code, _):
+                out.events.append(AnswerIgnored(request, code))
+            case Received(request):
+                out.events.append(AnswerIgnored(request, None))
+            case ToolEvent(code, _):
+                if code in REMOTE_EVENT_STATE and self.state != State.UNINIT:
+                    self._move(REMOTE_EVENT_STATE[code], out)
+            case InputScript(request):
+                out.events.append(InputDelivered(request))
+            case Drop(by):
+                # The last thing said of the endpoint: what it drops has been dropped by now.
+                self.requests[by].complete(out, None, How.RESULT)
+                out.events.append(Closed(self.number, "disposed"))
+            case _:
+                return super().receive(message, out)
+        return None
+
+    def answered(self, request: Request, code: int | None, value: Any, out: Outbox) -> None:
+        """Complete a request as the tool says, and move the state as its row says."""
+        operation = request.operation
+        done = OPERATIONS[operation].done
+        if code is None and request.doomed and self._must_undo(request):
+            self.won(request, self.profile.synchronous_undo_code, How.CANCELLED, out)
+            self._fall_back(request, out)
+            out.effects.append((self.tool.perform, 0, SYNCHRONOUS_UNDO[operation], ()))
+            return
+        if code == Code.NOT_CONNECTED and operation in NOT_CONNECTED_MEANS_IDLE:
+            code = Code.TOUTSTATE
+            self._move(State.IDLE, out)
+        elif code is not None:
+            self._fall_back(request, out)
+        elif done is not None:
+            self._move(done, out)
+        request.complete(out, code, How.RESULT if code is None else How.FAILED, 0, value)
+
+    def _must_undo(self, request: Request) -> bool:
+        return not request.asynchronous and request.operation in SYNCHRONOUS_UNDO
+
+    # --- facts -------------------------------------------------------------------------------------
+
+    def apply(self, event: tuple[Any, ...], number: int) -> None:
+        """Take over what an event changed, here and in the kernel."""
+        super().apply(event, number)
+        match event:
+            case Accepted(request, _, "Input"):
+                self.input = self.requests[request]
+                self.is_posted = True
+            case Completed(request) if self.input is not None and self.input.number == request:
+                self.input = None
+                self.is_posted = False
+            case InputArrived():
+                self.is_posted = False
+                if self._arriving is not None:
+                    self._arriving.cause = number
+                    self._arriving = None
+            case InputPosted():
+                self.is_posted = True
+            case _:
+                pass
+
+    # --- towards the application; no baton -----------------------------------------------------------
+
+    def manner(self, request: Request) -> Manner:
+        """Tell how the application will hear of a completion (3.5)."""
+        if not request.asynchronous:
+            return Manner.RETURNED if request.code is None else Manner.RAISED
+        if request.spec is not None and request.spec.completion_script is not None:
+            return Manner.SCRIPT
+        if request.code is None or request.waiter is not None:
+            return Manner.FUTURE
+        return Manner.HANDLER
+
+    def call_script(self, request: Request, manner: Manner) -> None:
+        """Call the application."""
+        if self.api is not None:
+            self.api.run_completion(request, manner)
+
+    def script_raised(self, error: Exception, where: str) -> None:
+        """Tell the application that its script raised."""
+        if self.api is not None:
+            self.api.report(error, where)
+
+    def failure(self, request: Request) -> Exception:
+        """Return the exception that a completed request raises at its waiter."""
+        if request.code is None:
+            return CommError(
+                Code.NO_ENDPOINT_AVAILABLE,
+                request=request.number,
+                detail=f"{request.operation} was dropped with its endpoint",
+            )
+        detail = request.value if isinstance(request.value, str) else ""
+        return CommError(request.code, request=request.number, detail=detail)
+
+
+def _parameter(rule: str | None) -> Refusal | None:
+    return None if rule is None else Refusal(rule, REFUSALS[rule])

@@ -1,0 +1,295 @@
+"""The Newton endpoint interface as tables: states, admission, transitions, delivery order.
+
+No thread, clock, socket or log in sight.  Everything here is read by the actors that live by it,
+by ``rescind check`` and by the documentation.  Sources are sections of spec/newton.md.
+
+Theory.  An endpoint is a state machine over ten states whose control operations (Bind, Connect,
+...) take it through a pending state to one of two others, so that control operations can't be
+pipelined.  Outputs and the armed input spec leave the state alone and pile up.  A cancel does not
+touch the state machine: it is a *window* beside it.  While the window is open every new request is
+refused, and it closes only when the last victim's completion was delivered.
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum, StrEnum
+from typing import Protocol
+
+from rescind.actors.kernel._rules import Check
+
+from ._codes import Code
+
+
+class State(IntEnum):
+    """The endpoint's states (section 4)."""
+
+    UNINIT = 0
+    UNBND = 1
+    IDLE = 2
+    OUT_CON = 3
+    IN_CON = 4
+    DATA_XFER = 5
+    OUT_REL = 6
+    IN_REL = 7
+    IN_FLUX = 8
+    OUT_LSTN = 9
+
+
+STATES: dict[int, str] = {
+    State.UNINIT: "kUninit",
+    State.UNBND: "kUnbnd",
+    State.IDLE: "kIdle",
+    State.OUT_CON: "kOutCon",
+    State.IN_CON: "kInCon",
+    State.DATA_XFER: "kDataXfer",
+    State.OUT_REL: "kOutRel",
+    State.IN_REL: "kInRel",
+    State.IN_FLUX: "kInFlux",
+    State.OUT_LSTN: "kOutLstn",
+}
+"""The documented constant of each state."""
+
+
+class Channel(StrEnum):
+    """A tool's independent lanes; one request each is in hand, others wait (section 1.5)."""
+
+    GET = "get"
+    PUT = "put"
+    CONTROL = "control"
+    KILL = "kill"
+
+
+ANY = frozenset(State) - {State.UNINIT}
+"""Every state of an endpoint that exists."""
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation: where it is admitted and what it does to the state (sections 2 and 4).
+
+    ``pending``, ``done`` and ``failed`` are the states while it is outstanding, after success and
+    after failure or cancel; None leaves the state alone.
+    """
+
+    name: str
+    channel: Channel
+    admitted: frozenset[State]
+    pending: State | None = None
+    done: State | None = None
+    failed: State | None = None
+
+
+OPERATIONS: dict[str, Operation] = {
+    row.name: row
+    for row in (
+        Operation(
+            "Bind", Channel.CONTROL, frozenset({State.UNBND}),
+            State.IN_FLUX, State.IDLE, State.UNBND,
+        ),
+        Operation(
+            "UnBind", Channel.CONTROL, frozenset({State.IDLE}),
+            State.IN_FLUX, State.UNBND, State.IDLE,
+        ),
+        Operation(
+            "Connect", Channel.CONTROL, frozenset({State.IDLE}),
+            State.OUT_CON, State.DATA_XFER, State.IDLE,
+        ),
+        Operation(
+            "Listen", Channel.CONTROL, frozenset({State.IDLE}),
+            State.OUT_LSTN, State.IN_CON, State.IDLE,
+        ),
+        Operation(
+            "Accept", Channel.CONTROL, frozenset({State.IN_CON}),
+            None, State.DATA_XFER, State.IDLE,
+        ),
+        # Disconnect with cancelPending; its pending state begins after the cancel phase (5.6).
+        Operation(
+            "Disconnect", Channel.CONTROL,
+            frozenset({State.DATA_XFER, State.IN_REL, State.OUT_REL, State.IN_CON}),
+            State.IN_FLUX, State.IDLE, State.DATA_XFER,
+        ),
+        # Disconnect without cancelPending: the orderly release of section 5.7.
+        Operation(
+            "Release", Channel.CONTROL, frozenset({State.DATA_XFER, State.IN_REL}),
+            State.OUT_REL, State.IDLE, State.DATA_XFER,
+        ),
+        Operation("Output", Channel.PUT, frozenset({State.DATA_XFER})),
+        Operation("Input", Channel.GET, frozenset({State.DATA_XFER})),
+        Operation("Option", Channel.CONTROL, ANY),
+        Operation("Cancel", Channel.KILL, ANY),
+    )
+}  # fmt: skip
+"""Every operation that can be outstanding.  ``Input`` is an armed input spec."""
+
+NOT_CONNECTED_MEANS_IDLE = frozenset({"Disconnect", "Release"})
+"""A tool that answers one of these with -16009 makes it -36006 with state kIdle (section 2)."""
+
+REMOTE_EVENT_STATE: dict[int, State] = {2: State.IDLE, 3: State.IN_REL}
+"""Tool events that move the state before anybody hears of them: disconnect, release (3.5)."""
+
+REMOTE_DISCONNECT = 2
+
+
+class Facts(Protocol):
+    """What the admission checks read of an endpoint, for one call."""
+
+    @property
+    def state(self) -> int: ...
+    @property
+    def window_open(self) -> bool: ...
+    @property
+    def synchronous_pending(self) -> bool: ...
+    @property
+    def calling(self) -> Operation: ...
+    @property
+    def calling_asynchronous(self) -> bool: ...
+    @property
+    def profile(self) -> "Profile": ...
+
+
+def _is_disposed(facts: Facts) -> bool:
+    return facts.state == State.UNINIT
+
+
+def _is_in_window(facts: Facts) -> bool:
+    return facts.window_open
+
+
+def _is_out_of_state(facts: Facts) -> bool:
+    return facts.state not in facts.calling.admitted
+
+
+def _is_second_synchronous(facts: Facts) -> bool:
+    """A cancel may be synchronous while another call blocks: it is there to end that call."""
+    return (
+        facts.synchronous_pending
+        and not facts.calling_asynchronous
+        and facts.calling.name not in facts.profile.beside_synchronous
+    )
+
+
+# After Dispose an endpoint is uninitialised again, for good.
+DISPOSED = Check("N-54014-disposed", Code.NO_ENDPOINT_AVAILABLE, _is_disposed, "6.4")
+WINDOW = Check("N-36003-window", Code.TACCESS, _is_in_window, "5.5")
+STATE = Check("N-36006-state", Code.TOUTSTATE, _is_out_of_state, "4")
+SYNCHRONOUS = Check("N-36030-synchronous", Code.TALRDYSYNC, _is_second_synchronous, "1.7, 6.6")
+
+
+FORMS = ("string", "bytes")
+"""The forms of an input spec (3.3)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """One reading of the places where the guide and the device differ (section 5)."""
+
+    name: str
+    admission: tuple[Check[Facts], ...]
+    """Admission checks in their order; parameters are checked by the call afterwards."""
+    beside_synchronous: frozenset[str]
+    """Operations that may be synchronous while another synchronous call blocks."""
+    time_out_cancels_all: bool
+    """True: everything outstanding (guide).  False: only the channel of the timed-out request."""
+    time_out_opens_window: bool
+    synchronous_time_out_code: Code
+    connection_cancel_code: Code
+    """What a canceled Connect, Listen, Accept or release in hand hears."""
+    synchronous_undo_code: Code
+    """What a synchronous call hears whose success came while a cancel was ending it (5.10)."""
+    release_input_code: Code
+    """What an input spec hears that an orderly release ends (5.7)."""
+
+
+GUIDE = Profile(
+    name="guide",
+    admission=(DISPOSED, WINDOW, STATE, SYNCHRONOUS),
+    beside_synchronous=frozenset({"Cancel", "Disconnect"}),
+    time_out_cancels_all=True,
+    time_out_opens_window=True,
+    synchronous_time_out_code=Code.REQUEST_CANCELED,
+    connection_cancel_code=Code.REQUEST_CANCELED,
+    synchronous_undo_code=Code.REQUEST_CANCELED,
+    release_input_code=Code.REQUEST_CANCELED,
+)
+ROM = Profile(
+    name="rom",
+    admission=(DISPOSED, STATE, SYNCHRONOUS, WINDOW),
+    beside_synchronous=frozenset({"Cancel"}),
+    time_out_cancels_all=False,
+    time_out_opens_window=False,
+    synchronous_time_out_code=Code.MESSAGE_TIMED_OUT,
+    connection_cancel_code=Code.CONNECTION_ABORTED,
+    synchronous_undo_code=Code.CALL_ABORTED,
+    release_input_code=Code.CONNECTION_ABORTED,
+)
+PROFILES = {profile.name: profile for profile in (GUIDE, ROM)}
+
+SYNCHRONOUS_UNDO: dict[str, str] = {
+    "Bind": "UnBind",
+    "Connect": "Disconnect",
+    "Listen": "Disconnect",
+    "Accept": "Disconnect",
+}
+"""What undoes a synchronous call that succeeded while a cancel was ending it (5.10)."""
+
+IN_HAND_ABORTED = frozenset({"Connect", "Listen", "Accept", "Release"})
+"""Operations whose cancel tears the connection down (5.10)."""
+
+CANCELLED_CODE = Code.REQUEST_CANCELED
+WINDOW_CODE = Code.TACCESS
+WINDOW_OPERATIONS = frozenset(OPERATIONS)
+"""What a cancel window forbids: everything."""
+
+DELIVERY_RANK: dict[str, int] = {
+    "Input": 0,
+    "Output": 1,
+    "Bind": 2,
+    "UnBind": 2,
+    "Connect": 2,
+    "Listen": 2,
+    "Accept": 2,
+    "Option": 2,
+    "Release": 2,
+    "Disconnect": 3,
+    "Cancel": 3,
+}
+"""Order among the deliveries of one cancel; equal ranks as submitted (section 5.4, 9)."""
+
+CANCEL_RANK = 3
+"""The cancel's own completion, or that of the request whose time-out started it."""
+SYNCHRONOUS_RANK = 4
+"""A blocked synchronous victim hears last of all (5.2, 5.3)."""
+
+
+REFUSALS: dict[str, Code] = {
+    "N-54012-active": Code.INPUT_SPEC_ALREADY_ACTIVE,
+    "N-54001-form": Code.BAD_FORM,
+    "N-54002-empty": Code.ZERO_LENGTH_DATA,
+    "N-54005-sequence": Code.INVALID_END_SEQUENCE,
+    "N-54007-termination": Code.INAPPROPRIATE_TERMINATION,
+}
+"""Parameter checks, made after admission: rule id to code (sections 3 and 7)."""
+
+
+def refuse_output(data: object) -> str | None:
+    """Return the rule by which this data cannot be sent, or None."""
+    if not isinstance(data, str | bytes):
+        return "N-54001-form"
+    return None if data else "N-54002-empty"
+
+
+def refuse_input(form: str, byte_count: int | None, end_sequence: object) -> str | None:
+    """Return the rule by which this input spec cannot be armed, or None."""
+    if form not in FORMS:
+        return "N-54001-form"
+    if byte_count is not None and byte_count < 1:
+        return "N-54007-termination"
+    if end_sequence is not None and not (isinstance(end_sequence, str | bytes) and end_sequence):
+        return "N-54005-sequence"
+    return None
+
+
+def cancelled_code(operation: str, profile: Profile) -> Code:
+    """Return what a canceled request of this operation hears."""
+    if operation in IN_HAND_ABORTED:
+        return profile.connection_cancel_code
+    return CANCELLED_CODE

@@ -1,0 +1,295 @@
+"""The actor: Pykka's class and contract, run by turns instead of by a thread of its own.
+
+What is costly in ``pykka.Actor.__init__`` (a random name, an inbox, an event, a reference) is made
+when it is first asked for: an actor costs what its state costs.
+"""
+
+import logging
+import sys
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+import pykka
+from pykka._envelope import Envelope
+from pykka.messages import (
+    ProxyCall,
+    ProxyGetAttr,
+    ProxySetAttr,
+    _ActorStop,  # pyright: ignore[reportPrivateUsage]
+)
+
+from rescind.events import Ask, Born, Failed, Proxy, Raised, Replied, Start, Stop, Stopped, Tell
+
+from ._errors import UsageError
+from ._reply import Reply
+
+if TYPE_CHECKING:
+    from ._runtime import Outbox, Runtime
+
+logger = logging.getLogger("rescind.actors")
+A = TypeVar("A", bound="Actor")
+
+
+class Inbox:
+    """What Pykka calls an actor's inbox; it only ever takes things in."""
+
+    __slots__ = ("_ref",)
+
+    def __init__(self, ref: "ActorRef[Any]") -> None:
+        """Stand before the actor of ``ref``."""
+        self._ref = ref
+
+    def put(self, envelope: Envelope[Any], /) -> None:
+        """Take a message in, as ``tell`` and ``ask`` do."""
+        self._ref.runtime.send(self._ref, envelope.message, cast("Any", envelope.reply_to))
+
+    def get(self) -> Envelope[Any]:
+        """Refuse: the runtime takes messages out, nobody else."""
+        raise UsageError("an inbox of rescind cannot be read; the runtime runs the actor's turns")
+
+    def empty(self) -> bool:
+        """Tell whether nothing waits here: always, because messages wait in the runtime."""
+        return True
+
+
+class ActorRef(pykka.ActorRef[A]):
+    """Names an actor and carries messages to it; safe to share between threads."""
+
+    def __init__(self, runtime: "Runtime", number: int, actor_class: type[A]) -> None:
+        """Name the actor ``number`` of ``runtime``, which need not have started yet."""
+        # Not pykka's __init__: it wants the living actor.
+        self.runtime = runtime
+        self.number = number
+        self.parent = 0
+        """The actor in whose turn it was started, or 0."""
+        self.actor: A | None = None
+        self.actor_class = actor_class
+        self.actor_urn = f"urn:rescind:{runtime.log_id.hex()}:{number}"
+        self.actor_inbox = Inbox(self)
+        self.actor_stopped = threading.Event()
+
+    def _actor_weakref(self) -> A | None:  # type: ignore[override]  # Pykka has a weakref here
+        return self.actor
+
+    def tell(self, message: Any) -> None:
+        """Send a message that nobody answers.
+
+        Raises:
+            pykka.ActorDeadError: the actor has stopped.
+        """
+        if not self.is_alive():
+            raise pykka.ActorDeadError(f"{self} not found")
+        self.runtime.send(self, message, None)
+
+    def ask(self, message: Any, *, block: bool = True, timeout: float | None = None) -> Any:
+        """Send a message and get the handler's return value.
+
+        Args:
+            message: what ``on_receive`` gets.
+            block: wait here; otherwise return the future.
+            timeout: seconds to wait when blocking; the ask itself goes on.
+
+        Raises:
+            pykka.ActorDeadError: the actor has stopped, or stopped before it took the message.
+            pykka.Timeout: nothing came in time.
+        """
+        reply: Reply[Any] = Reply(self.runtime, self.number)
+        if self.is_alive():
+            self.runtime.send(self, message, reply)
+        else:
+            reply.set_exception(_dead(f"{self} not found"))
+        return reply.get(timeout=timeout) if block else reply
+
+
+def _dead(text: str) -> tuple[type[BaseException], BaseException, None]:
+    return (pykka.ActorDeadError, pykka.ActorDeadError(text), None)
+
+
+class Actor(pykka.Actor):
+    """Your own actor: write ``on_receive`` (and Pykka's other hooks), start it in a runtime.
+
+    The handlers run one at a time, on whichever thread holds the runtime's baton; they must decide
+    and not wait.  What a handler asks of other actors leaves when it returns.
+    """
+
+    __slots__ = ("_actor_ref", "number", "runtime", "suspended_on")
+
+    number: int
+    runtime: "Runtime"
+    suspended_on: int
+    """The actor whose answer this one waits for inside a turn, or 0."""
+
+    # Pykka declares these four as plain attributes that its __init__ fills.  Here they are made on
+    # first use; request actors never need them.
+    actor_urn = property(lambda self: self.actor_ref.actor_urn)  # type: ignore[assignment]
+    actor_inbox = property(lambda self: self.actor_ref.actor_inbox)  # type: ignore[assignment]
+    actor_stopped = property(lambda self: self.actor_ref.actor_stopped)  # type: ignore[assignment]
+
+    @property
+    def actor_ref(self) -> ActorRef[Any]:
+        """The actor's reference."""
+        ref = self._ref_if_made()
+        return self._make_ref() if ref is None else ref
+
+    def _ref_if_made(self) -> ActorRef[Any] | None:
+        try:
+            return cast("ActorRef[Any]", self._actor_ref)
+        except AttributeError:
+            return None
+
+    def _make_ref(self) -> ActorRef[Any]:
+        ref = ActorRef(self.runtime, self.number, type(self))
+        ref.actor = self
+        self._actor_ref = ref
+        return ref
+
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
+        """Begin; a subclass may take any arguments that ``start`` is given."""
+
+    @classmethod
+    def start(cls, *args: Any, **kwargs: Any) -> Any:
+        """Start in the process's default runtime, which keeps its log in memory."""
+        from ._runtime import Runtime
+
+        return Runtime.default().start(cls, *args, **kwargs)
+
+    def stop(self) -> None:
+        """Stop after the messages that are already waiting."""
+        self.runtime.send(self.actor_ref, _ActorStop(), None)
+
+    def _start_actor_loop(self) -> None:
+        """Do nothing: turns are run by the runtime's dispatcher."""
+
+    @staticmethod
+    def _create_actor_inbox() -> Any:
+        raise UsageError("start actors with Runtime.start")
+
+    @staticmethod
+    def _create_future() -> Reply[Any]:
+        return Reply()
+
+    # --- turns -------------------------------------------------------------------------------
+
+    def receive(self, message: tuple[Any, ...], out: "Outbox") -> Any:
+        """Take one message of the runtime: the turn itself.  Called under the baton."""
+        self.runtime.enter_handler()
+        try:
+            match message:
+                case Tell(value):
+                    self._guarded(lambda: self._handle_receive(value))
+                case Ask(value):
+                    self._answer(lambda: self._handle_receive(value))
+                case Proxy():
+                    self._take_proxy(message)
+                case Start(cls):
+                    out.events.append(Born(self.number, cls, self.actor_ref.parent))
+                    self._guarded(self.on_start)
+                case Stop():
+                    self._finish(None)
+                    self.runtime.answer(self.runtime.out.reply, None, None)
+                case _:
+                    raise TypeError(f"an actor does not take {type(message).__name__}")
+        finally:
+            self.runtime.leave_handler()
+
+    def apply(self, event: tuple[Any, ...], number: int) -> None:
+        """Take over what an event of this turn changed; state unknown to the log needs nothing."""
+
+    def _take_proxy(self, message: Proxy) -> None:
+        """Let Pykka do what its proxy asked for."""
+        theirs = from_wire(message)
+        if message.asked:
+            self._answer(lambda: self._handle_receive(theirs))
+        else:
+            self._guarded(lambda: self._handle_receive(theirs))
+
+    def _answer(self, handler: Callable[[], Any]) -> None:
+        reply = self.runtime.out.reply
+        try:
+            value = handler()
+        except Exception as error:
+            logger.info("exception returned from %s to caller", self, exc_info=True)
+            self.runtime.out.forget()
+            self.runtime.out.events.append(Raised(describe(error)))
+            self.runtime.answer(reply, None, sys.exc_info())
+        else:
+            self.runtime.out.events.append(Replied(value))
+            self.runtime.answer(reply, value, None)
+
+    def _guarded(self, handler: Callable[[], Any]) -> None:
+        out = self.runtime.out
+        try:
+            handler()
+        except Exception as error:
+            logger.exception("unhandled exception in %s", self)
+            # Nothing that the failed handler decided leaves, but that it had been born.
+            births = [event for event in out.events if isinstance(event, Born)]
+            out.forget()
+            out.events += (*births, Failed(describe(error)))
+            self._finish(describe(error))
+            self._hook(lambda: self.on_failure(type(error), error, error.__traceback__))
+
+    def _finish(self, error: str | None) -> None:
+        self.runtime.out.events.append(Stopped(self.number, error))
+        self.runtime.forget(self)
+        self.actor_ref.actor_stopped.set()
+        if error is None:
+            self._hook(self.on_stop)
+
+    def _hook(self, hook: Callable[[], None]) -> None:
+        try:
+            hook()
+        except Exception:
+            logger.exception("unhandled exception in %s", self)
+
+    def send_after(self, delay_s: float, message: Any) -> Any:
+        """Tell ``message`` to this actor after ``delay_s`` seconds; returns the timer.
+
+        Called inside a turn; the timer counts in the runtime's time, which may be virtual.
+        """
+        return self.runtime.send_after(self, delay_s, message)
+
+    @property
+    def now_ns(self) -> int:
+        """The time of the running turn, which is the time its record bears."""
+        return self.runtime.turn_ns
+
+
+def to_wire(message: Any, *, is_asked: bool) -> tuple[Any, ...]:
+    """Return what the mailbox takes for a message of the application."""
+    match message:
+        case _ActorStop():
+            return Stop(urgent=False)
+        case ProxyCall(path, args, kwargs):
+            return Proxy("call", list(path), list(args), dict(kwargs), is_asked)
+        case ProxyGetAttr(path):
+            return Proxy("get", list(path), [], {}, is_asked)
+        case ProxySetAttr(path, value):
+            return Proxy("set", list(path), [value], {}, is_asked)
+        case _:
+            return Ask(message) if is_asked else Tell(message)
+
+
+def from_wire(message: Proxy) -> Any:
+    """Return Pykka's own message for a proxy's."""
+    path = tuple(message.path)
+    match message.verb:
+        case "call":
+            return ProxyCall(path, tuple(message.args), message.kwargs)
+        case "get":
+            return ProxyGetAttr(path)
+        case _:
+            return ProxySetAttr(path, message.args[0])
+
+
+def describe(error: BaseException) -> str:
+    """Return an exception as one line of text."""
+    return f"{type(error).__name__}: {error}"
+
+
+def class_name(cls: type) -> str:
+    """Return the name under which a class stands in the log."""
+    return f"{cls.__module__}.{cls.__qualname__}"
+
+

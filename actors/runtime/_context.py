@@ -1,0 +1,85 @@
+"""Who calls, from where, and because of what.
+
+The context variable follows callbacks and asyncio tasks by itself, and a thread that is started
+with ``contextvars.copy_context().run``.
+"""
+
+import sys
+import threading
+from collections.abc import Callable
+from contextvars import ContextVar
+from types import CodeType, FrameType
+from typing import Protocol, TypeAlias
+
+WireCause: TypeAlias = int | tuple[int | bytes, int]
+"""0 (nothing of ours), a turn, (turn, request), or (log id, turn) of another log."""
+
+
+class CauseSource(Protocol):
+    """Something that is going on and that a call may come from: a turn, a delivered script."""
+
+    def cause_for(self, log_id: bytes) -> WireCause:
+        """Return the cause as the log ``log_id`` writes it down."""
+        ...
+
+
+CAUSE: ContextVar[CauseSource | None] = ContextVar("rescind_cause", default=None)
+"""What the code that runs now is a consequence of."""
+
+
+class Callers:
+    """Binds threads, tasks and code places to the small numbers that records carry.
+
+    A place is looked up by the identity of its code object and the offset in it: both are cheap to
+    read, while a line number has to be computed.  The code object is kept so that its identity
+    cannot be reused.
+    """
+
+    def __init__(
+        self,
+        bind_who: Callable[[str], int],
+        bind_site: Callable[[str, int, str], int],
+    ) -> None:
+        """Bind through the log's two functions; both are called under the baton."""
+        self._bind_who = bind_who
+        self._bind_site = bind_site
+        self._sites: dict[tuple[int, int], int] = {}
+        self._kept: dict[int, CodeType] = {}
+        self._threads = threading.local()
+        self._tasks: dict[str, int] = {}
+
+    def by(self, frame: FrameType) -> tuple[int, int]:
+        """Return (who, site) for the running thread or task at ``frame``."""
+        code = frame.f_code
+        key = (id(code), frame.f_lasti)
+        site = self._sites.get(key)
+        if site is None:
+            self._kept[key[0]] = code
+            site = self._bind_site(code.co_filename, frame.f_lineno, code.co_qualname)
+            self._sites[key] = site
+        return (self._who(), site)
+
+    def _who(self) -> int:
+        # asyncio is only asked where somebody else has imported it.
+        if "asyncio" in sys.modules and (task := _running_task()) is not None:
+            return self._task(f"task {task}")
+        try:
+            return self._threads.who  # type: ignore[no-any-return]
+        except AttributeError:
+            who = self._threads.who = self._bind_who(threading.current_thread().name)
+            return who
+
+    def _task(self, label: str) -> int:
+        who = self._tasks.get(label)
+        if who is None:
+            who = self._tasks[label] = self._bind_who(label)
+        return who
+
+
+def _running_task() -> str | None:
+    asyncio = sys.modules["asyncio"]
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:
+        return None
+    return None if task is None else str(task.get_name())

@@ -1,0 +1,83 @@
+"""What the running turn has decided so far; nothing of it has happened yet."""
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+from rescind.events import Origin
+
+from ._context import WireCause
+from ._reply import ExcInfo, Reply
+
+if TYPE_CHECKING:
+    from ._actor import Actor, ActorRef
+
+Message: TypeAlias = tuple[Any, ...]
+By: TypeAlias = tuple[int, int]
+
+
+class Envelope(NamedTuple):
+    """A message on its way, with what its record will say of its origin."""
+
+    target: "Actor | ActorRef[Any]"
+    message: Message
+    origin: Origin
+    cause: WireCause
+    by: By | None = None
+    reply: Reply[Any] | None = None
+
+
+class Outbox:
+    """The running turn; one object serves all turns of a runtime, one after the other."""
+
+    __slots__ = (
+        "actor", "answers", "broadcast", "by", "cause", "causes", "effects", "events", "extra",
+        "message", "messages", "number", "origin", "reply", "urgent",
+    )  # fmt: skip
+
+    def __init__(self) -> None:
+        """Be idle."""
+        self.number = 0
+        """The number that the turn's record got; 0 while it runs."""
+        self.extra: Any = None
+        """What a caller passed beside its message and the log does not hold: callbacks."""
+        self.events: list[tuple[Any, ...]] = []
+        """Facts, in order; they are applied after the record was appended."""
+        self.causes: list[Any] = []
+        """Things whose ``number`` becomes the turn's, once it has one."""
+        self.messages: list[tuple[Any, Message, Reply[Any] | None]] = []
+        """(target, message, reply) for the targets' mailboxes."""
+        self.urgent: list[tuple[Any, Message]] = []
+        """(target, message) for the control lane."""
+        self.broadcast: list[tuple[Iterable[Any], Message]] = []
+        """(targets, message): one turn each, on the control lane."""
+        self.effects: list[tuple[Any, ...]] = []
+        """(function, *arguments), to be called after the record is as durable as asked for."""
+        self.answers: list[tuple[Reply[Any], Any, ExcInfo | None]] = []
+
+    def begin(
+        self,
+        actor: "Actor",
+        message: Message,
+        origin: Origin,
+        cause: WireCause,
+        by: By | None,
+        reply: Reply[Any] | None,
+    ) -> None:
+        """Start a turn or a part of one."""
+        self.actor = actor
+        self.message = message
+        self.origin = origin
+        self.cause = cause
+        self.by = by
+        self.reply = reply
+        self.number = 0
+
+    def forget(self) -> None:
+        """Drop what was decided: the handler failed."""
+        self.events.clear()
+        self.messages.clear()
+        self.urgent.clear()
+        self.broadcast.clear()
+        self.effects.clear()
+        self.answers.clear()
+        self.causes.clear()

@@ -1,0 +1,94 @@
+"""The future that an ask returns: Pykka's contract, without a lock for each future."""
+
+import queue
+import sys
+import threading
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
+
+import pykka
+
+from ._waiting import block, wake
+
+if TYPE_CHECKING:
+    from ._runtime import Runtime
+
+T = TypeVar("T")
+ExcInfo: TypeAlias = (
+    tuple[type[BaseException], BaseException, TracebackType | None] | tuple[None, None, None]
+)
+
+
+class Reply(pykka.Future[T]):
+    """A value that an actor will give, or the exception that it raised.
+
+    Threads: any may wait; inside a turn the wait splits the turn, and other actors go on.
+    """
+
+    def __init__(self, runtime: "Runtime | None" = None, target: int = 0) -> None:
+        """Belong to ``runtime`` and be answered by the actor ``target``; both may be unknown."""
+        super().__init__()
+        self.runtime = runtime
+        self.target = target
+        self.waiter: threading.Event | None = None
+        self.turn = 0
+        """The turn that answered: the cause of what the waiter does next."""
+        self.is_inside = False
+        """Asked for inside a turn: answered at once, because messages between actors don't wait."""
+        self._done = False
+        self._value: T | None = None
+        self._exc_info: ExcInfo | None = None
+
+    @property
+    def is_done(self) -> bool:
+        """Tell whether the value or the exception is there."""
+        return self._done
+
+    def get(self, *, timeout: float | None = None) -> Any:
+        """Return the value or raise the exception.
+
+        Raises:
+            pykka.Timeout: nothing came within ``timeout`` seconds; the ask goes on.
+        """
+        if self._get_hook is not None:
+            return super().get(timeout=timeout)
+        waited = block if self.runtime is None else self.runtime.wait
+        if not self._done and not waited(self, timeout):
+            raise pykka.Timeout(f"{timeout} seconds")
+        if self._exc_info is None:
+            return self._value
+        kind, value, trace = self._exc_info
+        if value is None:
+            value = RuntimeError("the exception got lost") if kind is None else kind()
+        raise value.with_traceback(trace)
+
+    def set(self, value: T | None = None) -> None:
+        """Give the value.
+
+        Raises:
+            queue.Full: the future has one already (Pykka's own contract).
+        """
+        self._finish(value, None)
+
+    def set_exception(self, exc_info: Any = None) -> None:
+        """Give an exception, the one being handled by default.
+
+        Raises:
+            queue.Full: the future has a result already.
+        """
+        self._finish(None, sys.exc_info() if exc_info is None else exc_info)
+
+    def _finish(self, value: T | None, exc_info: ExcInfo | None) -> None:
+        if self._done or self._get_hook is not None:
+            raise queue.Full
+        self._value, self._exc_info = value, exc_info
+        self._done = True
+        wake(self)
+
+    def error(self) -> BaseException | None:
+        """Return the exception that was given, if one was."""
+        return None if self._exc_info is None else self._exc_info[1]
+
+    def value(self) -> T | None:
+        """Return the value that was given, if one was."""
+        return self._value

@@ -1,0 +1,742 @@
+"""The runtime: the baton, the turn, its record, and what may leave after the record is durable.
+
+Locks, outermost first; whoever holds one may take those after it, never those before:
+
+- *world*: one script of the application at a time (a blocked script gives it up);
+- *commit*: one batch at a time on its way into the log;
+- *baton*: whoever holds it runs turns.  Everything in the runtime belongs to its holder.
+"""
+
+import atexit
+import contextlib
+import os
+import random
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from types import FrameType, TracebackType
+from typing import Any, ClassVar, Protocol, Self, TypeVar, cast
+
+import pykka
+
+from rescind.events import (
+    DeadLetter,
+    Log,
+    LogWriter,
+    Origin,
+    Resume,
+    Start,
+    Suspended,
+    Tell,
+    TimerSet,
+)
+
+from ._actor import Actor, ActorRef, class_name, describe, to_wire
+from ._clock import Clock, MachineClock, VirtualClock
+from ._context import CAUSE, Callers, WireCause
+from ._errors import DeadlockError, InternalError, RuntimeClosedError
+from ._outbox import By, Envelope, Message, Outbox
+from ._reply import ExcInfo, Reply
+from ._stepped import Stepped
+from ._thread import ThreadDispatcher
+from ._timers import Timer, Timers
+from ._waiting import Waitable, wake
+
+A = TypeVar("A", bound=Actor)
+
+TURNS_PER_HOLD = 256
+"""Turns that one holder runs before it offers the baton to others."""
+PENDING_RECORDS_MAX = 4096
+"""Records that may wait for a commit before a caller has to commit them itself."""
+
+_INSIDE = ("rescind.actors", "pykka")
+
+
+class Dispatcher(Protocol):
+    """Decides which thread runs turns, and when."""
+
+    def attach(self, runtime: "Runtime") -> None:
+        """Serve ``runtime``."""
+        ...
+
+    def wake(self) -> None:
+        """Hear that there is work; any thread, also under the baton."""
+        ...
+
+    def wait(self, waitable: Waitable, timeout_s: float | None, *, must_spare: bool) -> bool:
+        """Block the calling thread until ``waitable`` is done; False after ``timeout_s``.
+
+        ``must_spare``: the caller was running turns or scripts, somebody else has to now.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop; no thread of the dispatcher runs a turn afterwards."""
+        ...
+
+
+class Lane(Protocol):
+    """One endpoint's ordered deliveries."""
+
+    def deliver(self, *, scripts: bool) -> bool:
+        """Deliver some; tell whether more are left.  Without ``scripts``, stop before one."""
+        ...
+
+
+class Owned(Protocol):
+    """What a runtime closes before itself."""
+
+    def close(self) -> None:
+        """End everything in order, in turns."""
+        ...
+
+    def stop(self) -> None:
+        """Stop the driver at once; the log has failed and nothing can be recorded."""
+        ...
+
+
+class Runtime:
+    """Runs actors, and writes every turn into one log.
+
+    Use it as a context manager, or call ``close``.  Every public method may be called from any
+    thread unless it says otherwise.
+    """
+
+    _default: ClassVar["Runtime | None"] = None
+
+    def __init__(
+        self,
+        log: LogWriter,
+        *,
+        dispatcher: Dispatcher | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        """Run on an open log; ``Runtime.open`` is the usual way."""
+        self.log = log
+        self.log_id = log.log_id
+        self.clock: Clock = MachineClock() if clock is None else clock
+        self.baton = threading.Lock()
+        self.out = Outbox()
+        self.turn_ns = 0
+        self.timers = Timers()
+        self.callers = Callers(log.who, log.site)
+        self.failure: BaseException | None = None
+        self.closing = False
+        self.actors: dict[int, Actor] = {}
+        """Live ordinary actors; requests and endpoints are kept by the kernel."""
+        self.owned: list[Owned] = []
+        """What has to be closed before the log, in order of creation."""
+        self._kind_ids = log.kind_ids
+        self._classes: dict[type, int] = {}
+        self._now_ns = self.clock.now_ns
+        self._control: deque[Envelope | Iterator[Envelope]] = deque()
+        self._backlog: deque[Envelope] = deque()
+        self._parked: dict[int, list[Envelope]] = {}
+        self._effects: list[tuple[Any, ...]] = []
+        self._commit = threading.Lock()
+        self._world = threading.Lock()
+        self._world_owner = 0
+        self._turn_thread = 0
+        self._lanes: deque[Lane] = deque()
+        self._waiting: dict[int, Waitable] = {}
+        self.dispatcher: Dispatcher = ThreadDispatcher() if dispatcher is None else dispatcher
+        self.dispatcher.attach(self)
+
+    @classmethod
+    def open(
+        cls,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        durability: str = "os",
+        dispatcher: Dispatcher | None = None,
+    ) -> Self:
+        """Open a runtime whose log is the directory ``path``, or memory without one.
+
+        Args:
+            path: made if it does not exist; an existing log is continued in a new epoch.
+            durability: ``os`` (survives the process) or ``disk`` (survives the machine).
+            dispatcher: threads by default; ``Stepped()`` for tests in virtual time.
+
+        Raises:
+            RescindError: no log can be written there; the message says why and what to do.
+        """
+        clock: Clock = MachineClock()
+        entropy = os.urandom
+        if isinstance(dispatcher, Stepped):
+            clock = VirtualClock()
+            entropy = random.Random(dispatcher.seed).randbytes
+        log = Log.create_or_open(
+            path, durability=durability, entropy=entropy, clock_ns=clock.now_ns
+        )
+        runtime = cls(log, dispatcher=dispatcher, clock=clock)
+        # A program that ends without closing still gets its log whole and its endpoints ended.
+        atexit.register(runtime.close)
+        return runtime
+
+    @classmethod
+    def default(cls) -> "Runtime":
+        """Return the process's default runtime, which keeps its log in memory."""
+        if cls._default is None or cls._default.closing:
+            cls._default = cls.open()
+        return cls._default
+
+    def __enter__(self) -> Self:
+        """Return the runtime itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    # --- actors --------------------------------------------------------------------------------
+
+    def start(self, cls: type[A], /, *args: Any, **kwargs: Any) -> ActorRef[A]:
+        """Start an actor; its constructor and ``on_start`` run in its first turn.
+
+        From inside a turn the new actor starts after that turn; its reference is good at once.
+        """
+        if self.in_turn():
+            ref = self._new_ref(cls, parent=self.out.actor.number)
+            self.out.messages.append((ref, self._start_message(cls, args, kwargs), None))
+            return ref
+        frame = calling_frame()
+        with self.holding_baton():
+            ref = self._new_ref(cls, parent=0)
+            message = self._start_message(cls, args, kwargs)
+            actor = self._make(ref, args, kwargs)
+            self.turn(actor, message, Origin.APP, self.cause(), self.callers.by(frame))
+        self.dispatcher.wake()
+        return ref
+
+    def _new_ref(self, cls: type[A], *, parent: int) -> ActorRef[A]:
+        ref = ActorRef(self, self.next_number(), cls)
+        ref.parent = parent
+        return ref
+
+    def _start_message(self, cls: type, args: Any, kwargs: Any) -> Start:
+        return Start(self.class_number(cls), list(args), kwargs)
+
+    def class_number(self, cls: type) -> int:
+        """Return the number under which records name an actor class; called under the baton."""
+        number = self._classes.get(cls)
+        if number is None:
+            number = self._classes[cls] = self.log.class_(class_name(cls), 1, "")
+        return number
+
+    def _make(self, ref: ActorRef[A], args: Any, kwargs: Any) -> A:
+        actor = ref.actor_class.__new__(ref.actor_class)
+        actor.runtime, actor.number, actor.suspended_on = self, ref.number, 0
+        actor._actor_ref = ref  # noqa: SLF001  # Pykka's own attribute
+        actor.__init__(*args, **kwargs)  # type: ignore[misc]
+        ref.actor = actor
+        self.actors[ref.number] = actor
+        pykka.ActorRegistry.register(ref)
+        return actor
+
+    def forget(self, actor: Actor) -> None:
+        """Take a stopped actor out of the runtime; called in its last turn."""
+        self.actors.pop(actor.number, None)
+        pykka.ActorRegistry.unregister(actor.actor_ref)
+        for envelope in self._parked.pop(actor.number, ()):
+            self._backlog.append(envelope)
+
+    def next_number(self) -> int:
+        """Return a fresh actor number; called under the baton."""
+        number = self.log.actors_next
+        self.log.actors_next = number + 1
+        return number
+
+    # --- messages ------------------------------------------------------------------------------
+
+    def send(self, ref: ActorRef[Any], message: Any, reply: Reply[Any] | None) -> None:
+        """Put a message into an actor's mailbox; ``ActorRef.tell`` and ``ask`` end here."""
+        wire = to_wire(message, is_asked=reply is not None)
+        if self.in_turn():
+            if reply is not None:
+                reply.is_inside = True
+            self.out.messages.append((ref, wire, reply))
+            return
+        frame = calling_frame()
+        with self.holding_baton():
+            by = self.callers.by(frame)
+            self._backlog.append(Envelope(ref, wire, Origin.APP, self.cause(), by, reply))
+        self.dispatcher.wake()
+
+    def post(self, actor: "Actor | ActorRef[Any]", message: Message, origin: Origin, cause: WireCause) -> None:
+        """Bring something from outside into the runtime; drivers call it on any thread."""
+        self._backlog.append(Envelope(actor, message, origin, cause))
+        self.dispatcher.wake()
+
+    def call(
+        self,
+        actor: Actor,
+        message: Message,
+        extra: Any = None,
+        before: Callable[[], None] | None = None,
+    ) -> Any:
+        """Run one turn of a kernel actor in the calling thread and return what it decided.
+
+        This is how an application's call is admitted: at the call, before anything is queued.
+
+        Args:
+            actor: who takes the message.
+            message: what the record shows.
+            extra: what the handler needs besides and no record can hold, such as callbacks.
+            before: called first, under the baton.
+        """
+        if self.in_turn():
+            return self._call_inside(actor, message, extra)
+        frame = calling_frame()
+        with self.baton:
+            self._check_running()
+            by = self.callers.by(frame)
+            if before is not None:
+                before()
+            cause = self.cause()
+            self.out.extra = extra
+            return self.turn(actor, message, Origin.APP, cause, by)
+
+    def _call_inside(self, actor: Actor, message: Message, extra: Any) -> Any:
+        """Call from inside an actor's turn: that turn is split around the call."""
+        caller, reply = self.out.actor, self.out.reply
+        part = self._end_part(actor.number)
+        self._turn_thread = 0
+        error: BaseException | None = None
+        try:
+            self.out.extra = extra
+            return self.turn(actor, message, Origin.ACTOR, part)
+        except Exception as raised:
+            error = raised
+            raise
+        finally:
+            self._turn_thread = threading.get_ident()
+            said = None if error is None else describe(error)
+            resume = Resume(part, None, said)
+            self.out.begin(caller, resume, Origin.ACTOR, self.log.last_number, None, reply)
+
+    def cause(self) -> WireCause:
+        """Return what the running code is a consequence of; called under the baton."""
+        source = CAUSE.get()
+        return 0 if source is None else source.cause_for(self.log_id)
+
+    def send_after(self, actor: Actor, delay_s: float, message: Any) -> Timer:
+        """Tell ``actor`` something later; called inside one of its turns."""
+        delay_ns = round(delay_s * 1e9)
+        cause = _TurnNumber()
+
+        def fire() -> None:
+            self.post(actor.actor_ref, Tell(message), Origin.TIMER, cause.number)
+
+        self.out.events.append(TimerSet(delay_ns))
+        self.out.causes.append(cause)
+        return self.timers.arm(self.clock.monotonic_ns() + delay_ns, fire)
+
+    # --- turns ---------------------------------------------------------------------------------
+
+    def in_turn(self) -> bool:
+        """Tell whether the calling thread is inside an ordinary actor's handler."""
+        return self._turn_thread == threading.get_ident()
+
+    def enter_handler(self) -> None:
+        """Mark the calling thread as being inside an ordinary actor's handler."""
+        self._turn_thread = threading.get_ident()
+
+    def leave_handler(self) -> None:
+        """Unmark it."""
+        self._turn_thread = 0
+
+    @contextlib.contextmanager
+    def holding_baton(self) -> Iterator[None]:
+        """Hold the baton of a runtime that still runs."""
+        with self.baton:
+            self._check_running()
+            yield
+
+    def _check_running(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if self.closing:
+            raise RuntimeClosedError("the runtime is closed; open another one")
+
+    def turn(
+        self,
+        actor: Actor,
+        message: Message,
+        origin: Origin,
+        cause: WireCause,
+        by: By | None = None,
+        reply: Reply[Any] | None = None,
+    ) -> Any:
+        """Let ``actor`` take ``message``: decide, record, then act.  The baton is held.
+
+        Returns whatever the handler returned to its caller.
+        """
+        out = self.out
+        out.begin(actor, message, origin, cause, by, reply)
+        self.turn_ns = self._now_ns()
+        try:
+            result = actor.receive(message, out)
+        except BaseException:
+            out.forget()
+            raise
+        self._record(out)
+        return result
+
+    def _record(self, out: Outbox) -> int:
+        """Append the record of what ``out`` holds, apply its events, and let the rest go on."""
+        kind_ids = self._kind_ids
+        events = out.events
+        message = out.message
+        actor = out.actor
+        number = out.number = self.log.append(
+            (
+                actor.number,
+                self.turn_ns,
+                out.origin,
+                out.cause,
+                (kind_ids[type(message)], *message),
+                [(kind_ids[type(event)], *event) for event in events],
+                out.by,
+            ),
+        )
+        for event in events:
+            actor.apply(event, number)
+        events.clear()
+        for cause in out.causes:
+            cause.number = number
+        out.causes.clear()
+        if out.effects:
+            self._effects += out.effects
+            out.effects.clear()
+        if out.urgent or out.messages or out.broadcast or out.answers:
+            self._dispatch(out, number)
+        return number
+
+    def _dispatch(self, out: Outbox, number: int) -> None:
+        actor_origin = Origin.ACTOR
+        for targets, message in out.broadcast:
+            self._control.append(
+                Envelope(target, message, actor_origin, number) for target in targets
+            )
+        for target, message in out.urgent:
+            self._control.append(Envelope(target, message, actor_origin, number))
+        for target, message, reply in out.messages:
+            self._backlog.append(Envelope(target, message, actor_origin, number, None, reply))
+        for reply, value, exc_info in out.answers:
+            reply.turn = number
+            if reply.is_inside:
+                finish(reply, value, exc_info)
+            else:
+                self._effects.append((finish, reply, value, exc_info))
+        out.broadcast.clear()
+        out.urgent.clear()
+        out.messages.clear()
+        out.answers.clear()
+
+    def answer(self, reply: Reply[Any] | None, value: Any, exc_info: ExcInfo | None) -> None:
+        """Answer the ask of the running turn, once its record allows it."""
+        if reply is not None:
+            self.out.answers.append((reply, value, exc_info))
+
+    def run_turns(self, limit: int = TURNS_PER_HOLD) -> bool:
+        """Run waiting turns, control lane first; tell whether there was any."""
+        if not self._control and not self._backlog:
+            return False
+        with self.baton:
+            for count in range(limit):
+                envelope = self._next()
+                if envelope is None:
+                    return count > 0
+                self.run(envelope)
+        return True
+
+    def _next(self) -> Envelope | None:
+        control = self._control
+        while control:
+            head = control[0]
+            if isinstance(head, Envelope):
+                return cast("Envelope", control.popleft())
+            envelope = next(head, None)
+            if envelope is not None:
+                return envelope
+            control.popleft()
+        return self._backlog.popleft() if self._backlog else None
+
+    def take_waiting(self) -> list[Envelope]:
+        """Empty both lanes without running anything: for whoever re-executes a log."""
+        with self.baton:
+            waiting: list[Envelope] = []
+            while (envelope := self._next()) is not None:
+                waiting.append(envelope)
+            return waiting
+
+    def run(self, envelope: Envelope) -> None:
+        """Run one waiting message's turn, or find it a place; the baton is held."""
+        target, message, origin, cause, by, reply = envelope
+        if not isinstance(target, ActorRef):
+            self.turn(target, message, origin, cause, by, reply)
+            return
+        actor = target.actor
+        if actor is None and isinstance(message, Start):
+            actor = self._make(target, message.args, message.kwargs)
+        if actor is None or not target.is_alive():
+            self._bury(envelope)
+        elif actor.suspended_on:
+            self._parked.setdefault(actor.number, []).append(envelope)
+        else:
+            self.turn(actor, message, origin, cause, by, reply)
+
+    def _bury(self, envelope: Envelope) -> None:
+        """Record a message whose actor has stopped, and tell whoever waits for its answer."""
+        out = self.out
+        actor = cast("Actor", envelope.target)
+        out.begin(actor, envelope.message, envelope.origin, envelope.cause, envelope.by, None)
+        self.turn_ns = self._now_ns()
+        kind_ids = self._kind_ids
+        letter = DeadLetter(actor.number)
+        number = self.log.append(
+            (
+                actor.number,
+                self.turn_ns,
+                envelope.origin,
+                envelope.cause,
+                (kind_ids[type(envelope.message)], *envelope.message),
+                [(kind_ids[DeadLetter], *letter)],
+                envelope.by,
+            ),
+        )
+        reply = envelope.reply
+        if reply is not None:
+            error = pykka.ActorDeadError(f"{actor} stopped before it took the message")
+            reply.turn = number
+            self._effects.append((finish, reply, None, (type(error), error, None)))
+
+    # --- waiting -------------------------------------------------------------------------------
+
+    def wait(self, waitable: Waitable, timeout_s: float | None) -> bool:
+        """Block the calling thread until ``waitable`` is done; False after ``timeout_s``.
+
+        Inside a turn the turn is split; inside a script other scripts go on meanwhile.
+        """
+        if waitable.is_done:
+            return True
+        if self.in_turn():
+            return self._wait_in_turn(cast("Reply[Any]", waitable), timeout_s)
+        if self._world_owner == threading.get_ident():
+            return self._wait_in_script(waitable, timeout_s)
+        return self._wait_outside(waitable, timeout_s, must_spare=False)
+
+    def _wait_outside(
+        self, waitable: Waitable, timeout_s: float | None, *, must_spare: bool
+    ) -> bool:
+        self._waiting[id(waitable)] = waitable
+        try:
+            done = self.dispatcher.wait(waitable, timeout_s, must_spare=must_spare)
+        finally:
+            self._waiting.pop(id(waitable), None)
+        if not waitable.is_done and self.failure is not None:
+            raise self.failure
+        return done
+
+    def _wait_in_script(self, waitable: Waitable, timeout_s: float | None) -> bool:
+        self._world_owner = 0
+        self._world.release()
+        try:
+            return self._wait_outside(waitable, timeout_s, must_spare=True)
+        finally:
+            self._world.acquire()
+            self._world_owner = threading.get_ident()
+
+    def _wait_in_turn(self, reply: Reply[Any], timeout_s: float | None) -> bool:
+        actor, answer_to = self.out.actor, self.out.reply
+        self._check_cycle(actor, reply.target)
+        part = self._end_part(reply.target)
+        actor.suspended_on = reply.target
+        self._turn_thread = 0
+        self.baton.release()
+        try:
+            return self._wait_outside(reply, timeout_s, must_spare=True)
+        finally:
+            self.baton.acquire()
+            self._turn_thread = threading.get_ident()
+            actor.suspended_on = 0
+            self._backlog.extendleft(reversed(self._parked.pop(actor.number, [])))
+            error = reply.error()
+            said = Resume(part, reply.value(), None if error is None else describe(error))
+            self.turn_ns = self._now_ns()
+            self.out.begin(actor, said, Origin.ACTOR, reply.turn or part, None, answer_to)
+
+    def _end_part(self, target: int) -> int:
+        """Record what the running turn did so far; it is suspended on ``target``."""
+        self.out.events.append(Suspended(target))
+        return self._record(self.out)
+
+    def _check_cycle(self, actor: Actor, target: int) -> None:
+        names = [_short_name(actor)]
+        number = target
+        while other := self.actors.get(number):
+            names.append(_short_name(other))
+            if other is actor:
+                raise DeadlockError(tuple(names))
+            number = other.suspended_on
+
+    # --- the way out ---------------------------------------------------------------------------
+
+    def commit(self) -> bool:
+        """Write everything that is recorded, then let its effects happen, in order."""
+        if not self.log.pending and not self._effects:
+            return False
+        with self._commit:
+            while True:
+                with self.baton:
+                    batch = self.log.seal()
+                    effects, self._effects = self._effects, []
+                if batch is None and not effects:
+                    return True
+                if batch is not None:
+                    self._write(batch)
+                for function, *arguments in effects:
+                    function(*arguments)
+
+    def _write(self, batch: Any) -> None:
+        try:
+            self.log.write(batch)
+        except BaseException as error:
+            self.fail(error)
+            raise
+
+    flush = commit
+
+    def relieve(self) -> None:
+        """See that what was just recorded gets on its way; callers use it when they do not wait."""
+        if self.log.pending >= PENDING_RECORDS_MAX:
+            self.commit()
+        self.dispatcher.wake()
+
+    def offer(self, lane: Lane) -> None:
+        """Hear that a lane has something to deliver."""
+        self._lanes.append(lane)
+        self.dispatcher.wake()
+
+    def deliver(self, *, scripts: bool = True) -> bool:
+        """Deliver some of one lane, if nobody else is delivering; tell whether anything moved.
+
+        ``scripts=False`` leaves the application's callbacks to others and only ends waits.
+        """
+        if not self._lanes or not self._world.acquire(blocking=False):
+            return False
+        self._world_owner = threading.get_ident()
+        try:
+            lane = self._lanes.popleft()
+            if lane.deliver(scripts=scripts):
+                self._lanes.append(lane)
+                return scripts
+        except IndexError:
+            return False
+        finally:
+            self._world_owner = 0
+            self._world.release()
+            if self._lanes:
+                self.dispatcher.wake()
+        return True
+
+    def pump(self, *, scripts: bool = True) -> bool:
+        """Do whatever can be done now; tell whether there was anything."""
+        self.fire_timers()
+        progress = self.run_turns()
+        progress |= self.commit()
+        return self.deliver(scripts=scripts) or progress
+
+    def fire_timers(self) -> bool:
+        """Fire what is due."""
+        deadline_ns = self.timers.next_deadline_ns()
+        if deadline_ns is None or deadline_ns > self.clock.monotonic_ns():
+            return False
+        with self.baton:
+            return self.timers.fire_due(self.clock.monotonic_ns())
+
+    @property
+    def has_work(self) -> bool:
+        """Tell whether a pump would find anything but timers."""
+        return bool(
+            self._control or self._backlog or self._effects or self.log.pending or self._lanes
+        )
+
+    # --- the end -------------------------------------------------------------------------------
+
+    def fail(self, error: BaseException) -> None:
+        """Stop for good: nothing is acknowledged any more, and whoever waits hears why."""
+        if self.failure is None:
+            self.failure = error
+            for owned in self.owned:
+                owned.stop()
+            for waitable in list(self._waiting.values()):
+                wake(waitable)
+
+    def close(self) -> None:
+        """Close everything this runtime owns, write what is left, and release the log.
+
+        Outstanding requests end as abandoned.  Calling it again does nothing.
+        """
+        if self.closing:
+            return
+        try:
+            for owned in reversed(self.owned):
+                with contextlib.suppress(RuntimeClosedError):
+                    owned.close()
+            self._stop_actors()
+        finally:
+            self.closing = True
+            self.dispatcher.close()
+            self._finish_log()
+            atexit.unregister(self.close)
+
+    def _stop_actors(self) -> None:
+        if self.failure is not None:
+            return
+        for actor in sorted(self.actors.values(), key=lambda each: -each.number):
+            actor.actor_ref.stop(block=False)
+        while self.run_turns() or self.commit():
+            pass
+
+    def _finish_log(self) -> None:
+        try:
+            if self.failure is None:
+                self.commit()
+        finally:
+            self.log.close()
+
+
+def _short_name(actor: Actor) -> str:
+    return f"a{actor.number} {type(actor).__name__}"
+
+
+class _TurnNumber:
+    """The number of a turn that still runs."""
+
+    number = 0
+
+
+def finish(reply: Reply[Any], value: Any, exc_info: ExcInfo | None) -> None:
+    """Give a reply its value or its exception."""
+    if exc_info is None:
+        reply.set(value)
+    else:
+        reply.set_exception(exc_info)
+
+
+def calling_frame() -> FrameType:
+    """Return the innermost frame that is neither ours nor Pykka's."""
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001
+    while frame is not None and frame.f_globals.get("__name__", "").startswith(_INSIDE):
+        frame = frame.f_back
+    return sys._getframe(1) if frame is None else frame  # noqa: SLF001
+
+
+__all__ = ["Callable", "InternalError", "Runtime"]
