@@ -1,0 +1,190 @@
+"""`rescind check`: are the laws and the chain kept by this log?"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from rescind.events import Damage, LogReader, Turn
+
+from ._laws import Court, Finding, Law, LawReport, Verdict
+from ._laws_cancels import ClosedWindow, DeliveryOrder, OneOutcome, OneWinner
+from ._laws_log import CausesExist
+from ._laws_requests import ExplainedSilence, OneCompletion, OneEnd, TerminalStates
+from ._model import Ledger, new_ledger
+from ._text import Line, Span, count, line
+
+LAWS: tuple[type[Law], ...] = (
+    OneCompletion, OneEnd, OneOutcome, OneWinner, ClosedWindow, DeliveryOrder, ExplainedSilence,
+    CausesExist, TerminalStates,
+)  # fmt: skip
+"""Every law that is proved, in the order in which it is shown."""
+
+SHOWN_MAX = 5
+"""Findings of one law shown on a screen unless all are asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """What came out of a whole log.
+
+    Attributes:
+        laws: One report per law.
+        turns: How many turns were read.
+        damage: What the reader found damaged or unfinished; the chain holds when there is none.
+    """
+
+    laws: tuple[LawReport, ...]
+    turns: int
+    damage: tuple[Damage, ...]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The worst of the laws' verdicts; damage of the log is not one of them."""
+        verdicts = {report.verdict for report in self.laws}
+        for worst in (Verdict.BROKEN, Verdict.OPEN):
+            if worst in verdicts:
+                return worst
+        return Verdict.HOLDS
+
+    @property
+    def is_damaged(self) -> bool:
+        """Whether the chain is broken by more than an unfinished end."""
+        return any(not each.torn for each in self.damage)
+
+
+def damage_of(log: Iterable[Turn]) -> Sequence[Damage]:
+    """Return what a reader has met so far that is not whole; a plain list of turns has nothing."""
+    return log.damage if isinstance(log, LogReader) else ()
+
+
+def court_of(log: Iterable[Turn], laws: Iterable[type[Law]] = LAWS) -> Court:
+    """Have the laws hear a whole log, and return the court before its verdict."""
+    court = Court(laws, lambda: damage_of(log), new_ledger(log))
+    for turn in log:
+        court.feed(turn)
+    return court
+
+
+def check(log: Iterable[Turn], *, laws: Iterable[type[Law]] = LAWS) -> CheckReport:
+    """Prove the laws on a log, in one pass.
+
+    Args:
+        log: A reader, or any turns in their order.
+        laws: Which laws; yours may be among them.
+
+    Returns:
+        Each law's verdict: holds, broken with the turns that prove it, or open.
+    """
+    court = court_of(log, laws)
+    reports = tuple(court.close())
+    return CheckReport(reports, _turns_read(court.ledger), tuple(damage_of(log)))
+
+
+def _turns_read(ledger: Ledger) -> int:
+    return len(ledger.causes) - sum(gap.last - gap.first + 1 for gap in ledger.gaps)
+
+
+_STYLE = {Verdict.HOLDS: "green", Verdict.BROKEN: "bold red", Verdict.OPEN: "yellow"}
+
+
+def verdict_span(verdict: Verdict, width: int = 0) -> Span:
+    """Return a verdict in its colour."""
+    return Span(f"{verdict.value:<{width}}", _STYLE[verdict])
+
+
+def check_lines(report: CheckReport, *, show_all: bool = False) -> list[Line]:
+    """Return the screen of `rescind check`."""
+    lines: list[Line] = []
+    for law in report.laws:
+        lines.append(
+            line(Span(f"  {law.law:<6}", "bold"), verdict_span(law.verdict, 8), f"{law.says}")
+        )
+        lines.extend(_finding_lines(law, show_all=show_all))
+    lines.append(_chain_line(report))
+    lines.extend(line("                ", Span(each.text, "red")) for each in report.damage)
+    lines.append(line())
+    lines.append(_summary(report))
+    return lines
+
+
+def _finding_lines(law: LawReport, *, show_all: bool) -> list[Line]:
+    lines: list[Line] = []
+    for verdict in (Verdict.BROKEN, Verdict.OPEN):
+        kept = law.of(verdict)
+        shown = kept if show_all else kept[:SHOWN_MAX]
+        lines.extend(_finding_line(finding) for finding in shown)
+        rest = law.counts.get(verdict, 0) - len(shown)
+        if rest > 0:
+            hint = "" if show_all else " (--all shows them)"
+            lines.append(line(" " * 16, Span(f"and {count(rest, 'more')}"[:-1] + hint, "dim")))
+    return lines
+
+
+def _finding_line(finding: Finding) -> Line:
+    turns = ", ".join(str(number) for number in finding.turns)
+    where = f"  turn {turns}" if len(finding.turns) == 1 else f"  turns {turns}"
+    return line(
+        " " * 8, verdict_span(finding.verdict, 8), finding.text, Span(where if turns else "", "dim")
+    )
+
+
+def _chain_line(report: CheckReport) -> Line:
+    if report.is_damaged:
+        verdict, says = Span("damaged ", "bold red"), "the log is not what its writer wrote"
+    elif report.damage:
+        verdict, says = Span("holds   ", "green"), "up to an end that was never finished"
+    else:
+        verdict, says = Span("holds   ", "green"), "checksums and hash chain of every batch"
+    return line(Span("  chain ", "bold"), verdict, says)
+
+
+def _summary(report: CheckReport) -> Line:
+    broken = sum(law.counts.get(Verdict.BROKEN, 0) for law in report.laws)
+    still_open = sum(law.counts.get(Verdict.OPEN, 0) for law in report.laws)
+    text = f"{count(report.turns, 'turn')} read, {broken:,} broken, {still_open:,} open"
+    return line(verdict_span(report.verdict), f": {text}")
+
+
+def check_json(report: CheckReport) -> dict[str, Any]:
+    """Return the document of `rescind check --json`, without its schema."""
+    return {
+        "verdict": report.verdict.value,
+        "turns": report.turns,
+        "chain": "damaged" if report.is_damaged else "holds",
+        "damage": [damage_json(each) for each in report.damage],
+        "laws": [_law_json(law) for law in report.laws],
+    }
+
+
+def damage_json(damage: Damage) -> dict[str, Any]:
+    """Return one damage as JSON."""
+    return {
+        "kind": damage.row,
+        "torn": damage.torn,
+        "segment": damage.segment,
+        "offset": damage.offset,
+        "length": damage.length,
+        "first": damage.first,
+        "last": damage.last,
+        "text": damage.text,
+    }
+
+
+def _law_json(law: LawReport) -> dict[str, Any]:
+    return {
+        "law": law.law,
+        "says": law.says,
+        "verdict": law.verdict.value,
+        "judged": law.judged,
+        "broken": law.counts.get(Verdict.BROKEN, 0),
+        "open": law.counts.get(Verdict.OPEN, 0),
+        "findings": [
+            {
+                "verdict": finding.verdict.value,
+                "subject": finding.subject,
+                "turns": list(finding.turns),
+                "text": finding.text,
+            }
+            for finding in law.findings
+        ],
+    }

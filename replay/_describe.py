@@ -1,0 +1,179 @@
+"""Messages and events in words: one phrase each, the same on every screen."""
+
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+from rescind.events import (
+    Accepted,
+    Answer,
+    AnswerIgnored,
+    Born,
+    Cancel,
+    CancelBegan,
+    CancelEnded,
+    CancelOutcome,
+    CancelRequested,
+    Closed,
+    Complete,
+    Completed,
+    CompletionScript,
+    Delivered,
+    Discarded,
+    Drop,
+    How,
+    InputScript,
+    Killed,
+    Opened,
+    Rejected,
+    Returned,
+    ScriptReturned,
+    ScriptRunning,
+    StateChanged,
+    Submit,
+    TimedOut,
+    Unknown,
+    WorkStopped,
+)
+
+from ._dialects import Tables, code_text, state_text, tables
+from ._model import Ledger
+from ._text import duration, plain, value_text
+
+RANGES_MAX = 6
+_VALUE_WIDTH = 40
+
+
+def numbers_text(ranges: list[int], letter: str = "r") -> str:
+    """Return ranges as selectors, folded when there are many.
+
+    >>> numbers_text([9, 9, 3, 8])
+    'r9 r3..r8'
+    """
+    pairs = list(zip(ranges[::2], ranges[1::2], strict=False))
+    shown = [
+        f"{letter}{first}" if first == last else f"{letter}{first}..{letter}{last}"
+        for first, last in pairs[:RANGES_MAX]
+    ]
+    rest = sum(last - first + 1 for first, last in pairs[RANGES_MAX:])
+    return " ".join(shown) + (f" and {rest:,} more" if rest else "")
+
+
+def rules_of(ledger: Ledger, number: int) -> Tables:
+    """Return the tables for an endpoint, or for the endpoint of a request or cancel."""
+    request, cancel = ledger.requests.get(number), ledger.cancels.get(number)
+    owner = request.endpoint if request else cancel.endpoint if cancel else number
+    endpoint = ledger.endpoints.get(owner)
+    return tables(endpoint.dialect, endpoint.profile) if endpoint else tables("")
+
+
+def message_text(message: Any, ledger: Ledger) -> str:
+    """Return what an actor took, in a few words."""
+    if message is None:
+        return "nothing"
+    phrase = _PHRASES.get(message.__class__)
+    return kind_text(message) if phrase is None else phrase(message, ledger)
+
+
+def event_text(event: Any, ledger: Ledger) -> str:
+    """Return what a turn decided, in a few words."""
+    phrase = _PHRASES.get(event.__class__)
+    return kind_text(event) if phrase is None else phrase(event, ledger)
+
+
+def describe_item(item: Any) -> str:
+    """Return a kind, or any other value, in a few words, where no ledger is at hand."""
+    is_kind = isinstance(item, Unknown) or hasattr(item, "_fields")
+    return kind_text(item) if is_kind else value_text(item, _VALUE_WIDTH)
+
+
+def said(code: int | None, ledger: Ledger, number: int) -> str:
+    """Return a code that was said about a request, cancel or endpoint."""
+    return code_text(rules_of(ledger, number), code)
+
+
+def _submit(message: Submit) -> str:
+    mode = "asynchronous" if message.asynchronous else "synchronous"
+    limit = "" if message.timeout_ns is None else f", at most {duration(message.timeout_ns)}"
+    return f"Submit {plain(message.operation)} ({mode}{limit})"
+
+
+def _answer(message: Answer, ledger: Ledger) -> str:
+    extra = "" if message.value is None else f", {value_text(message.value, _VALUE_WIDTH)}"
+    return f"Answer {said(message.code, ledger, message.request)}{extra}"
+
+
+def _returned(message: Returned) -> str:
+    raised = "" if message.error is None else f", raised {plain(message.error)}"
+    return f"Returned r{message.request}{raised}"
+
+
+def _rejected(event: Rejected, ledger: Ledger) -> str:
+    code = said(event.code, ledger, event.endpoint)
+    return f"Rejected r{event.request} {plain(event.operation)}: {code} ({plain(event.rule)})"
+
+
+def _state_changed(event: StateChanged, ledger: Ledger) -> str:
+    rules = rules_of(ledger, event.endpoint)
+    return f"StateChanged {state_text(rules, event.old)} -> {state_text(rules, event.new)}"
+
+
+def _completed(event: Completed, ledger: Ledger) -> str:
+    is_silent = event.how == How.ABANDONED
+    code = "abandoned" if is_silent else said(event.code, ledger, event.request)
+    by = f" by c{event.by}" if event.by in ledger.cancels else ""
+    return f"Completed r{event.request}: {code}{by}"
+
+
+def kind_text(kind: Any) -> str:
+    """Return any kind of the vocabulary with its fields, also one that this program is too old for.
+
+    >>> kind_text(TimedOut(4))
+    'TimedOut request=4'
+    """
+    if isinstance(kind, Unknown):
+        name, names, values = kind.name, kind.fields, kind.values
+    else:
+        name, names, values = type(kind).__name__, getattr(kind, "_fields", ()), tuple(kind)
+    fields = " ".join(
+        f"{plain(field)}={value_text(value, _VALUE_WIDTH)}"
+        for field, value in zip(names, values, strict=False)
+    )
+    return f"{plain(name)} {fields}".rstrip()
+
+
+Phrase: TypeAlias = Callable[[Any, Ledger], str]
+
+_PHRASES: dict[type, Phrase] = {
+    Submit: lambda m, _: _submit(m),
+    Answer: _answer,
+    Cancel: lambda m, _: f"Cancel c{m.cancel}",
+    Killed: lambda m, ledger: f"Killed for c{m.cancel}: {said(m.code, ledger, m.cancel)}",
+    CompletionScript: lambda m, _: (
+        f"CompletionScript {numbers_text(m.requests)}" + " (still running)" * m.running
+    ),
+    InputScript: lambda m, _: f"InputScript r{m.request}",
+    Returned: lambda m, _: _returned(m),
+    TimedOut: lambda m, _: f"TimedOut r{m.request}",
+    Complete: lambda m, _: f"Complete {'ok' if m.code is None else m.code}",
+    Drop: lambda m, _: f"Drop by {m.by}",
+    Accepted: lambda e, _: f"Accepted r{e.request} {plain(e.operation)}",
+    Rejected: _rejected,
+    Completed: _completed,
+    Delivered: lambda e, _: f"Delivered {numbers_text(e.requests)} ({plain(e.manner)})",
+    Discarded: lambda e, _: f"Discarded {numbers_text(e.requests)}: {plain(e.reason)}",
+    AnswerIgnored: lambda e, ledger: (
+        f"AnswerIgnored r{e.request}: {said(e.code, ledger, e.request)}"
+    ),
+    CancelRequested: lambda e, _: f"CancelRequested c{e.cancel} by {plain(e.trigger)}",
+    CancelBegan: lambda e, _: f"CancelBegan c{e.cancel}: {numbers_text(e.victims) or 'no victims'}",
+    CancelOutcome: lambda e, _: f"CancelOutcome c{e.cancel} at r{e.target}: {plain(e.outcome)}",
+    CancelEnded: lambda e, ledger: f"CancelEnded c{e.cancel}: {said(e.code, ledger, e.cancel)}",
+    StateChanged: _state_changed,
+    Opened: lambda e, _: f"Opened a{e.endpoint} {plain(e.dialect)} ({plain(e.driver)})",
+    Closed: lambda e, _: f"Closed a{e.endpoint}: {plain(e.reason)}",
+    Born: lambda e, _: f"Born a{e.actor}",
+    WorkStopped: lambda e, ledger: f"WorkStopped for c{e.cancel}: {said(e.code, ledger, e.cancel)}",
+    ScriptRunning: lambda e, _: f"ScriptRunning r{e.request}",
+    ScriptReturned: lambda e, _: f"ScriptReturned r{e.request}",
+}
+"""One phrase per kind; a kind without one shows its name and fields."""

@@ -1,0 +1,118 @@
+"""What replay knows of each dialect: the dialect's own pure tables, seen through one shape.
+
+A log names its dialects as text; text chooses a row here and nothing else is ever imported because
+a log says so.  A dialect that is not in the registry is read with no rules of its own: its ledger
+is shown and the laws that need a table have nothing to forbid.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cache
+
+from ._model import CancelLife, Request
+
+TIME_OUT = "time-out"
+"""The trigger of a cancel that nobody called."""
+
+
+def _no_name(code: int) -> str | None:
+    del code
+    return None
+
+
+def _no_meaning(code: int) -> str:
+    del code
+    return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """One dialect under one profile.
+
+    Attributes:
+        name: The dialect's name in the log.
+        states: State number to documented name.
+        window_operations: What an open cancel window forbids.
+        window_code: The code of that refusal; None where nothing is refused.
+        cancelled_codes: The codes that a victim of the given operation may hear; None: any.
+        delivery_rank: Rank of an operation among the victims of one cancel; None: no order.
+        cancel_rank: Rank of the cancel's own completion among its victims' deliveries.
+        synchronous_rank: Rank of a blocked synchronous victim.
+        cancel_ends_last: Whether the window may close only after its victims' deliveries.
+        time_out_is_cancel: Whether a time-out opens a window and ends it by its own completion.
+        code_name: A code's documented name.
+        code_meaning: A code in a few words.
+    """
+
+    name: str = ""
+    states: dict[int, str] = field(default_factory=dict[int, str])
+    window_operations: frozenset[str] = frozenset()
+    window_code: int | None = None
+    cancelled_codes: Callable[[Request], frozenset[int | None]] | None = None
+    delivery_rank: dict[str, int] | None = None
+    cancel_rank: int = 0
+    synchronous_rank: int = 0
+    cancel_ends_last: bool = False
+    time_out_is_cancel: bool = True
+    code_name: Callable[[int], str | None] = _no_name
+    code_meaning: Callable[[int], str] = _no_meaning
+
+    def forbids(self, cancel: CancelLife, operation: str) -> bool:
+        """Return whether the cancel's open window refuses this operation."""
+        silent = cancel.trigger == TIME_OUT and not self.time_out_is_cancel
+        return not silent and operation in self.window_operations
+
+
+@cache
+def tables(dialect: str, profile: str = "") -> Tables:
+    """Return the tables of a dialect under a profile, or empty ones for an unknown dialect."""
+    loader = _REGISTRY.get(dialect)
+    return Tables(name=dialect) if loader is None else loader(profile)
+
+
+def code_text(table: Tables, code: int | None) -> str:
+    """Return a code as people want it: number and name, ``ok`` for success.
+
+    >>> code_text(Tables(), None), code_text(Tables(), -7)
+    ('ok', '-7')
+    """
+    if code is None:
+        return "ok"
+    name = table.code_name(code)
+    return f"{code} {name}" if name else str(code)
+
+
+def state_text(table: Tables, state: int | None) -> str:
+    """Return a state's documented name, or its number."""
+    return "?" if state is None else table.states.get(state, str(state))
+
+
+def _newton(profile_name: str) -> Tables:
+    # Imported here: `rescind info` on a log without this dialect needs none of it.
+    from rescind.actors.newton import _codes, _protocol  # noqa: PLC0415
+
+    profile = _protocol.PROFILES.get(profile_name, _protocol.GUIDE)
+
+    def cancelled_codes(request: Request) -> frozenset[int | None]:
+        code = _protocol.cancelled_code(request.operation, profile)
+        if request.timed_out is None or request.asynchronous:
+            return frozenset({code})
+        return frozenset({code, profile.synchronous_time_out_code})
+
+    return Tables(
+        name="newton",
+        states=_protocol.STATES,
+        window_operations=_protocol.WINDOW_OPERATIONS,
+        window_code=_protocol.WINDOW_CODE,
+        cancelled_codes=cancelled_codes,
+        delivery_rank=_protocol.DELIVERY_RANK,
+        cancel_rank=_protocol.CANCEL_RANK,
+        synchronous_rank=_protocol.SYNCHRONOUS_RANK,
+        cancel_ends_last=True,
+        time_out_is_cancel=profile.time_out_opens_window,
+        code_name=_codes.name,
+        code_meaning=_codes.meaning,
+    )
+
+
+_REGISTRY: dict[str, Callable[[str], Tables]] = {"newton": _newton}

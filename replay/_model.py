@@ -1,0 +1,561 @@
+"""The ledger of a log: turns folded, one after the other, into requests, cancels and endpoints.
+
+Everything the tool says is read from here.  The fold trusts facts and not choreography: an event
+counts wherever it stands, and one about something unknown makes a stub, so that logs which were
+cut, pruned or damaged still tell what they know.  What must not be so is `_laws`' business.
+
+Memory grows with the requests, not with the turns: of a turn only its cause is kept.
+"""
+
+from array import array
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+from rescind.events import (
+    Accepted,
+    AnswerIgnored,
+    Born,
+    By,
+    CancelBegan,
+    CancelEnded,
+    CancelOutcome,
+    CancelRequested,
+    Closed,
+    Completed,
+    CompletionScript,
+    Delivered,
+    Discarded,
+    Failed,
+    How,
+    InputScript,
+    Killed,
+    LogDamagedError,
+    LogReader,
+    Opened,
+    Rejected,
+    ScriptRaised,
+    Started,
+    StateChanged,
+    Stopped,
+    TimedOut,
+    Turn,
+)
+
+
+def _numbers() -> "array[int]":
+    return array("q")
+
+
+_RANGE_MAX = 10_000_000
+"""More in one range is nonsense, which would cost all memory before it showed."""
+
+
+class Moment(NamedTuple):
+    """When something happened: the turn is the authority, the time is data."""
+
+    turn: int
+    time_ns: int
+
+
+class Delivery(NamedTuple):
+    """How a completion reached the application; ``place`` is its rank in the whole log."""
+
+    turn: int
+    time_ns: int
+    manner: str
+    place: int
+
+
+class Discard(NamedTuple):
+    """Why a completion reached nobody."""
+
+    turn: int
+    time_ns: int
+    reason: str
+    by: int
+
+
+class Ending(NamedTuple):
+    """A request's completion."""
+
+    turn: int
+    time_ns: int
+    code: int | None
+    how: int
+    by: int
+
+
+class Refused(NamedTuple):
+    """A request's rejection."""
+
+    turn: int
+    time_ns: int
+    code: int
+    rule: str
+
+
+class Attempt(NamedTuple):
+    """What a cancel achieved at one target, where the log says so in an event of its own."""
+
+    turn: int
+    time_ns: int
+    cancel: int
+    target: int
+    outcome: str
+    other: int
+
+
+class Context(NamedTuple):
+    """What a call was made inside of: a turn of the log and the request whose script it ran."""
+
+    turn: int
+    request: int
+
+
+@dataclass(slots=True)
+class Request:
+    """One request's life, as far as the log tells it.
+
+    ``submitted`` is None when the log begins after the submission.
+    """
+
+    number: int
+    endpoint: int = 0
+    operation: str = ""
+    asynchronous: bool = True
+    timeout_ns: int | None = None
+    submitted: Moment | None = None
+    by: By | None = None
+    inside: Context | None = None
+    rejected: Refused | None = None
+    completed: Ending | None = None
+    delivered: Delivery | None = None
+    discarded: Discard | None = None
+    timed_out: Moment | None = None
+    claims: tuple[int, ...] = ()
+    """The cancels that named it a victim."""
+    late_answer: Ending | None = None
+    """What the outside said after the request had ended."""
+    script_error: str | None = None
+
+    @property
+    def is_pending(self) -> bool:
+        """Accepted and not completed."""
+        return self.rejected is None and self.completed is None
+
+    @property
+    def is_settled(self) -> bool:
+        """Nothing more is owed to the application."""
+        ended = self.completed is not None and (self.delivered or self.discarded)
+        return self.rejected is not None or bool(ended)
+
+
+@dataclass(slots=True)
+class CancelLife:
+    """One cancel's life: a window beside an endpoint, and what it did to whom."""
+
+    number: int
+    endpoint: int = 0
+    trigger: str = ""
+    asked_by: int = 0
+    """The request that asked, or whose time ran out."""
+    requested: Moment | None = None
+    by: By | None = None
+    inside: Context | None = None
+    began: Moment | None = None
+    victims: "array[int]" = field(default_factory=_numbers)
+    attempts: list[Attempt] = field(default_factory=list["Attempt"])
+    refused: list[int] = field(default_factory=list[int])
+    """Requests rejected while the window was open."""
+    killed: Ending | None = None
+    ended: Ending | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the window is open."""
+        return self.began is not None and self.ended is None
+
+
+@dataclass(slots=True)
+class Endpoint:
+    """An endpoint: what it is, how it stands, which cancel windows are open beside it."""
+
+    number: int
+    dialect: str = ""
+    profile: str = ""
+    driver: str = ""
+    opened: Moment | None = None
+    closed: Moment | None = None
+    reason: str = ""
+    state: int | None = None
+    changed: Moment | None = None
+    windows: list[int] = field(default_factory=list[int])
+    pending: dict[int, None] = field(default_factory=dict[int, None])
+    """Accepted and not settled, in order of submission."""
+
+
+class Gap(NamedTuple):
+    """Turns that the log should have and has not."""
+
+    first: int
+    last: int
+
+
+SENSELESS = (TypeError, ValueError, AttributeError)
+"""What a fold raises over fields of the wrong shape; their bytes were whole, their writer was not
+one of ours."""
+
+
+def senseless(turn: Turn, error: Exception) -> LogDamagedError:
+    """Return the error for a turn whose fields make no sense."""
+    return LogDamagedError(f"turn {turn.number} is whole and makes no sense: {error}")
+
+
+ClassName: TypeAlias = Callable[[int, int], str | None]
+"""Epoch and class binding to the class's name."""
+
+Apply: TypeAlias = Callable[["Ledger", Any, Turn], None]
+
+
+class Ledger:
+    """All that a log says, folded.
+
+    Feed it every turn in order; read it at any time.  Consumers that look at single events beside
+    the fold (the laws) call `begin` and `apply` themselves.
+    """
+
+    def __init__(self, class_name: ClassName | None = None) -> None:
+        """Start with nothing known; ``class_name`` tells what a class binding stands for."""
+        self._class_name = class_name
+        self.requests: dict[int, Request] = {}
+        self.cancels: dict[int, CancelLife] = {}
+        self.endpoints: dict[int, Endpoint] = {}
+        self.classes: dict[int, tuple[int, int]] = {}
+        """Actor to the epoch of its birth and the class binding of that epoch."""
+        self.births: dict[int, Moment] = {}
+        self.actors_stopped: dict[int, Moment] = {}
+        self.actors_failed: dict[int, Moment] = {}
+        self.gaps: list[Gap] = []
+        self.causes: array[int] = array("q")
+        self.contexts: dict[int, int] = {}
+        """Turn to the request whose script its cause was; only where the record says which."""
+        self.foreign_causes: dict[int, bytes] = {}
+        self.scripts: dict[int, int] = {}
+        """Delivery turns, and the request whose script was their last: a cause that names only the
+        turn means that one."""
+        self.first: Moment | None = None
+        self.last: Moment | None = None
+        self.epoch = 0
+        self.blind_before = 1
+        """The turn from which on nothing is missing: facts may hide before it."""
+        self.last_outcome = 0
+        """The request whose end or rejection is the latest that was not a plain success."""
+        self.last_result = 0
+        self._deliveries = 0
+
+    def feed(self, turn: Turn) -> None:
+        """Take the log's next turn.
+
+        Raises:
+            LogDamagedError: The turn is well framed and its fields make no sense.
+        """
+        try:
+            self.begin(turn)
+            for event in turn.events:
+                self.apply(event, turn)
+        except SENSELESS as error:
+            raise senseless(turn, error) from error
+
+    def begin(self, turn: Turn) -> None:
+        """Take a turn's frame: number, time, cause and message; its events follow by `apply`."""
+        self._note_number(turn)
+        self.last = Moment(turn.number, turn.time_ns)
+        self.epoch = turn.epoch
+        self._note_cause(turn)
+        match turn.message:
+            case CompletionScript(requests=ranges) if ranges:
+                self.scripts[turn.number] = ranges[-1]
+            case InputScript(request=number):
+                self.scripts[turn.number] = number
+            case TimedOut(request=number) if number in self.requests:
+                self.requests[number].timed_out = Moment(turn.number, turn.time_ns)
+            case Killed(cancel=number, code=code) if number in self.cancels:
+                self.cancels[number].killed = _ending(turn, code)
+            case _:
+                pass
+
+    def apply(self, event: Any, turn: Turn) -> None:
+        """Take one event of the turn that `begin` took; kinds that say nothing here pass by."""
+        handler = _APPLY.get(event.__class__)
+        if handler is not None:
+            handler(self, event, turn)
+
+    def _note_number(self, turn: Turn) -> None:
+        if self.first is None or self.last is None:
+            self.first = Moment(turn.number, turn.time_ns)
+            self.blind_before = 1 if turn.number == 1 else turn.number
+        elif turn.number > self.last.turn + 1:
+            self.gaps.append(Gap(self.last.turn + 1, turn.number - 1))
+            self.blind_before = turn.number
+            self.causes.extend([0] * (turn.number - self.last.turn - 1))
+
+    def _note_cause(self, turn: Turn) -> None:
+        cause = turn.cause
+        self.causes.append(0 if cause is None or cause.log is not None else cause.number)
+        if cause is None:
+            return
+        if cause.log is not None:
+            self.foreign_causes[turn.number] = cause.log
+        elif cause.request:
+            self.contexts[turn.number] = cause.request
+
+    def cause_of(self, number: int) -> int:
+        """Return the turn that brought a turn about; 0 for none, or none in this log."""
+        at = number - (self.first.turn if self.first else 1)
+        return self.causes[at] if 0 <= at < len(self.causes) else 0
+
+    def context_of(self, number: int) -> Context | None:
+        """Return the script in which a turn was asked for, if its cause is a delivery."""
+        cause = self.cause_of(number)
+        request = self.contexts.get(number) or self.scripts.get(cause, 0)
+        return Context(cause, request) if cause and request else None
+
+    def request(self, number: int) -> Request:
+        """Return a request, a stub when the log has not told of its submission."""
+        found = self.requests.get(number)
+        if found is None:
+            found = self.requests[number] = Request(number)
+        return found
+
+    def cancel(self, number: int) -> CancelLife:
+        """Return a cancel, a stub when the log has not told of its request."""
+        found = self.cancels.get(number)
+        if found is None:
+            found = self.cancels[number] = CancelLife(number)
+        return found
+
+    def endpoint(self, number: int) -> Endpoint:
+        """Return an endpoint, a stub when the log has not told of its opening."""
+        found = self.endpoints.get(number)
+        if found is None:
+            found = self.endpoints[number] = Endpoint(number)
+        return found
+
+    def label(self, number: int) -> str:
+        """Return what to call an actor: ``a1 newton endpoint``, ``r9 Output``, ``c12 Cancel``."""
+        if number in self.endpoints:
+            return f"a{number} {self.endpoints[number].dialect} endpoint".replace("  ", " ")
+        if number in self.requests:
+            return f"r{number} {self.requests[number].operation}".rstrip()
+        if number in self.cancels:
+            return f"c{number} {self.cancels[number].trigger}"
+        born = self.classes.get(number)
+        name = self._class_name(*born) if born and self._class_name else None
+        return f"a{number} {name or ''}".rstrip() if number else "runtime"
+
+    def next_place(self) -> int:
+        """Return the rank of the next delivery."""
+        self._deliveries += 1
+        return self._deliveries
+
+
+def new_ledger(log: Iterable[Turn]) -> Ledger:
+    """Return an empty ledger for a log, whose reader knows the names of classes."""
+    return Ledger(log.class_name if isinstance(log, LogReader) else None)
+
+
+def fold(log: Iterable[Turn]) -> Ledger:
+    """Read a whole log into a ledger."""
+    ledger = new_ledger(log)
+    for turn in log:
+        ledger.feed(turn)
+    return ledger
+
+
+def each(ranges: list[int]) -> Iterator[int]:
+    """Return the numbers of ranges in their order.
+
+    >>> list(each([4, 6, 2, 2]))
+    [4, 5, 6, 2]
+    """
+    for first, last in zip(ranges[::2], ranges[1::2], strict=False):
+        if last - first > _RANGE_MAX:
+            raise ValueError(f"{last - first + 1:,} requests in one range")
+        yield from range(first, last + 1)
+
+
+def _ending(turn: Turn, code: int | None, how: int = How.RESULT, by: int = 0) -> Ending:
+    return Ending(turn.number, turn.time_ns, code, how, by)
+
+
+# --- one function per event -----------------------------------------------------------------------
+# The first word about a thing stands: a second birth, completion or end is a broken law, and to
+# overwrite the first with it would hide what really was first.
+
+
+def _accepted(ledger: Ledger, event: Accepted, turn: Turn) -> None:
+    request = ledger.request(event.request)
+    if request.submitted is not None:
+        return
+    request.endpoint = event.endpoint
+    request.operation = event.operation
+    request.asynchronous = event.asynchronous
+    request.timeout_ns = event.timeout_ns
+    request.submitted = Moment(turn.number, turn.time_ns)
+    request.by = turn.by
+    request.inside = ledger.context_of(turn.number)
+    ledger.endpoint(event.endpoint).pending[event.request] = None
+
+
+def _rejected(ledger: Ledger, event: Rejected, turn: Turn) -> None:
+    request = ledger.request(event.request)
+    if request.submitted is not None:
+        return
+    request.endpoint = event.endpoint
+    request.operation = event.operation
+    request.submitted = Moment(turn.number, turn.time_ns)
+    request.by = turn.by
+    request.inside = ledger.context_of(turn.number)
+    request.rejected = Refused(turn.number, turn.time_ns, event.code, event.rule)
+    for number in ledger.endpoint(event.endpoint).windows:
+        ledger.cancel(number).refused.append(event.request)
+    ledger.last_outcome = event.request
+
+
+def _completed(ledger: Ledger, event: Completed, turn: Turn) -> None:
+    request = ledger.request(event.request)
+    if request.completed is None:
+        request.completed = _ending(turn, event.code, event.how, event.by)
+        ledger.last_result = event.request
+        if event.code is not None or event.how != How.RESULT:
+            ledger.last_outcome = event.request
+
+
+def _delivered(ledger: Ledger, event: Delivered, turn: Turn) -> None:
+    for number in each(event.requests):
+        request = ledger.request(number)
+        place = ledger.next_place()
+        if request.delivered is None:
+            request.delivered = Delivery(turn.number, turn.time_ns, event.manner, place)
+        ledger.endpoint(request.endpoint).pending.pop(number, None)
+
+
+def _discarded(ledger: Ledger, event: Discarded, turn: Turn) -> None:
+    for number in each(event.requests):
+        request = ledger.request(number)
+        if request.discarded is None:
+            request.discarded = Discard(turn.number, turn.time_ns, event.reason, event.by)
+        ledger.endpoint(request.endpoint).pending.pop(number, None)
+
+
+def _answer_ignored(ledger: Ledger, event: AnswerIgnored, turn: Turn) -> None:
+    ledger.request(event.request).late_answer = _ending(turn, event.code)
+
+
+def _script_raised(ledger: Ledger, event: ScriptRaised, turn: Turn) -> None:
+    del turn
+    ledger.request(event.request).script_error = event.error
+
+
+def _cancel_requested(ledger: Ledger, event: CancelRequested, turn: Turn) -> None:
+    cancel = ledger.cancel(event.cancel)
+    if cancel.requested is not None:
+        return
+    cancel.endpoint = event.endpoint
+    cancel.trigger = event.trigger
+    cancel.asked_by = event.by
+    cancel.requested = Moment(turn.number, turn.time_ns)
+    cancel.by = turn.by
+    cancel.inside = ledger.context_of(turn.number)
+
+
+def _cancel_began(ledger: Ledger, event: CancelBegan, turn: Turn) -> None:
+    cancel = ledger.cancel(event.cancel)
+    if cancel.began is not None:
+        return
+    cancel.began = Moment(turn.number, turn.time_ns)
+    cancel.victims = array("q", each(event.victims))
+    for number in cancel.victims:
+        ledger.request(number).claims += (event.cancel,)
+    if cancel.ended is None:
+        ledger.endpoint(cancel.endpoint).windows.append(event.cancel)
+
+
+def _cancel_outcome(ledger: Ledger, event: CancelOutcome, turn: Turn) -> None:
+    ledger.cancel(event.cancel).attempts.append(
+        Attempt(turn.number, turn.time_ns, event.cancel, event.target, event.outcome, event.other)
+    )
+
+
+def _cancel_ended(ledger: Ledger, event: CancelEnded, turn: Turn) -> None:
+    cancel = ledger.cancel(event.cancel)
+    if cancel.ended is not None:
+        return
+    cancel.ended = _ending(turn, event.code)
+    windows = ledger.endpoint(cancel.endpoint).windows
+    if event.cancel in windows:
+        windows.remove(event.cancel)
+
+
+def _opened(ledger: Ledger, event: Opened, turn: Turn) -> None:
+    endpoint = ledger.endpoint(event.endpoint)
+    if endpoint.opened is None:
+        endpoint.dialect = event.dialect
+        endpoint.profile = event.profile
+        endpoint.driver = event.driver
+        endpoint.opened = Moment(turn.number, turn.time_ns)
+
+
+def _state_changed(ledger: Ledger, event: StateChanged, turn: Turn) -> None:
+    endpoint = ledger.endpoint(event.endpoint)
+    endpoint.state = event.new
+    endpoint.changed = Moment(turn.number, turn.time_ns)
+
+
+def _closed(ledger: Ledger, event: Closed, turn: Turn) -> None:
+    endpoint = ledger.endpoint(event.endpoint)
+    if endpoint.closed is None:
+        endpoint.closed = Moment(turn.number, turn.time_ns)
+        endpoint.reason = event.reason
+
+
+def _started(ledger: Ledger, event: Started, turn: Turn) -> None:
+    del turn
+    ledger.request(event.request)
+
+
+def _born(ledger: Ledger, event: Born, turn: Turn) -> None:
+    ledger.classes[event.actor] = (turn.epoch, event.cls)
+    ledger.births.setdefault(event.actor, Moment(turn.number, turn.time_ns))
+
+
+def _stopped(ledger: Ledger, event: Stopped, turn: Turn) -> None:
+    ledger.actors_stopped.setdefault(event.actor, Moment(turn.number, turn.time_ns))
+
+
+def _failed(ledger: Ledger, event: Failed, turn: Turn) -> None:
+    del event
+    ledger.actors_failed[turn.actor] = Moment(turn.number, turn.time_ns)
+
+
+_APPLY: dict[type, Apply] = {
+    Accepted: _accepted,
+    Rejected: _rejected,
+    Completed: _completed,
+    Delivered: _delivered,
+    Discarded: _discarded,
+    AnswerIgnored: _answer_ignored,
+    ScriptRaised: _script_raised,
+    CancelRequested: _cancel_requested,
+    CancelBegan: _cancel_began,
+    CancelOutcome: _cancel_outcome,
+    CancelEnded: _cancel_ended,
+    Opened: _opened,
+    StateChanged: _state_changed,
+    Closed: _closed,
+    Started: _started,
+    Born: _born,
+    Stopped: _stopped,
+    Failed: _failed,
+}

@@ -1,0 +1,553 @@
+"""Re-execution: the recording's inputs, in the recording's order, through today's code.
+
+Actors' turns are executed; the application's scripts and the drivers stay outside, and what they
+said re-enters from the log.  Every record that today's code makes is held against the recorded one
+the moment it is made, so that the first difference is found where it arises.
+
+A turn that waited inside is executed in a thread of its own, which stands still while other turns
+go on; at most one of all these threads moves at a time.
+"""
+
+import json
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from os import PathLike
+from typing import Any
+
+from rescind.actors.kernel._lane import Input
+from rescind.actors.kernel._ranges import numbers_in
+from rescind.actors.kernel._request import Request
+from rescind.actors.newton._actors import NewtonEndpoint
+from rescind.actors.newton._protocol import PROFILES
+from rescind.actors.runtime import Actor, ActorRef, Reply, Runtime, VirtualClock, class_name
+from rescind.actors.runtime._outbox import Envelope
+from rescind.events import (
+    KINDS,
+    Accepted,
+    Ask,
+    CompletionScript,
+    InputScript,
+    LogReader,
+    Opaque,
+    Origin,
+    Proxy,
+    Resume,
+    Start,
+    Stop,
+    Submit,
+    Suspended,
+    Turn,
+    read,
+)
+
+from ._text import Line, Span, count, line
+
+STOP_TIMEOUT_S = 10.0
+"""How long one turn may compute before it counts as hanging."""
+
+
+@dataclass(frozen=True, slots=True)
+class Divergence:
+    """The first record that came out differently.
+
+    Attributes:
+        number: the recorded turn.
+        what: which part of it differs, in a few words.
+        expected: what the recording holds there.
+        actual: what today's code made; None when it made nothing.
+        ancestor: the last turn before it on its chain of causes that still came out equal; 0 if
+            it is an input itself.
+    """
+
+    number: int
+    what: str
+    expected: Any
+    actual: Any
+    ancestor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Rerun:
+    """What came of a re-execution.
+
+    Attributes:
+        turns: how many recorded turns came out equal.
+        skipped: turns of actors whose class nobody named with ``classes``.
+        opaque: turns that hold values the log could not carry; they were not compared.
+        divergence: the first difference, if there is one.
+    """
+
+    turns: int
+    skipped: int
+    opaque: int
+    divergence: Divergence | None
+
+
+def rerun(source: str | PathLike[str] | LogReader, *, classes: Iterable[type[Actor]] = ()) -> Rerun:
+    """Execute a recording again and return the first divergence, if any.
+
+    Args:
+        source: a log, or a reader of one.
+        classes: the application's own actor classes; nothing is imported because a log names it.
+    """
+    reader = source if isinstance(source, LogReader) else read(source)
+    known = {class_name(cls): cls for cls in classes}
+    recording = _Recording(reader)
+    world: _World | None = None
+    try:
+        while (turn := recording.peek()) is not None:
+            if world is None or turn.epoch != world.epoch:
+                world = _World(recording, turn, known)
+            world.take(turn)
+    except _Diverged as found:
+        return recording.result(found.divergence)
+    return recording.result(None)
+
+
+class _Diverged(BaseException):
+    """Carries a divergence out of whatever code runs; that code must not catch it by accident."""
+
+    def __init__(self, divergence: Divergence) -> None:
+        super().__init__(divergence.what)
+        self.divergence = divergence
+
+
+class _Recording:
+    """The recorded turns, one after the other, and what became of them."""
+
+    def __init__(self, reader: LogReader) -> None:
+        self.reader = reader
+        self._turns: Iterator[Turn] = iter(reader)
+        self._next = next(self._turns, None)
+        self.equal = 0
+        self.skipped = 0
+        self.opaque = 0
+
+    def peek(self) -> Turn | None:
+        return self._next
+
+    def advance(self) -> None:
+        self._next = next(self._turns, None)
+
+    def result(self, divergence: Divergence | None) -> Rerun:
+        return Rerun(self.equal, self.skipped, self.opaque, divergence)
+
+    def compare(self, made: tuple[Any, ...]) -> int:
+        """Hold a record that was just made against the one that comes next; return its number."""
+        expected = self._next
+        if expected is None:
+            # The recording ends inside a turn that had several records: nothing left to hold it to.
+            raise _Diverged(Divergence(0, "the recording ends here", None, made, 0))
+        self.advance()
+        if not expected.replayable:
+            self.opaque += 1
+            return expected.number
+        difference = _difference(expected, made)
+        if difference is not None:
+            what, recorded, actual = difference
+            raise _Diverged(Divergence(expected.number, what, recorded, actual, _cause(expected)))
+        self.equal += 1
+        return expected.number
+
+
+def _difference(expected: Turn, made: tuple[Any, ...]) -> tuple[str, Any, Any] | None:
+    actor, _, origin, cause, message, events, _ = made
+    if actor != expected.actor:
+        return ("another actor took the turn", expected.actor, actor)
+    if origin != expected.origin:
+        return ("another origin", expected.origin, origin)
+    if plain(message[1:]) != plain(expected.message) or message[0] is not type(expected.message):
+        return ("another message", expected.message, _fact(message))
+    recorded = [(type(event), plain(event)) for event in expected.events]
+    actual = [(event[0], plain(event[1:])) for event in events]
+    if actual != recorded:
+        return ("other events", expected.events, tuple(_fact(event) for event in events))
+    if plain(cause) != plain(_wire_cause(expected)):
+        return ("another cause", _wire_cause(expected), cause)
+    return None
+
+
+def _fact(wire: tuple[Any, ...]) -> Any:
+    return wire[0](*wire[1:])
+
+
+def _cause(turn: Turn) -> int:
+    return 0 if turn.cause is None or turn.cause.log is not None else turn.cause.number
+
+
+def _wire_cause(turn: Turn) -> Any:
+    cause = turn.cause
+    if cause is None:
+        return 0
+    if cause.log is not None:
+        return (cause.log, cause.number)
+    return (cause.number, cause.request) if cause.request else cause.number
+
+
+def plain(value: Any) -> Any:
+    """Return a value as it would come back from a log, so that two can be compared."""
+    match value:
+        case list() | tuple():
+            return tuple(plain(each) for each in value)
+        case dict():
+            return {plain(key): plain(each) for key, each in value.items()}
+        case bytearray() | memoryview():
+            return bytes(value)
+        case None | bool() | int() | float() | str() | bytes() | Opaque():
+            return value
+        case _:
+            return Opaque(type(value).__name__)
+
+
+class _Log:
+    """Stands where the runtime expects its log, and compares instead of writing."""
+
+    pending = 0
+
+    def __init__(self, recording: _Recording, first: Turn) -> None:
+        self.log_id = recording.reader.log_id
+        self.path = None
+        self.kind_ids: dict[type, Any] = {kind: kind for kind in KINDS}
+        self.actors_next = first.actor
+        self.last_number = first.number - 1
+        self._recording = recording
+        self._epoch = first.epoch
+
+    def append(self, record: tuple[Any, ...]) -> int:
+        self.last_number = self._recording.compare(record)
+        return self.last_number
+
+    def who(self, _text: str) -> int:
+        return 0
+
+    def site(self, _file: str, _line: int, _function: str) -> int:
+        return 0
+
+    def class_(self, name: str, _version: int, _digest: str) -> int:
+        classes = self._recording.reader.bindings(self._epoch).classes
+        return next((number for number, bound in classes.items() if bound.name == name), 0)
+
+    def seal(self) -> None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+
+class _Clock(VirtualClock):
+    """The recorded time of the turn that comes next."""
+
+    def __init__(self, recording: _Recording) -> None:
+        super().__init__()
+        self._recording = recording
+
+    def now_ns(self) -> int:
+        turn = self._recording.peek()
+        return 0 if turn is None else turn.time_ns
+
+
+class _Tool:
+    """The driver that is not there; what it said re-enters from the log."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+
+    def open(self, port: Any) -> None: ...
+
+    def perform(self, request: int, operation: str, arguments: Any) -> None: ...
+
+    def kill(self, cancel: int, operations: frozenset[str]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class _Dispatcher:
+    """Moves nothing by itself; a wait inside a turn makes its thread stand still."""
+
+    def __init__(self) -> None:
+        self.running: _Part | None = None
+
+    def attach(self, runtime: Runtime) -> None: ...
+
+    def wake(self) -> None: ...
+
+    def wait(self, waitable: Any, timeout_s: float | None, *, must_spare: bool) -> bool:
+        del timeout_s, must_spare
+        part = self.running
+        if part is not None:
+            part.stand_still(waitable)
+        return bool(waitable.is_done)
+
+    def close(self) -> None: ...
+
+
+class _Part:
+    """One turn that may wait inside, in its own thread."""
+
+    def __init__(self, dispatcher: _Dispatcher, body: Callable[[], None]) -> None:
+        self._dispatcher = dispatcher
+        self._body = body
+        self._go = threading.Semaphore(0)
+        self._stopped = threading.Semaphore(0)
+        self._error: BaseException | None = None
+        self.waits_for: Any = None
+        self._thread = threading.Thread(target=self._run, name="rescind-rerun", daemon=True)
+
+    def _run(self) -> None:
+        try:
+            self._body()
+        except BaseException as error:  # carried to the thread that moves us
+            self._error = error
+        self._stopped.release()
+
+    def move(self) -> bool:
+        """Let the turn go on until it waits or ends; False when it does neither in time."""
+        self._dispatcher.running = self
+        self.waits_for = None
+        if self._thread.ident is None:
+            self._thread.start()
+        else:
+            self._go.release()
+        moved = self._stopped.acquire(timeout=STOP_TIMEOUT_S)
+        self._dispatcher.running = None
+        if self._error is not None:
+            raise self._error
+        return moved
+
+    def stand_still(self, waitable: Any) -> None:
+        self.waits_for = waitable
+        self._stopped.release()
+        self._go.acquire()
+
+
+class _World:
+    """One epoch's actors, brought to life again."""
+
+    def __init__(
+        self, recording: _Recording, first: Turn, classes: Mapping[str, type[Actor]]
+    ) -> None:
+        self.epoch = first.epoch
+        self._recording = recording
+        self._classes = classes
+        self._log = _Log(recording, first)
+        self._dispatcher = _Dispatcher()
+        log: Any = self._log
+        self._runtime = Runtime(log, dispatcher=self._dispatcher, clock=_Clock(recording))
+        self._endpoints: dict[int, NewtonEndpoint] = {}
+        self._requests: dict[int, Request] = {}
+        self._sent: dict[int, deque[Envelope]] = {}
+        self._refs: dict[int, ActorRef[Any]] = {}
+        self._unknown: set[int] = set()
+        self._parts: dict[int, _Part] = {}
+
+    def take(self, turn: Turn) -> None:
+        """Execute one recorded turn, or several if its handler makes several records."""
+        if isinstance(turn.message, Resume):
+            self._resume(turn, turn.message)
+        else:
+            self._begin(turn)
+        self._settle(turn)
+
+    def _begin(self, turn: Turn) -> None:
+        envelope = self._envelope(turn)
+        if envelope is None:
+            self._skip(turn)
+            return
+
+        def body() -> None:
+            with self._runtime.baton:
+                self._runtime.run(envelope)
+
+        if any(isinstance(event, Suspended) for event in turn.events):
+            self._move(_Part(self._dispatcher, body), turn)
+        else:
+            body()
+
+    def _move(self, part: _Part, turn: Turn) -> None:
+        if not part.move():
+            raise _Diverged(_divergence(turn, "the handler hangs", turn.events, None))
+        if part.waits_for is not None:
+            self._parts[self._log.last_number] = part
+
+    def _resume(self, turn: Turn, message: Resume) -> None:
+        part = self._parts.pop(message.part, None)
+        if part is None:
+            if turn.actor not in self._unknown:
+                raise _Diverged(_divergence(turn, "nothing waits here any more", message, None))
+            self._skip(turn)
+            return
+        reply = part.waits_for
+        if not reply.is_done and turn.cause is not None and turn.cause.number != message.part:
+            # The answer came from an actor that is not executed here.
+            if message.error is None:
+                reply.set(message.value)
+            else:
+                reply.set_exception((RuntimeError, RuntimeError(message.error), None))
+        self._move(part, turn)
+
+    def _skip(self, turn: Turn) -> None:
+        """Leave a turn out whose actor's class is not known here."""
+        if turn.actor not in self._unknown:
+            what = "this actor does not exist in today's run"
+            raise _Diverged(_divergence(turn, what, turn.message, None))
+        self._recording.skipped += 1
+        self._recording.advance()
+
+    # --- who takes it, and whether today's code sent it ----------------------------------------
+
+    def _envelope(self, turn: Turn) -> Envelope | None:
+        """Return the turn's message on its way to its actor; None for an actor not known here."""
+        message = turn.message
+        is_delivery = isinstance(message, CompletionScript | InputScript)
+        if turn.origin is Origin.ACTOR and not is_delivery and turn.actor not in self._unknown:
+            return self._sent_to(turn)
+        if is_delivery:
+            self._check_lane(turn, message)
+        target = self._target(turn)
+        if target is None:
+            return None
+        asks = isinstance(message, Ask | Stop) or (isinstance(message, Proxy) and message.asked)
+        reply: Reply[Any] | None = Reply(self._runtime) if asks else None
+        return Envelope(
+            target, message, Origin(turn.origin), _wire_cause(turn), None, reply
+        )
+
+    def _sent_to(self, turn: Turn) -> Envelope:
+        """Return the message that today's code sent to this actor first."""
+        sent = self._sent.get(turn.actor)
+        if not sent:
+            what = "nobody sent this message"
+            raise _Diverged(_divergence(turn, what, turn.message, None))
+        envelope = sent.popleft()
+        if isinstance(envelope.target, ActorRef):
+            self._refs[turn.actor] = envelope.target
+        return envelope
+
+    def _target(self, turn: Turn) -> Any:
+        message, number = turn.message, turn.actor
+        if isinstance(message, Submit) and message.operation == "Instantiate":
+            return self._instantiate(turn, message)
+        if isinstance(message, Start):
+            return self._start(turn, message)
+        for known in (self._endpoints, self._requests, self._refs):
+            if number in known:
+                return known[number]
+        return None
+
+    def _instantiate(self, turn: Turn, message: Submit) -> NewtonEndpoint:
+        profile, label = message.arguments[:2]
+        tool: Any = _Tool(label)
+        number = self._runtime.next_number()
+        endpoint = NewtonEndpoint(self._runtime, number, PROFILES[profile], tool)
+        self._endpoints[turn.actor] = endpoint
+        return endpoint
+
+    def _start(self, turn: Turn, message: Start) -> ActorRef[Any] | None:
+        number = self._runtime.next_number()
+        cls = self._classes.get(self._recording.reader.class_name(self.epoch, message.cls) or "")
+        if cls is None:
+            self._unknown.add(turn.actor)
+            return None
+        ref = self._refs[turn.actor] = ActorRef(self._runtime, number, cls)
+        return ref
+
+    def _check_lane(self, turn: Turn, message: CompletionScript | InputScript) -> None:
+        """See that today's code would deliver just this next."""
+        if isinstance(message, InputScript):
+            numbers = [message.request]
+        else:
+            numbers = list(numbers_in(message.requests))
+        lane = self._endpoints[turn.actor].lane
+        for number in numbers:
+            head = lane.next()
+            request = head.request if isinstance(head, Input) else head
+            due = None if request is None else request.number
+            if due != number:
+                raise _Diverged(_divergence(turn, "another delivery is due", number, due))
+
+    def _settle(self, turn: Turn) -> None:
+        """Let the effects of what was executed happen; the drivers are not there to hear them."""
+        self._runtime.commit()
+        for envelope in self._runtime.take_waiting():
+            number = envelope.target.number
+            self._sent.setdefault(number, deque()).append(envelope)
+        for event in turn.events:
+            if isinstance(event, Accepted) and event.endpoint in self._endpoints:
+                request = self._endpoints[event.endpoint].requests.get(event.request)
+                if request is not None:
+                    self._requests[event.request] = request
+
+
+def _divergence(turn: Turn, what: str, expected: Any, actual: Any) -> Divergence:
+    return Divergence(turn.number, what, expected, actual, _cause(turn))
+
+
+# --- the screen ----------------------------------------------------------------------------------
+
+
+def run_cli(
+    log: str | PathLike[str],
+    *,
+    show: Callable[[Iterable[Line]], None],
+    as_json: bool,
+    classes: Iterable[type[Actor]] = (),
+) -> int:
+    """Re-execute ``log``, show what came of it, and return the exit code."""
+    result = rerun(log, classes=classes)
+    if as_json:
+        print(json.dumps(rerun_json(result, str(log)), indent=2))
+    else:
+        show(rerun_lines(result))
+    return 1 if result.divergence is not None else 0
+
+
+def rerun_json(result: Rerun, log: str) -> dict[str, Any]:
+    """Return the document of ``rescind rerun --json``."""
+    found = result.divergence
+    return {
+        "schema": "rescind.rerun",
+        "version": 0,
+        "log": log,
+        "equal": result.turns,
+        "skipped": result.skipped,
+        "opaque": result.opaque,
+        "divergence": None
+        if found is None
+        else {
+            "turn": found.number,
+            "what": found.what,
+            "expected": repr(found.expected),
+            "actual": repr(found.actual),
+            "ancestor": found.ancestor,
+        },
+    }
+
+
+def rerun_lines(result: Rerun) -> list[Line]:
+    """Return the screen of ``rescind rerun``."""
+    found = result.divergence
+    left_out = [
+        line(f"  {count(result.skipped, 'turn')} left out: their classes are not known here")
+        if result.skipped
+        else line(),
+        line(f"  {count(result.opaque, 'turn')} not compared: the log could not carry their values")
+        if result.opaque
+        else line(),
+    ]
+    if found is None:
+        head = line(Span("equal", "green"), f": {count(result.turns, 'turn')} came out as recorded")
+        return [head, *(each for each in left_out if each)]
+    return [
+        line(Span("divergence", "red"), f" at turn {found.number}: {found.what}"),
+        line(f"  expected  {found.expected!r}"),
+        line(f"  actual    {found.actual!r}"),
+        line(f"  before it {count(result.turns, 'turn')} came out as recorded"),
+        line(
+            f"  the last common ancestor is turn {found.ancestor}"
+            if found.ancestor
+            else "  it is an input itself: what the turn decides about it has changed",
+        ),
+        *(each for each in left_out if each),
+    ]

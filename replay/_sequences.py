@@ -1,0 +1,330 @@
+"""`rescind sequences`: every cancellation as one object, from its trigger to the last silence."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from rescind.events import By, Turn
+
+from ._check import court_of
+from ._dialects import TIME_OUT, Tables, tables
+from ._laws import Court, Finding, Verdict
+from ._model import CancelLife, Context, Delivery, Discard, Ending, Ledger, Moment, Request
+
+LAWS_OF_A_SEQUENCE = ("L1", "L2", "L3", "L4", "L5", "L6")
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Who asked for something, and from inside what.
+
+    Attributes:
+        turn: The turn in which it was asked.
+        time_ns: When.
+        by: Thread, file and line; None when a timer or the outside asked.
+        inside: The callback in which it was asked, if in one.
+        request: The request whose deadline asked, or 0.
+    """
+
+    turn: int
+    time_ns: int
+    by: By | None
+    inside: Context | None
+    request: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Victim:
+    """One target of a cancel.
+
+    Attributes:
+        age_ns: How long it had been outstanding when the cancel was asked for; None: not known.
+        won: Whether this cancel ended it.
+        outcome: What the cancel achieved where it did not win, in the log's words.
+    """
+
+    request: int
+    operation: str
+    asynchronous: bool
+    age_ns: int | None
+    won: bool
+    outcome: str
+    completed: Ending | None
+    delivered: Delivery | None
+    discarded: Discard | None
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """A request that was rejected while the window was open."""
+
+    request: int
+    operation: str
+    code: int
+    rule: str
+    asked: Asked
+
+
+class Loss(StrEnum):
+    """How something lost against a cancel, beside the outcomes that the log itself names."""
+
+    LATE_ANSWER = "answer ignored"
+
+
+@dataclass(frozen=True, slots=True)
+class Loser:
+    """What raced and lost.
+
+    Attributes:
+        request: The request it was about.
+        outcome: ``too late`` and the like: this cancel lost; ``answer ignored``: the outside did.
+        code: What the request's true result was, or what the ignored answer said.
+        margin_ns: By how much it lost; None when the log does not tell.
+        other: The cancel or request that it lost against, or 0.
+    """
+
+    request: int
+    operation: str
+    outcome: str
+    code: int | None
+    turn: int
+    margin_ns: int | None
+    other: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sequence:
+    """One cancellation, whole.
+
+    Attributes:
+        cancel: The cancel's number; its selector is ``c`` and this number.
+        trigger: ``Cancel``, ``Disconnect``, ``time-out``, ...
+        parent: The cancel in whose victim's callback this one was asked for, or 0.
+        began: The turn that opened the window, with its time.
+        ended: The window's end, with the cancel's own code.
+        killed: When the driver reported that its work had stopped.
+        victims: In order of delivery; those not delivered yet come last.
+        own: The cancel's own request, when it is an operation of its own.
+        quiet: When nothing was owed to anybody any more; None while something is.
+        verdict: Of the laws `LAWS_OF_A_SEQUENCE`, for this sequence alone.
+        findings: What is broken or open, by law.
+    """
+
+    cancel: int
+    trigger: str
+    endpoint: int
+    endpoint_label: str
+    driver: str
+    tables: Tables
+    asked: Asked
+    parent: int
+    began: Moment | None
+    ended: Ending | None
+    killed: Ending | None
+    victims: tuple[Victim, ...]
+    refused: tuple[Refusal, ...]
+    losers: tuple[Loser, ...]
+    own: Victim | None
+    quiet: Moment | None
+    verdict: Verdict
+    findings: tuple[Finding, ...]
+
+    @property
+    def quiescence_ns(self) -> int | None:
+        """How long it took from the trigger until nothing was owed any more."""
+        return None if self.quiet is None else self.quiet.time_ns - self.asked.time_ns
+
+
+@dataclass(frozen=True, slots=True)
+class Docket:
+    """A log that was heard: its ledger, and what was found against whom."""
+
+    ledger: Ledger
+    broken: dict[int, list[Finding]]
+    """Broken findings by the numbers that they concern."""
+
+
+def hear(log: Iterable[Turn]) -> Docket:
+    """Read a whole log once, under the laws that a sequence is judged by."""
+    return docket_of(court_of(log))
+
+
+def docket_of(court: Court) -> Docket:
+    """Close a court and sort what it found by whom it concerns."""
+    broken: dict[int, list[Finding]] = {}
+    for report in court.close():
+        if report.law in LAWS_OF_A_SEQUENCE:
+            for finding in report.of(Verdict.BROKEN):
+                for number in set(finding.about):
+                    broken.setdefault(number, []).append(finding)
+    return Docket(court.ledger, broken)
+
+
+def sequences(log: Iterable[Turn]) -> Iterator[Sequence]:
+    """Yield every cancellation of a log, in the order in which they were asked for."""
+    docket = hear(log)
+    for cancel in docket.ledger.cancels.values():
+        yield sequence_of(cancel, docket)
+
+
+def sequence_of(cancel: CancelLife, docket: Docket) -> Sequence:
+    """Return one cancel of a docket as a whole."""
+    ledger = docket.ledger
+    endpoint = ledger.endpoints.get(cancel.endpoint)
+    asked = _asked(cancel, ledger)
+    requests = [ledger.requests[number] for number in cancel.victims]
+    outcomes = {attempt.target: attempt.outcome for attempt in cancel.attempts}
+    victims = [_victim(request, cancel, asked, outcomes) for request in requests]
+    own = ledger.requests.get(cancel.number)
+    refused = tuple(_refusal(ledger.requests[number]) for number in cancel.refused)
+    members = requests if own is None else [*requests, own]
+    quiet = _quiet(cancel, members)
+    findings = _findings(cancel, members, quiet, docket)
+    return Sequence(
+        cancel=cancel.number,
+        trigger=cancel.trigger,
+        endpoint=cancel.endpoint,
+        endpoint_label=ledger.label(cancel.endpoint),
+        driver=endpoint.driver if endpoint else "",
+        tables=tables_of(cancel.endpoint, ledger),
+        asked=asked,
+        parent=_parent(cancel, ledger),
+        began=cancel.began,
+        ended=cancel.ended,
+        killed=cancel.killed,
+        victims=tuple(sorted(victims, key=_place)),
+        refused=refused,
+        losers=tuple(_losers(cancel, requests, ledger)),
+        own=None if own is None else _victim(own, cancel, asked, {}),
+        quiet=quiet,
+        verdict=findings[0].verdict if findings else Verdict.HOLDS,
+        findings=findings,
+    )
+
+
+def tables_of(endpoint: int, ledger: Ledger) -> Tables:
+    """Return the tables that rule an endpoint of a ledger."""
+    known = ledger.endpoints.get(endpoint)
+    return tables(known.dialect, known.profile) if known else tables("")
+
+
+def _asked(cancel: CancelLife, ledger: Ledger) -> Asked:
+    """Return who asked: the caller, or for a time-out the deadline of a request."""
+    moment = cancel.requested or cancel.began or Moment(0, 0)
+    if cancel.trigger != TIME_OUT:
+        return Asked(moment.turn, moment.time_ns, cancel.by, cancel.inside)
+    request = ledger.requests.get(cancel.asked_by)
+    fired = request.timed_out if request and request.timed_out else moment
+    by = request.by if request else None
+    return Asked(fired.turn, fired.time_ns, by, None, cancel.asked_by)
+
+
+def _victim(request: Request, cancel: CancelLife, asked: Asked, outcomes: dict[int, str]) -> Victim:
+    won = request.completed is not None and request.completed.by == cancel.number
+    return Victim(
+        request=request.number,
+        operation=request.operation,
+        asynchronous=request.asynchronous,
+        age_ns=asked.time_ns - request.submitted.time_ns if request.submitted else None,
+        won=won,
+        outcome=outcomes.get(request.number, ""),
+        completed=request.completed,
+        delivered=request.delivered,
+        discarded=request.discarded,
+    )
+
+
+def _place(victim: Victim) -> float:
+    return victim.delivered.place if victim.delivered else float("inf")
+
+
+def _refusal(request: Request) -> Refusal:
+    refused = request.rejected
+    if refused is None:  # submitted twice, once accepted: a broken log, told as far as it goes
+        return Refusal(request.number, request.operation, 0, "", Asked(0, 0, request.by, None))
+    asked = Asked(refused.turn, refused.time_ns, request.by, request.inside)
+    return Refusal(request.number, request.operation, refused.code, refused.rule, asked)
+
+
+def _losers(cancel: CancelLife, victims: list[Request], ledger: Ledger) -> Iterator[Loser]:
+    for attempt in cancel.attempts:
+        target = ledger.request(attempt.target)
+        done = target.completed
+        yield Loser(
+            request=attempt.target,
+            operation=target.operation,
+            outcome=attempt.outcome,
+            code=done.code if done else None,
+            turn=attempt.turn,
+            margin_ns=_margin(cancel, done),
+            other=attempt.other,
+        )
+    for victim in victims:
+        late, done = victim.late_answer, victim.completed
+        if late is not None and done is not None and done.by == cancel.number:
+            margin = late.time_ns - done.time_ns
+            yield Loser(
+                victim.number, victim.operation, Loss.LATE_ANSWER, late.code, late.turn, margin,
+                cancel.number,
+            )  # fmt: skip
+
+
+def _margin(cancel: CancelLife, done: Ending | None) -> int | None:
+    if done is None or cancel.requested is None:
+        return None
+    return abs(cancel.requested.time_ns - done.time_ns)
+
+
+def _parent(cancel: CancelLife, ledger: Ledger) -> int:
+    """Return the cancel whose victim's script asked for this one."""
+    asker = ledger.requests.get(cancel.inside.request) if cancel.inside else None
+    by = asker.completed.by if asker and asker.completed else 0
+    return by if by in ledger.cancels else 0
+
+
+def _quiet(cancel: CancelLife, members: list[Request]) -> Moment | None:
+    """Return when the last of all that a cancel concerns had its end."""
+    if cancel.ended is None or not all(request.is_settled for request in members):
+        return None
+    ends = [request.delivered or request.discarded for request in members]
+    moments = [Moment(end.turn, end.time_ns) for end in ends if end is not None]
+    return max([*moments, Moment(cancel.ended.turn, cancel.ended.time_ns)])
+
+
+def _findings(
+    cancel: CancelLife, members: list[Request], quiet: Moment | None, docket: Docket
+) -> tuple[Finding, ...]:
+    """Return what is broken, or else what is open, or nothing."""
+    if docket.broken:  # empty for all good logs: then nobody walks a hundred thousand victims
+        numbers = [cancel.number, *(r.number for r in members), *cancel.refused]
+        accused = [finding for number in numbers for finding in docket.broken.get(number, ())]
+        if accused:
+            return tuple(dict.fromkeys(accused))
+    if cancel.requested is None or quiet is None:
+        return tuple(_open(cancel, members))
+    return ()
+
+
+def _open(cancel: CancelLife, members: list[Request]) -> Iterator[Finding]:
+    """Say what is still owed, one sentence per law."""
+    pending = [r for r in members if r.is_pending]
+    waiting = [r for r in members if r.completed is not None and not r.is_settled]
+    name = f"c{cancel.number}"
+
+    def finding(law: str, text: str, requests: list[Request]) -> Finding:
+        turns = sorted({r.submitted.turn for r in requests if r.submitted})[:8]
+        return Finding(law, Verdict.OPEN, name, tuple(turns), (cancel.number,), text)
+
+    if cancel.requested is None:
+        yield finding("L3", f"{name} was asked for before the log begins", [])
+    if pending:
+        yield finding("L1", f"{_some(pending)} not completed", pending)
+    if waiting:
+        yield finding("L2", f"{_some(waiting)} not delivered", waiting)
+    if cancel.ended is None:
+        yield finding("L3", "the window is open where the log ends", [])
+
+
+def _some(requests: list[Request]) -> str:
+    names = ", ".join(f"r{r.number}" for r in requests[:5])
+    return names if len(requests) <= 5 else f"{names} and {len(requests) - 5:,} more"

@@ -1,0 +1,387 @@
+"""The screen and the JSON of `rescind sequences`.
+
+Made for the hurried: the head line alone answers whether all was well; below it who, what, and
+what was refused, every time relative to the moment at which somebody asked.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from rescind.events import By, How
+
+from ._check import verdict_span
+from ._dialects import TIME_OUT, code_text
+from ._laws import Verdict
+from ._model import Context, Ledger
+from ._sequences import LAWS_OF_A_SEQUENCE, Asked, Loser, Loss, Refusal, Victim
+from ._sequences import Sequence as Cancellation
+from ._text import MARGIN, Clock, Line, Span, clip, count, duration, line, offset, plain, site
+
+HEAD_MAX = 5
+"""Victims shown from the beginning of a long list."""
+TAIL_MAX = 2
+"""Victims shown from its end."""
+
+_INDENT = "      "
+_LABEL = 10
+
+
+def sequence_lines(one: Cancellation, clock: Clock, *, show_all: bool = False) -> list[Line]:
+    """Return one cancellation as a block of lines."""
+    return [
+        _head(one),
+        *_asked_lines(one, clock),
+        _window_line(one),
+        *_victim_lines(one, show_all=show_all),
+        *_refused_lines(one, show_all=show_all),
+        *_loser_lines(one, show_all=show_all),
+        *_end_lines(one),
+        *_verdict_lines(one),
+    ]
+
+
+def _row(label: str, *parts: str | Span) -> Line:
+    return line(_INDENT, Span(f"{label:<{_LABEL}}", "dim"), *parts)
+
+
+def _more(*parts: str | Span) -> Line:
+    return line(_INDENT, " " * _LABEL, *parts)
+
+
+def _head(one: Cancellation) -> Line:
+    quiet = one.quiescence_ns
+    end = "not at rest where the log ends" if quiet is None else f"at rest after {duration(quiet)}"
+    driver = f" ({one.driver})" if one.driver else ""
+    left = f"c{one.cancel:<5}"
+    what = f"{one.trigger} on {one.endpoint_label}{driver}"
+    room = MARGIN - len(left) - len(end) - 10
+    shown = clip(what, room)
+    return line(
+        Span(left, "bold cyan"), Span(f"{shown:<{room}}", "bold"), "  ",
+        verdict_span(one.verdict), "  ", end,
+    )  # fmt: skip
+
+
+def _asked_lines(one: Cancellation, clock: Clock) -> list[Line]:
+    asked = one.asked
+    when = Span(f"turn {asked.turn}, {clock.moment(asked.time_ns)}", "dim")
+    if one.trigger == TIME_OUT:
+        timed_out = f"the deadline of r{asked.request} ran out  "
+        lines = [_row("asked by", timed_out, when)]
+        if asked.by is not None:
+            lines.append(_more(f"r{asked.request} was called by {site(asked.by)}"))
+        return lines
+    lines = [_row("asked by", site(asked.by) if asked.by else "outside", "  ", when)]
+    if asked.inside is not None:
+        lines.append(_more(_inside(asked.inside)))
+    if one.parent:
+        lines.append(_more("in the course of ", Span(f"c{one.parent}", "cyan")))
+    return lines
+
+
+def _inside(context: Context) -> str:
+    return f"inside the script of r{context.request}, delivered in turn {context.turn}"
+
+
+def _window_line(one: Cancellation) -> Line:
+    if one.began is None:
+        return _row("window", "never opened")
+    if one.ended is None:
+        return _row("window", f"turns {one.began.turn}..   still open where the log ends")
+    turns = one.ended.turn - one.began.turn
+    width = duration(one.ended.time_ns - one.began.time_ns)
+    stopped = ""
+    if one.killed is not None:
+        stopped = f"; driver stopped {offset(one.killed.time_ns - one.asked.time_ns)}"
+    span = f"turns {one.began.turn}..{one.ended.turn}"
+    return _row("window", f"{span}, {count(turns, 'turn')}, {width}{stopped}")
+
+
+# --- victims --------------------------------------------------------------------------------------
+
+
+def _victim_lines(one: Cancellation, *, show_all: bool) -> list[Line]:
+    if not one.victims:
+        return [_row("victims", "none: nothing was outstanding")]
+    won = sum(victim.won for victim in one.victims)
+    lost = "" if won == len(one.victims) else f", {won:,} of them cancelled"
+    lines = [
+        _row("victims", f"{len(one.victims):,}{lost}, in the order of delivery"),
+        _columns(Span(f"{'':<14}{'result':<27}{'age':>8}  {'completed':>16}  delivered", "dim")),
+    ]
+    shown, hidden = _fold(one.victims, show_all=show_all)
+    lines += [_victim_line(victim, one) for victim in shown[0]]
+    if hidden:
+        lines.append(_columns(Span(f"... {hidden:,} more (--all shows them)", "dim")))
+    return lines + [_victim_line(victim, one) for victim in shown[1]]
+
+
+def _name(one: Victim | Refusal | Loser) -> str:
+    """Short numbers keep a column of their own; long ones push the operation out of it."""
+    return clip(f"r{one.request:<3} {one.operation}", 13)
+
+
+def _fold(
+    victims: Sequence[Victim], *, show_all: bool
+) -> tuple[tuple[Sequence[Victim], Sequence[Victim]], int]:
+    """Return the head and the tail to show, and how many lie between."""
+    hidden = len(victims) - HEAD_MAX - TAIL_MAX
+    if show_all or hidden <= 1:  # to say "1 more" takes the line that it would save
+        return (victims, ()), 0
+    return (victims[:HEAD_MAX], victims[-TAIL_MAX:]), hidden
+
+
+def _columns(*parts: str | Span) -> Line:
+    return line(_INDENT, "  ", *parts)
+
+
+def _victim_line(victim: Victim, one: Cancellation) -> Line:
+    name = _name(victim)
+    age = "" if victim.age_ns is None else duration(victim.age_ns)
+    code, style = _end_of(victim, one)
+    done = victim.completed
+    ended = _at(done.turn, done.time_ns - one.asked.time_ns) if done else ""
+    return _columns(
+        f"{name:<14}", Span(f"{clip(code, 26):<27}", style), f"{age:>8}  ", f"{ended:>16}  ",
+        _delivery(victim, one),
+    )  # fmt: skip
+
+
+def _at(turn: int, after_ns: int) -> str:
+    return f"{offset(after_ns)} t{turn}"
+
+
+def _end_of(victim: Victim, one: Cancellation) -> tuple[str, str]:
+    if victim.completed is None:
+        return "still outstanding", "yellow"
+    code = code_text(one.tables, victim.completed.code)
+    if victim.won:
+        return code, ""
+    if victim.completed.how == How.ABANDONED:
+        return "abandoned", "yellow"
+    return f"{code} (its own result)", "green"
+
+
+def _delivery(victim: Victim, one: Cancellation) -> Span:
+    if victim.delivered is not None:
+        after = offset(victim.delivered.time_ns - one.asked.time_ns)
+        return Span(f"{after} t{victim.delivered.turn} {plain(victim.delivered.manner)}")
+    if victim.discarded is not None:
+        return Span(f"never: {plain(victim.discarded.reason)}", "yellow")
+    return Span("not yet" if victim.completed else "", "yellow")
+
+
+# --- who was refused, who lost --------------------------------------------------------------------
+
+
+def _refused_lines(one: Cancellation, *, show_all: bool) -> list[Line]:
+    if not one.refused:
+        return []
+    lines = [_row("refused", f"{len(one.refused):,} while the window was open")]
+    shown = one.refused if show_all else one.refused[:HEAD_MAX]
+    for refusal in shown:
+        name = _name(refusal)
+        code = clip(code_text(one.tables, refusal.code), 26)
+        when = _at(refusal.asked.turn, refusal.asked.time_ns - one.asked.time_ns)
+        rule = Span(plain(refusal.rule), "dim")
+        lines.append(_columns(f"{name:<14}", f"{code:<27}", f"{when:>16}  ", rule))
+        lines.append(_columns(" " * 14, _caller(refusal.asked)))
+    if len(shown) < len(one.refused):
+        rest = len(one.refused) - len(shown)
+        lines.append(_columns(Span(f"... {rest:,} more (--all shows them)", "dim")))
+    return lines
+
+
+def _caller(asked: Asked) -> str:
+    by = "from outside" if asked.by is None else f"by {site(asked.by, 40)}"
+    inside = asked.inside
+    return by if inside is None else f"{by}, in the script of r{inside.request} (t{inside.turn})"
+
+
+def _loser_lines(one: Cancellation, *, show_all: bool) -> list[Line]:
+    if not one.losers:
+        return []
+    shown = one.losers if show_all else one.losers[:HEAD_MAX]
+    lines = [_row("raced", f"{len(one.losers):,} that lost")]
+    for loser in shown:
+        code = code_text(one.tables, loser.code)
+        margin = "" if loser.margin_ns is None else f" by {duration(loser.margin_ns)}"
+        name = _name(loser)
+        if loser.outcome == Loss.LATE_ANSWER:
+            text = f"its answer {code} came after the cancel had won{margin}, ignored"
+        else:
+            other = f" c{loser.other}" if loser.other else ""
+            text = f"cancel {plain(loser.outcome)}{other}{margin}: {code} stands"
+        lines.append(_columns(f"{name:<14}", clip(text, 64), Span(f"  t{loser.turn}", "dim")))
+    if len(shown) < len(one.losers):
+        rest = len(one.losers) - len(shown)
+        lines.append(_columns(Span(f"... {rest:,} more (--all shows them)", "dim")))
+    return lines
+
+
+# --- the end --------------------------------------------------------------------------------------
+
+
+def _end_lines(one: Cancellation) -> list[Line]:
+    """Tell the order in which the cancel itself and blocked callers heard."""
+    own = one.own
+    steps: list[tuple[int, str]] = []
+    if own is not None and own.delivered is not None:
+        code = code_text(one.tables, own.completed.code if own.completed else None)
+        steps.append((own.delivered.place, f"c{one.cancel} itself {_heard(own)} {code}"))
+    for victim in one.victims:
+        if not victim.asynchronous and victim.delivered is not None:
+            code = code_text(one.tables, victim.completed.code if victim.completed else None)
+            text = f"blocked r{victim.request} {victim.operation} {_heard(victim)} {code}"
+            steps.append((victim.delivered.place, text))
+    lines = [text for _, text in sorted(steps)]
+    return [
+        _row("then" if index == 0 else "", clip(text, MARGIN - 16))
+        for index, text in enumerate(lines)
+    ]
+
+
+def _heard(victim: Victim) -> str:
+    delivered = victim.delivered
+    if delivered is None:
+        return "not yet delivered:"
+    verb = {"raised": "raised", "returned": "returned"}.get(delivered.manner, "heard")
+    return f"{verb} in turn {delivered.turn}:"
+
+
+def _verdict_lines(one: Cancellation) -> list[Line]:
+    if one.verdict is Verdict.HOLDS:
+        laws = Span(" ".join(LAWS_OF_A_SEQUENCE), "dim")
+        return [_row("verdict", verdict_span(one.verdict), "  ", laws)]
+    lines = [
+        _more(Span(f"{finding.law} ", "bold"), finding.text, Span(_turns(finding.turns), "dim"))
+        for finding in one.findings[:HEAD_MAX]
+    ]
+    return [_row("verdict", verdict_span(one.verdict)), *lines]
+
+
+def _turns(turns: tuple[int, ...]) -> str:
+    return f"  ({', '.join(f't{number}' for number in turns)})" if turns else ""
+
+
+def sequences_summary(found: Sequence[Cancellation], ledger: Ledger) -> Line:
+    """Return the last line: all of them in numbers."""
+    victims = sum(len(one.victims) for one in found)
+    refused = sum(len(one.refused) for one in found)
+    verdicts = [one.verdict for one in found]
+    parts: list[str | Span] = [
+        f"{count(len(found), 'cancellation')}, {count(victims, 'victim')}, {refused:,} refused: "
+    ]
+    for verdict in Verdict:
+        if verdict in verdicts:
+            parts += [f"{verdicts.count(verdict):,} ", verdict_span(verdict), "  "]
+    if not ledger.cancels:
+        parts = ["no cancellation in this log"]
+    return line(*parts)
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+
+def sequence_json(one: Cancellation) -> dict[str, Any]:
+    """Return one cancellation as JSON; times are nanoseconds as in the log."""
+    return {
+        "selector": f"c{one.cancel}",
+        "cancel": one.cancel,
+        "trigger": one.trigger,
+        "endpoint": one.endpoint,
+        "driver": one.driver,
+        "dialect": one.tables.name,
+        "asked": _asked_json(one.asked),
+        "parent": one.parent or None,
+        "window": {
+            "began": _moment_json(one.began),
+            "ended": _moment_json(one.ended),
+            "code": one.ended.code if one.ended else None,
+        },
+        "killed": _moment_json(one.killed),
+        "victims": [_victim_json(victim, one) for victim in one.victims],
+        "refused": [
+            {
+                "request": refusal.request,
+                "operation": refusal.operation,
+                "code": refusal.code,
+                "code_name": one.tables.code_name(refusal.code),
+                "rule": refusal.rule,
+                "asked": _asked_json(refusal.asked),
+            }
+            for refusal in one.refused
+        ],
+        "losers": [
+            {
+                "request": loser.request,
+                "operation": loser.operation,
+                "outcome": str(loser.outcome),
+                "code": loser.code,
+                "turn": loser.turn,
+                "margin_ns": loser.margin_ns,
+                "other": loser.other or None,
+            }
+            for loser in one.losers
+        ],
+        "own": None if one.own is None else _victim_json(one.own, one),
+        "quiescence_ns": one.quiescence_ns,
+        "verdict": one.verdict.value,
+        "findings": [
+            {"law": f.law, "verdict": f.verdict.value, "turns": list(f.turns), "text": f.text}
+            for f in one.findings
+        ],
+    }
+
+
+def by_json(by: By | None) -> dict[str, Any] | None:
+    """Return a caller as JSON."""
+    if by is None:
+        return None
+    return {"who": by.who, "file": by.file, "line": by.line, "function": by.function}
+
+
+def context_json(context: Context | None) -> dict[str, int] | None:
+    """Return the callback around a call as JSON."""
+    return None if context is None else {"turn": context.turn, "request": context.request}
+
+
+def _asked_json(asked: Asked) -> dict[str, Any]:
+    return {
+        "turn": asked.turn,
+        "time_ns": asked.time_ns,
+        "by": by_json(asked.by),
+        "inside": context_json(asked.inside),
+        "timed_out": asked.request or None,
+    }
+
+
+def _moment_json(moment: Any) -> dict[str, int] | None:
+    return None if moment is None else {"turn": moment.turn, "time_ns": moment.time_ns}
+
+
+def _victim_json(victim: Victim, one: Cancellation) -> dict[str, Any]:
+    done, delivered, discarded = victim.completed, victim.delivered, victim.discarded
+    return {
+        "request": victim.request,
+        "operation": victim.operation,
+        "asynchronous": victim.asynchronous,
+        "age_ns": victim.age_ns,
+        "won": victim.won,
+        "outcome": victim.outcome or None,
+        "code": done.code if done else None,
+        "code_name": one.tables.code_name(done.code) if done and done.code is not None else None,
+        "how": how_text(done.how) if done else None,
+        "completed": _moment_json(done),
+        "delivered": _moment_json(delivered),
+        "manner": delivered.manner if delivered else None,
+        "discarded": None
+        if discarded is None
+        else {"turn": discarded.turn, "reason": discarded.reason, "by": discarded.by},
+    }
+
+
+def how_text(how: int) -> str:
+    """Return how a request completed, as a word; a number of a later version stays one."""
+    known: Iterable[int] = How
+    return How(how).name.lower().replace("_", " ") if how in set(known) else str(how)

@@ -1,0 +1,190 @@
+"""`rescind turns`: the turns of a log, filtered, each in one or two lines."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, cast
+
+from rescind.events import By, Origin, Turn, Unknown
+
+from ._describe import event_text, message_text
+from ._model import Ledger
+from ._text import MARGIN, Clock, Line, Span, clip, jsonable, line, place, plain
+
+EVENTS_MAX = 4
+"""Events of one turn that are shown in words; further ones are counted."""
+
+_NUMBER_FIELDS = frozenset({"request", "cancel", "endpoint", "target", "actor", "by", "other"})
+_RANGES_FIELDS = frozenset({"requests", "victims"})
+
+
+@dataclass(frozen=True, slots=True)
+class TurnFilter:
+    """Which turns are wanted; None wants all.
+
+    Attributes:
+        actor: Turns that this actor took.
+        about: Turns that this number took, or that say something of it.
+        origin: ``actor``, ``app``, ``io``, ``timer`` or ``recovery``.
+        kind: The name of the message or of an event, in any case.
+        first: The lowest turn number.
+        last: The highest one.
+    """
+
+    actor: int | None = None
+    about: int | None = None
+    origin: str | None = None
+    kind: str | None = None
+    first: int = 1
+    last: int | None = None
+
+    def wants(self, turn: Turn) -> bool:
+        """Return whether a turn passes."""
+        return (
+            turn.number >= self.first
+            and (self.actor is None or turn.actor == self.actor)
+            and (self.origin is None or origin_text(turn.origin) == self.origin)
+            and (self.kind is None or self.kind.lower() in kinds_of(turn))
+            and (self.about is None or concerns(turn, self.about))
+        )
+
+
+def turns(log: Iterable[Turn], wanted: TurnFilter, *, limit: int | None = None) -> Iterator[Turn]:
+    """Yield the turns that pass a filter, without reading further than needed."""
+    return islice(_passing(log, wanted), limit)
+
+
+def _passing(log: Iterable[Turn], wanted: TurnFilter) -> Iterator[Turn]:
+    for turn in log:
+        if wanted.last is not None and turn.number > wanted.last:
+            return
+        if wanted.wants(turn):
+            yield turn
+
+
+def kinds_of(turn: Turn) -> set[str]:
+    """Return the names of a turn's message and events, in lower case."""
+    return {kind_name(kind).lower() for kind in (turn.message, *turn.events) if kind is not None}
+
+
+def kind_name(kind: Any) -> str:
+    """Return a kind's name in the log."""
+    return kind.name if isinstance(kind, Unknown) else type(kind).__name__
+
+
+def origin_text(origin: int) -> str:
+    """Return who brought a message, as a word; a number of a later version stays one."""
+    try:
+        return Origin(origin).name.lower()
+    except ValueError:
+        return str(origin)
+
+
+def concerns(turn: Turn, number: int) -> bool:
+    """Return whether a turn is of an actor, request or cancel, or says something of it."""
+    return turn.actor == number or any(
+        _mentions(kind, number) for kind in (turn.message, *turn.events) if kind is not None
+    )
+
+
+def _mentions(kind: Any, number: int) -> bool:
+    names = kind.fields if isinstance(kind, Unknown) else kind._fields
+    values = kind.values if isinstance(kind, Unknown) else kind
+    for name, value in zip(names, values, strict=False):
+        if name in _NUMBER_FIELDS and value == number:
+            return True
+        if name in _RANGES_FIELDS and _holds(value, number):
+            return True
+    return False
+
+
+def _holds(ranges: Any, number: int) -> bool:
+    if not isinstance(ranges, list):
+        return False  # a kind of a later version may mean something else by the name
+    flat = cast("list[int]", ranges)
+    pairs = zip(flat[::2], flat[1::2], strict=False)
+    return any(first <= number <= last for first, last in pairs)
+
+
+# --- screen and JSON ------------------------------------------------------------------------------
+
+
+def turns_head(clock: Clock) -> Line:
+    """Return the line above the turns."""
+    when = "time (virtual)" if clock.is_virtual else "time (UTC)"
+    return line(
+        Span(f"{'turn':>7}  {when:<14} {'actor':<20} {'origin':<8} {'cause':<8} message", "dim")
+    )
+
+
+def turn_lines(turn: Turn, ledger: Ledger, clock: Clock) -> list[Line]:
+    """Return one turn; the ledger has taken it already."""
+    cause = _cause(turn)
+    lines = [
+        line(
+            Span(f"{turn.number:>7}  ", "cyan"), f"{clock.moment(turn.time_ns):<14} ",
+            f"{clip(ledger.label(turn.actor), 20):<20} ", f"{origin_text(turn.origin):<8} ",
+            Span(f"{cause:<8} ", "dim"), Span(clip(message_text(turn.message, ledger), 40), "bold"),
+        )
+    ]  # fmt: skip
+    said = [event_text(event, ledger) for event in turn.events[:EVENTS_MAX]]
+    if len(turn.events) > EVENTS_MAX:
+        said.append(f"and {len(turn.events) - EVENTS_MAX:,} more events")
+    lines += [line(" " * 24, clip(text, MARGIN - 24)) for text in said]
+    if turn.by is not None:
+        lines.append(line(" " * 24, Span(_caller(turn.by), "dim")))
+    return lines
+
+
+def _caller(by: By) -> str:
+    return clip(f"by {plain(by.who)}  {place(by)}", MARGIN - 24)
+
+
+def _cause(turn: Turn) -> str:
+    cause = turn.cause
+    if cause is None:
+        return ""
+    if cause.log is not None:
+        return f"←{cause.log.hex()[:6]}.."
+    request = f" r{cause.request}" if cause.request else ""
+    return f"←{cause.number}{request}"
+
+
+def turn_json(turn: Turn, ledger: Ledger) -> dict[str, Any]:
+    """Return one turn as JSON."""
+    cause = turn.cause
+    return {
+        "turn": turn.number,
+        "time_ns": turn.time_ns,
+        "epoch": turn.epoch,
+        "actor": turn.actor,
+        "label": ledger.label(turn.actor),
+        "origin": origin_text(turn.origin),
+        "cause": None
+        if cause is None
+        else {
+            "turn": cause.number,
+            "request": cause.request or None,
+            "log": None if cause.log is None else cause.log.hex(),
+        },
+        "message": _kind_json(turn.message),
+        "events": [_kind_json(event) for event in turn.events],
+        "by": None
+        if turn.by is None
+        else {
+            "who": turn.by.who,
+            "file": turn.by.file,
+            "line": turn.by.line,
+            "function": turn.by.function,
+        },
+        "replayable": turn.replayable,
+    }
+
+
+def _kind_json(kind: Any) -> dict[str, Any] | None:
+    if kind is None:
+        return None
+    names = kind.fields if isinstance(kind, Unknown) else kind._fields
+    values = kind.values if isinstance(kind, Unknown) else kind
+    fields = dict(zip(names, map(jsonable, values), strict=False))
+    return {"kind": kind_name(kind), "fields": fields}
