@@ -1,0 +1,38 @@
+"""Actors decide, events record, replay explains.
+
+The package's face: the names most programs need.  Nothing is loaded before it is asked for, so
+that reading a log costs neither Pykka nor any driver.  The rooms behind it are `rescind.events`
+(what happened), `rescind.actors` (who acts) and `rescind.replay` (what it meant).
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from rescind.actors import newton
+    from rescind.actors.runtime import Actor, Runtime, Stepped
+    from rescind.events import RescindError, read
+
+__all__ = ["Actor", "RescindError", "Runtime", "Stepped", "newton", "read"]
+
+_HOMES = {
+    "Actor": "rescind.actors.runtime",
+    "RescindError": "rescind.events",
+    "Runtime": "rescind.actors.runtime",
+    "Stepped": "rescind.actors.runtime",
+    "newton": "rescind.actors.newton",
+    "read": "rescind.events",
+}
+
+
+def __getattr__(name: str) -> Any:  # what it is, the imports above say
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    home = import_module(_HOMES[name])
+    found = home if home.__name__.endswith(f".{name}") else getattr(home, name)
+    globals()[name] = found  # so that the next look-up does not come here
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted(set(globals()) | set(__all__))
