@@ -7,10 +7,10 @@ valid MessagePack: unknown kinds, extra and missing fields are kept or filled.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
-from typing import Any, NamedTuple, TypeAlias, get_type_hints
+from typing import Any, NamedTuple, Protocol, TypeAlias, get_type_hints
 
 from ._msgpack import CANNOT_UNPACK, ExtType, Pack, Timestamp, Unpacker, pack, unpack, unpacker
-from ._turn import By, Cause, Opaque, Turn, Unknown
+from ._turn import By, Cause, Opaque, Reference, Turn, Unknown
 from ._vocabulary import KINDS, LEDGER_VERSION, Origin
 
 OPAQUE = 1
@@ -23,6 +23,11 @@ Wire: TypeAlias = tuple[Any, ...]
 Record: TypeAlias = tuple[Any, ...]
 """``(actor, time_ns, origin, cause, message, events, by)`` and perhaps marks and later elements."""
 
+REFERENCE = 2
+"""The MessagePack extension type of a reference: a log id, 16 bytes, and 8 bytes of number."""
+
+_LOG_ID_BYTES = 16
+
 RECORD_ELEMENTS = 7
 RECORD_BYTES_MAX = 128 * 1024 * 1024
 """A longer record gets its long values replaced: a batch must stay within what readers believe."""
@@ -32,6 +37,32 @@ _DEPTH_MAX = 64
 
 
 # --- writing -----------------------------------------------------------------------------------
+
+
+class Refers(Protocol):
+    """A value that stands for an actor: a handle that applications pass around."""
+
+    def to_reference(self) -> Reference:
+        """Return what it stands for."""
+        ...
+
+
+def substitute(value: Any) -> Any:
+    """What is written for a value of a type that MessagePack does not know.
+
+    Raises:
+        TypeError: It is no reference, so it cannot be carried.
+    """
+    if isinstance(value, Reference):
+        return _reference(value)
+    # Asked of the class: a proxy would take an attribute of its own for one of its actor's.
+    if not hasattr(type(value), "to_reference"):
+        raise TypeError(f"cannot carry {type_name(value)}")
+    return _reference(value.to_reference())
+
+
+def _reference(value: Reference) -> Any:
+    return ExtType(REFERENCE, value.log + value.number.to_bytes(8, "big"))
 
 
 def pack_with_opaques(packing: Pack, record: Record) -> bytes:
@@ -79,7 +110,14 @@ def _sanitise(value: Any, path: tuple[int, ...]) -> Any:
         case _ if isinstance(value, list | tuple | dict):
             return _sanitise_container(value, path)
         case _:
-            return opaque(value)
+            return _reference_or_opaque(value)
+
+
+def _reference_or_opaque(value: Any) -> Any:
+    try:
+        return substitute(value)
+    except Exception:  # noqa: BLE001 - whatever a foreign object raises, the record is written
+        return opaque(value)
 
 
 def _sanitise_container(value: Any, path: tuple[int, ...]) -> Any:
@@ -372,6 +410,8 @@ def _unpacker(body: memoryview, items_max: int, **hooks: Any) -> Unpacker:
 def _read_extension(code: int, data: bytes) -> Any:
     if code == OPAQUE:
         return Opaque(data.decode(errors="replace"))
+    if code == REFERENCE and len(data) == _LOG_ID_BYTES + 8:
+        return Reference(data[:_LOG_ID_BYTES], int.from_bytes(data[_LOG_ID_BYTES:], "big"))
     return ExtType(code, data)
 
 

@@ -6,10 +6,9 @@
 
 import os
 from collections.abc import Callable, Iterator, Mapping
-from itertools import islice
 from typing import NamedTuple, NoReturn
 
-from ._codec import Record, binding_rows, limit, pack_with_opaques, sanitise_text
+from ._codec import Record, binding_rows, limit, pack_with_opaques, sanitise_text, substitute
 from ._errors import (
     LogAccessError,
     LogClosedError,
@@ -163,7 +162,7 @@ class LogWriter:
         self._counted = (0, 0)
         self._bindings: list[BindingRow] = []
         self._bound: dict[str, int] = {"who": 0, "site": 0, "class": 0}
-        self._packer = packer()
+        self._packer = packer(substitute)
         self._pack: Pack = self._packer
         self._failure: BaseException | None = None
         # What follows belongs to ``write``.
@@ -189,7 +188,7 @@ class LogWriter:
     def pending_bytes(self) -> int:
         """How many bytes of records wait to be sealed; counted when asked, only what is new."""
         count, size = self._counted
-        size += sum(map(len, islice(self._records, count, None)))
+        size += sum(map(len, self._records[count:]))
         self._counted = (len(self._records), size)
         return size
 

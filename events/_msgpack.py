@@ -39,9 +39,12 @@ class Unpacker(Iterator[Any], Protocol):
         ...
 
 
-def packer() -> Pack:
-    """A function that packs, with a buffer of its own; not for two threads at once."""
-    return cast("Pack", _library.Packer().pack)
+def packer(default: Callable[[Any], Any]) -> Pack:
+    """A function that packs, with a buffer of its own; not for two threads at once.
+
+    ``default`` is asked for a substitute for each value of a type that MessagePack does not know.
+    """
+    return cast("Pack", _library.Packer(default=default).pack)
 
 
 def pack(value: object) -> bytes:

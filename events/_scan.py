@@ -106,7 +106,7 @@ class Scan:
         if self._start > 1:
             index = max(0, bisect_left(segments, self._start, key=self._first_number) - 1)
         # One that cannot be opened does not say where it begins: begin before it.
-        while index and not isinstance(self._open(segments[index]), Opening):
+        while index and self._row_of(self._open(segments[index]), segments[index]):
             index -= 1
         chosen = segments[index]
         if chosen == segments[0] == 1:
@@ -118,7 +118,7 @@ class Scan:
         """The first number in a segment, or in the nearest before it that can be opened."""
         for number in range(segment, 0, -1):
             found = self._open(number)
-            if isinstance(found, Opening):
+            if isinstance(found, Opening) and not self._row_of(found, number):
                 return found.preamble.first
         return 0
 

@@ -14,6 +14,19 @@ class Opaque:
 
 
 @dataclass(frozen=True, slots=True)
+class Reference:
+    """Names an actor, wherever a value may stand.
+
+    Attributes:
+        log: The id of the log that the number belongs to, 16 bytes.
+        number: The actor's number there.
+    """
+
+    log: bytes
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Unknown:
     """A message or event of a kind that this program does not know, kept as it was written.
 

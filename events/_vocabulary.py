@@ -71,7 +71,9 @@ class Manner(StrEnum):
     FUTURE = "future"
     """Only the handle that the call returned; nobody else listens."""
     POSTED = "posted"
-    """A message was put into the application's queue."""
+    """A message was put into the application's queue and can't be withdrawn."""
+    TAKEN = "taken"
+    """The application took the message out of its queue."""
 
 
 # --- messages: what an actor takes -----------------------------------------------------------
@@ -125,7 +127,7 @@ class Submit(NamedTuple):
     """The application calls one of a dialect's operations."""
 
     operation: str
-    arguments: list[Any]
+    arguments: tuple[Any, ...]
     asynchronous: bool
     timeout_ns: int | None
 
@@ -140,6 +142,7 @@ class Drop(NamedTuple):
     """A request or call is given up without an answer; ``by`` is the operation that dropped it."""
 
     by: int
+    reason: str = "dropped"
 
 
 class CompletionScript(NamedTuple):
@@ -165,6 +168,20 @@ class InputScript(NamedTuple):
     """Received data leaves for the application; its ``Returned`` follows."""
 
     request: int
+
+
+class Taken(NamedTuple):
+    """The application takes completions out of a queue that it pulls."""
+
+    requests: Ranges
+
+
+class CallReturned(NamedTuple):
+    """A function of the other side returned, which is a fact of its own where rules speak of it."""
+
+    of: int
+    function: str
+    code: int | None
 
 
 class Answer(NamedTuple):
@@ -274,18 +291,45 @@ class Opened(NamedTuple):
 
 
 class StateChanged(NamedTuple):
-    """An endpoint moved between two of its dialect's states."""
+    """An endpoint, call or request moved between two of its dialect's states."""
 
-    endpoint: int
+    subject: int
     old: int
     new: int
 
 
 class Closed(NamedTuple):
-    """An endpoint is gone; nothing is said of it afterwards."""
+    """An endpoint or call is gone; nothing is said of it afterwards."""
 
-    endpoint: int
+    subject: int
     reason: str
+
+
+class CallOpened(NamedTuple):
+    """A call exists; ``by`` is the request that makes it, or 0 when the other side does."""
+
+    call: int
+    endpoint: int
+    by: int
+
+
+class PrivilegeChanged(NamedTuple):
+    """A holder's rights to a call changed; 0 is no right.  A handoff is two of these."""
+
+    call: int
+    holder: int
+    old: int
+    new: int
+
+
+class Notified(NamedTuple):
+    """News that completes nothing reached a holder: a call's state, an event nobody asked for."""
+
+    subject: int
+    holder: int
+    what: str
+    value: Any
+    manner: str
 
 
 class Accepted(NamedTuple):
@@ -298,6 +342,8 @@ class Accepted(NamedTuple):
     timeout_ns: int | None
     started: bool
     call: int = 0
+    handle: int = 0
+    """The dialect's own name for the request, where it has one and may use it again."""
 
 
 class Rejected(NamedTuple):
@@ -317,7 +363,11 @@ class Started(NamedTuple):
 
 
 class Completed(NamedTuple):
-    """A request ended, once: code (None is success or silence), how, and the winning cancel."""
+    """A request ended, once.
+
+    ``code`` is None for a success, and also where the dialect's victims hear no code: ``how`` tells
+    the two apart.  ``by`` is the cancel that won it, or what dropped it, or 0.
+    """
 
     request: int
     code: int | None
@@ -349,32 +399,44 @@ class AnswerIgnored(NamedTuple):
 
 
 class CancelRequested(NamedTuple):
-    """A cancel was accepted as an operation; ``by`` is the request that asked, or timed out."""
+    """A cancel was accepted as an operation.
+
+    ``scope`` is the endpoint, call or request that it covers; ``by`` the request that asked, or that
+    timed out, or 0; ``reason`` what the application said.
+    """
 
     cancel: int
-    endpoint: int
+    scope: int
     trigger: str
     by: int
+    reason: str = ""
 
 
 class CancelBegan(NamedTuple):
-    """The window opens; ``victims`` are what the cancel means to end."""
+    """The cancel starts to act: a window opens where the dialect has one.
+
+    ``victims`` are what it means to end, in the order in which they will hear of it.
+    """
 
     cancel: int
     victims: Ranges
 
 
 class CancelOutcome(NamedTuple):
-    """What the cancel achieved at a target where it did not win, or where its win is not a code."""
+    """What the cancel achieved at a target where it did not win.
+
+    ``other`` is the cancel that this one duplicates or is superseded by; ``rule`` the table's row.
+    """
 
     cancel: int
     target: int
     outcome: str
     other: int = 0
+    rule: str = ""
 
 
 class CancelEnded(NamedTuple):
-    """The window closes: every victim's completion was delivered or discarded."""
+    """The cancel's own result is known; where the dialect has a window, it closes here."""
 
     cancel: int
     code: int | None
@@ -426,20 +488,21 @@ class WorkStopped(NamedTuple):
 
 
 class Violation(NamedTuple):
-    """The other side broke its protocol; ``rule`` names which rule."""
+    """A side broke its protocol: a driver, a peer, or the application; ``rule`` names the row."""
 
-    endpoint: int
+    subject: int
     rule: str
     text: str
+    side: str = "driver"
 
 
 MESSAGES: tuple[type[tuple[Any, ...]], ...] = (
     Start, Stop, Tell, Ask, Proxy, Resume, Submit, Cancel, Drop, CompletionScript, Returned,
-    InputScript, Answer, Received, Killed, ToolEvent, TimedOut, Complete,
+    InputScript, Taken, CallReturned, Answer, Received, Killed, ToolEvent, TimedOut, Complete,
 )  # fmt: skip
 EVENTS: tuple[type[tuple[Any, ...]], ...] = (
     Born, Stopped, Failed, Replied, Raised, Suspended, DeadLetter, TimerSet,
-    Opened, StateChanged, Closed, Accepted, Rejected, Started, Completed, Delivered, Discarded,
+    Opened, StateChanged, Closed, CallOpened, PrivilegeChanged, Notified, Accepted, Rejected, Started, Completed, Delivered, Discarded,
     AnswerIgnored, CancelRequested, CancelBegan, CancelOutcome, CancelEnded, InputArrived,
     InputDelivered, InputPosted, ScriptRaised, ScriptRunning, ScriptReturned, WorkStopped, Violation,
 )  # fmt: skip

@@ -11,6 +11,7 @@ from ._laws_cancels import ClosedWindow, DeliveryOrder, OneOutcome, OneWinner
 from ._laws_log import CausesExist
 from ._laws_requests import ExplainedSilence, OneCompletion, OneEnd, TerminalStates
 from ._model import Ledger, new_ledger
+from ._sound import sound
 from ._text import Line, Span, count, line
 
 LAWS: tuple[type[Law], ...] = (
@@ -60,7 +61,7 @@ def damage_of(log: Iterable[Turn]) -> Sequence[Damage]:
 def court_of(log: Iterable[Turn], laws: Iterable[type[Law]] = LAWS) -> Court:
     """Have the laws hear a whole log, and return the court before its verdict."""
     court = Court(laws, lambda: damage_of(log), new_ledger(log))
-    for turn in log:
+    for turn in sound(log):
         court.feed(turn)
     return court
 

@@ -3,7 +3,8 @@
 import json
 import subprocess
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from rescind.events import UsageError, read
 
 from ._demo_program import AGAIN, Terminal, run
 from ._laws import Verdict
-from ._model import Ledger, fold
+from ._model import fold
 from ._select import resolve
 from ._sequences import Sequence, hear, sequence_of
 from ._sequences_screen import sequence_json, sequence_lines
@@ -23,29 +24,45 @@ NAMES_MAX = 1000
 PEER_TIMEOUT_S = 30.0
 
 
-def run_demo(
-    folder: Path | None, *, show: Callable[[Iterable[Line]], None], as_json: bool
-) -> int:
-    """Run the program against a peer process, print its log's story, return the exit code.
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What a run of the demo left behind.
+
+    Attributes:
+        log: where its log is.
+        terminal: the program, with what it heard.
+        peer: what the peer process says it got.
+        found: the cancellations in the log.
+    """
+
+    log: Path
+    terminal: Terminal
+    peer: dict[str, Any]
+    found: list[Sequence]
+
+    @property
+    def is_good(self) -> bool:
+        """Whether the log says what it should, and the peer saw nothing of what was refused."""
+        verdicts = [one.verdict for one in self.found]
+        return bool(verdicts) and Verdict.BROKEN not in verdicts and not self.peer["marker"]
+
+
+def run_demo(folder: Path | None) -> Demo:
+    """Run the program against a peer process.
 
     Args:
         folder: where the log goes; it must not exist yet.  A free name here by default.
-        show: prints lines.
-        as_json: print one document instead.
+
+    Raises:
+        UsageError: the folder exists, or no name is free.
     """
     log = _free_name() if folder is None else folder
     if log.exists():
         raise UsageError(f"{log} exists, and the demo overwrites nothing; name another place")
     terminal, peer = _run_against_peer(log)
-    reader = read(log)
-    docket = hear(reader)
+    docket = hear(read(log))
     found = [sequence_of(each, docket) for each in docket.ledger.cancels.values()]
-    if as_json:
-        print(json.dumps(_document(log, found, peer), indent=2))
-    else:
-        show(_screen(log, found, terminal, peer))
-    is_good = all(one.verdict is not Verdict.BROKEN for one in found) and not peer["marker"]
-    return 0 if is_good and found else 1
+    return Demo(log, terminal, peer, found)
 
 
 def _free_name() -> Path:
@@ -69,22 +86,21 @@ def _run_against_peer(log: Path) -> tuple[Terminal, dict[str, Any]]:
     return terminal, json.loads(said)
 
 
-def _screen(
-    log: Path, found: list[Sequence], terminal: Terminal, peer: dict[str, Any]
-) -> Iterable[Line]:
+def demo_lines(demo: Demo) -> Iterable[Line]:
+    """Return the demo's screen: the sequence, two stories, what to try next."""
+    log, peer = demo.log, demo.peer
     reader = read(log)
     ledger = fold(reader)
     clock = Clock(ledger.first.time_ns if ledger.first else 0)
-    victim, refused = _examples(found)
     yield line("A program sent eight pages to a slow peer and pressed Stop in the middle.")
-    yield line(f"The caller that was blocked got: {terminal.raised}")
-    yield line(f"The script that sent again got:  {terminal.refused}")
+    yield line(f"The caller that was blocked got: {demo.terminal.raised}")
+    yield line(f"The script that sent again got:  {demo.terminal.refused}")
     yield line(f"The peer read {peer['bytes']:,} bytes, and of the refused request {_none(peer)}.")
     yield line()
     yield line(f"$ rescind sequences {log}")
-    for one in found:
+    for one in demo.found:
         yield from sequence_lines(one, clock)
-    for selector in (victim, refused):
+    for selector in _examples(demo.found):
         yield line()
         yield line(f"$ rescind why {log} --of {selector}")
         yield from story_lines(story_of(reader, resolve(selector, ledger), ledger), clock)
@@ -105,15 +121,13 @@ def _examples(found: list[Sequence]) -> tuple[str, str]:
     return (f"r{victims[0]}" if victims else "last", f"r{refusals[0]}" if refusals else "last")
 
 
-def _document(log: Path, found: list[Sequence], peer: dict[str, Any]) -> dict[str, Any]:
-    reader = read(log)
-    ledger: Ledger = fold(reader)
-    stories = [story_of(reader, resolve(each, ledger), ledger) for each in _examples(found)]
+def demo_json(demo: Demo) -> dict[str, Any]:
+    """Return the body of ``rescind demo --json``."""
+    reader = read(demo.log)
+    ledger = fold(reader)
+    stories = [story_of(reader, resolve(each, ledger), ledger) for each in _examples(demo.found)]
     return {
-        "schema": "rescind.demo",
-        "version": 0,
-        "log": str(log),
-        "peer": peer,
-        "sequences": [sequence_json(one) for one in found],
+        "peer": demo.peer,
+        "sequences": [sequence_json(one) for one in demo.found],
         "stories": [story_json(story) for story in stories],
     }

@@ -61,7 +61,7 @@ def numbers_text(ranges: list[int], letter: str = "r") -> str:
 def rules_of(ledger: Ledger, number: int) -> Tables:
     """Return the tables for an endpoint, or for the endpoint of a request or cancel."""
     request, cancel = ledger.requests.get(number), ledger.cancels.get(number)
-    owner = request.endpoint if request else cancel.endpoint if cancel else number
+    owner = cancel.endpoint if cancel and not request else ledger.owner_of(number)
     endpoint = ledger.endpoints.get(owner)
     return tables(endpoint.dialect, endpoint.profile) if endpoint else tables("")
 
@@ -113,7 +113,7 @@ def _rejected(event: Rejected, ledger: Ledger) -> str:
 
 
 def _state_changed(event: StateChanged, ledger: Ledger) -> str:
-    rules = rules_of(ledger, event.endpoint)
+    rules = rules_of(ledger, event.subject)
     return f"StateChanged {state_text(rules, event.old)} -> {state_text(rules, event.new)}"
 
 
@@ -155,7 +155,7 @@ _PHRASES: dict[type, Phrase] = {
     Returned: lambda m, _: _returned(m),
     TimedOut: lambda m, _: f"TimedOut r{m.request}",
     Complete: lambda m, _: f"Complete {'ok' if m.code is None else m.code}",
-    Drop: lambda m, _: f"Drop by {m.by}",
+    Drop: lambda m, _: f"Drop by {m.by}: {plain(m.reason)}",
     Accepted: lambda e, _: f"Accepted r{e.request} {plain(e.operation)}",
     Rejected: _rejected,
     Completed: _completed,
@@ -170,7 +170,7 @@ _PHRASES: dict[type, Phrase] = {
     CancelEnded: lambda e, ledger: f"CancelEnded c{e.cancel}: {said(e.code, ledger, e.cancel)}",
     StateChanged: _state_changed,
     Opened: lambda e, _: f"Opened a{e.endpoint} {plain(e.dialect)} ({plain(e.driver)})",
-    Closed: lambda e, _: f"Closed a{e.endpoint}: {plain(e.reason)}",
+    Closed: lambda e, _: f"Closed a{e.subject}: {plain(e.reason)}",
     Born: lambda e, _: f"Born a{e.actor}",
     WorkStopped: lambda e, ledger: f"WorkStopped for c{e.cancel}: {said(e.code, ledger, e.cancel)}",
     ScriptRunning: lambda e, _: f"ScriptRunning r{e.request}",

@@ -94,10 +94,13 @@ def _newton(profile_name: str) -> Tables:
     profile = _protocol.PROFILES.get(profile_name, _protocol.GUIDE)
 
     def cancelled_codes(request: Request) -> frozenset[int | None]:
-        code = _protocol.cancelled_code(request.operation, profile)
-        if request.timed_out is None or request.asynchronous:
-            return frozenset({code})
-        return frozenset({code, profile.synchronous_time_out_code})
+        codes = {int(_protocol.cancelled_code(request.operation, profile))}
+        if not request.asynchronous:
+            if request.timed_out is not None:
+                codes.add(int(profile.synchronous_time_out_code))
+            if request.operation in _protocol.SYNCHRONOUS_UNDO:
+                codes.add(int(profile.synchronous_undo_code))
+        return frozenset(codes)
 
     return Tables(
         name="newton",

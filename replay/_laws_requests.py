@@ -67,8 +67,8 @@ class OneCompletion(Law):
                 text = f"{name} was dropped and has no completion"
                 self.broken(name, [turn.number], text, request.number)
         for event in turn.events:
-            if isinstance(event, Closed):
-                self._close(event.endpoint, turn)
+            if isinstance(event, Closed) and event.subject in self.ledger.endpoints:
+                self._close(event.subject, turn)
 
     def _close(self, endpoint: int, turn: Turn) -> None:
         """Accuse what is pending, unless the closing has only begun: its Drops follow then."""
@@ -185,7 +185,7 @@ class ExplainedSilence(Law):
 
     def _is_known(self, by: int, turn: Turn) -> bool:
         if by == 0:  # what closed it was a crash, or is this very turn
-            return turn.origin is Origin.RECOVERY or isinstance(turn.message, Stop)
+            return turn.origin is Origin.RECOVERY or isinstance(turn.message, Stop | Submit)
         is_turn = self.ledger.blind_before <= by <= turn.number
         return is_turn or by in self.ledger.requests or by in self.ledger.endpoints
 
@@ -228,7 +228,7 @@ class TerminalStates(Law):
                 self._is_new(event, turn)
             case Started(request=number) | Completed(request=number):
                 self._may_live(number, isinstance(event, Started), turn)
-            case Opened(endpoint=number) | StateChanged(endpoint=number):
+            case Opened(endpoint=number) | StateChanged(subject=number):
                 self._is_not_closed(number, f"a{number} changed", turn)
             case _:
                 pass

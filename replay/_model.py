@@ -17,6 +17,7 @@ from rescind.events import (
     AnswerIgnored,
     Born,
     By,
+    CallOpened,
     CancelBegan,
     CancelEnded,
     CancelOutcome,
@@ -41,6 +42,8 @@ from rescind.events import (
     TimedOut,
     Turn,
 )
+
+from ._sound import sound
 
 
 def _numbers() -> "array[int]":
@@ -157,6 +160,10 @@ class CancelLife:
 
     number: int
     endpoint: int = 0
+    scope: int = 0
+    """The endpoint, call or request that it covers."""
+    reason: str = ""
+    """What the application said."""
     trigger: str = ""
     asked_by: int = 0
     """The request that asked, or whose time ran out."""
@@ -195,6 +202,19 @@ class Endpoint:
     """Accepted and not settled, in order of submission."""
 
 
+@dataclass(slots=True)
+class Call:
+    """A call: groups requests of one endpoint."""
+
+    number: int
+    endpoint: int = 0
+    opened: Moment | None = None
+    closed: Moment | None = None
+    reason: str = ""
+    state: int | None = None
+    changed: Moment | None = None
+
+
 class Gap(NamedTuple):
     """Turns that the log should have and has not."""
 
@@ -202,9 +222,8 @@ class Gap(NamedTuple):
     last: int
 
 
-SENSELESS = (TypeError, ValueError, AttributeError)
-"""What a fold raises over fields of the wrong shape; their bytes were whole, their writer was not
-one of ours."""
+SENSELESS = (ValueError, OverflowError)
+"""What a fold raises over numbers that cannot be; their types `_sound` has looked at."""
 
 
 def senseless(turn: Turn, error: Exception) -> LogDamagedError:
@@ -231,6 +250,7 @@ class Ledger:
         self.requests: dict[int, Request] = {}
         self.cancels: dict[int, CancelLife] = {}
         self.endpoints: dict[int, Endpoint] = {}
+        self.calls: dict[int, Call] = {}
         self.classes: dict[int, tuple[int, int]] = {}
         """Actor to the epoch of its birth and the class binding of that epoch."""
         self.births: dict[int, Moment] = {}
@@ -342,6 +362,11 @@ class Ledger:
             found = self.endpoints[number] = Endpoint(number)
         return found
 
+    def owner_of(self, number: int) -> int:
+        """Return the endpoint of a request or call; any other number is an endpoint's own."""
+        owned = self.requests.get(number) or self.calls.get(number)
+        return owned.endpoint if owned else number
+
     def label(self, number: int) -> str:
         """Return what to call an actor: ``a1 newton endpoint``, ``r9 Output``, ``c12 Cancel``."""
         if number in self.endpoints:
@@ -350,6 +375,8 @@ class Ledger:
             return f"r{number} {self.requests[number].operation}".rstrip()
         if number in self.cancels:
             return f"c{number} {self.cancels[number].trigger}"
+        if number in self.calls:
+            return f"a{number} call"
         born = self.classes.get(number)
         name = self._class_name(*born) if born and self._class_name else None
         return f"a{number} {name or ''}".rstrip() if number else "runtime"
@@ -368,7 +395,7 @@ def new_ledger(log: Iterable[Turn]) -> Ledger:
 def fold(log: Iterable[Turn]) -> Ledger:
     """Read a whole log into a ledger."""
     ledger = new_ledger(log)
-    for turn in log:
+    for turn in sound(log):
         ledger.feed(turn)
     return ledger
 
@@ -462,7 +489,9 @@ def _cancel_requested(ledger: Ledger, event: CancelRequested, turn: Turn) -> Non
     cancel = ledger.cancel(event.cancel)
     if cancel.requested is not None:
         return
-    cancel.endpoint = event.endpoint
+    cancel.scope = event.scope
+    cancel.endpoint = ledger.owner_of(event.scope)
+    cancel.reason = event.reason
     cancel.trigger = event.trigger
     cancel.asked_by = event.by
     cancel.requested = Moment(turn.number, turn.time_ns)
@@ -508,16 +537,23 @@ def _opened(ledger: Ledger, event: Opened, turn: Turn) -> None:
 
 
 def _state_changed(ledger: Ledger, event: StateChanged, turn: Turn) -> None:
-    endpoint = ledger.endpoint(event.endpoint)
-    endpoint.state = event.new
-    endpoint.changed = Moment(turn.number, turn.time_ns)
+    if event.subject in ledger.requests:
+        return  # a request's states are its dialect's own; its life is told by other events
+    subject = ledger.calls.get(event.subject) or ledger.endpoint(event.subject)
+    subject.state = event.new
+    subject.changed = Moment(turn.number, turn.time_ns)
 
 
 def _closed(ledger: Ledger, event: Closed, turn: Turn) -> None:
-    endpoint = ledger.endpoint(event.endpoint)
-    if endpoint.closed is None:
-        endpoint.closed = Moment(turn.number, turn.time_ns)
-        endpoint.reason = event.reason
+    subject = ledger.calls.get(event.subject) or ledger.endpoint(event.subject)
+    if subject.closed is None:
+        subject.closed = Moment(turn.number, turn.time_ns)
+        subject.reason = event.reason
+
+
+def _call_opened(ledger: Ledger, event: CallOpened, turn: Turn) -> None:
+    moment = Moment(turn.number, turn.time_ns)
+    ledger.calls.setdefault(event.call, Call(event.call, event.endpoint, moment))
 
 
 def _started(ledger: Ledger, event: Started, turn: Turn) -> None:
@@ -554,6 +590,7 @@ _APPLY: dict[type, Apply] = {
     Opened: _opened,
     StateChanged: _state_changed,
     Closed: _closed,
+    CallOpened: _call_opened,
     Started: _started,
     Born: _born,
     Stopped: _stopped,

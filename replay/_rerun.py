@@ -4,15 +4,14 @@ Actors' turns are executed; the application's scripts and the drivers stay outsi
 said re-enters from the log.  Every record that today's code makes is held against the recorded one
 the moment it is made, so that the first difference is found where it arises.
 
-A turn that waited inside is executed in a thread of its own, which stands still while other turns
-go on; at most one of all these threads moves at a time.
+A handler is executed in a thread of its own, which stands still where the handler waits inside its
+turn, while other turns go on; at most one of these threads moves at a time.
 """
 
-import json
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from os import PathLike
 from typing import Any
 
@@ -21,8 +20,18 @@ from rescind.actors.kernel._ranges import numbers_in
 from rescind.actors.kernel._request import Request
 from rescind.actors.newton._actors import NewtonEndpoint
 from rescind.actors.newton._protocol import PROFILES
-from rescind.actors.runtime import Actor, ActorRef, Reply, Runtime, VirtualClock, class_name
-from rescind.actors.runtime._outbox import Envelope
+from rescind.actors.runtime import (
+    Abandon,
+    Actor,
+    ActorRef,
+    Envelope,
+    Part,
+    Reply,
+    Runtime,
+    VirtualClock,
+    Waitable,
+    class_name,
+)
 from rescind.events import (
     KINDS,
     Accepted,
@@ -33,16 +42,16 @@ from rescind.events import (
     Opaque,
     Origin,
     Proxy,
+    Reference,
     Resume,
     Start,
     Stop,
     Submit,
-    Suspended,
     Turn,
+    UsageError,
     read,
 )
 
-from ._text import Line, Span, count, line
 
 STOP_TIMEOUT_S = 10.0
 """How long one turn may compute before it counts as hanging."""
@@ -99,14 +108,37 @@ def rerun(source: str | PathLike[str] | LogReader, *, classes: Iterable[type[Act
     try:
         while (turn := recording.peek()) is not None:
             if world is None or turn.epoch != world.epoch:
+                if world is not None:
+                    world.close()
                 world = _World(recording, turn, known)
             world.take(turn)
     except _Diverged as found:
         return recording.result(found.divergence)
+    finally:
+        if world is not None:
+            world.close()
     return recording.result(None)
 
 
-class _Diverged(BaseException):
+def actor_classes(modules: Iterable[str]) -> list[type[Actor]]:
+    """Import modules that the caller, and not the log, has named; return their actor classes.
+
+    Raises:
+        UsageError: there is no such module.
+    """
+    classes: list[type[Actor]] = []
+    for name in modules:
+        try:
+            module = import_module(name)
+        except ImportError as error:
+            raise UsageError(f"--classes {name}: {error}") from error
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, Actor):
+                classes.append(value)
+    return classes
+
+
+class _Diverged(Abandon):
     """Carries a divergence out of whatever code runs; that code must not catch it by accident."""
 
     def __init__(self, divergence: Divergence) -> None:
@@ -195,8 +227,10 @@ def plain(value: Any) -> Any:
             return {plain(key): plain(each) for key, each in value.items()}
         case bytearray() | memoryview():
             return bytes(value)
-        case None | bool() | int() | float() | str() | bytes() | Opaque():
+        case None | bool() | int() | float() | str() | bytes() | Opaque() | Reference():
             return value
+        case ActorRef():
+            return value.to_reference()
         case _:
             return Opaque(type(value).__name__)
 
@@ -264,62 +298,30 @@ class _Tool:
 
 
 class _Dispatcher:
-    """Moves nothing by itself; a wait inside a turn makes its thread stand still."""
+    """Moves nothing by itself; a wait inside a turn makes the handler's thread stand still."""
 
     def __init__(self) -> None:
-        self.running: _Part | None = None
+        self.part = Part()
+        self.is_hanging = False
 
     def attach(self, runtime: Runtime) -> None: ...
 
     def wake(self) -> None: ...
 
-    def wait(self, waitable: Any, timeout_s: float | None, *, must_spare: bool) -> bool:
+    def wait(self, waitable: Waitable, timeout_s: float | None, *, must_spare: bool) -> bool:
         del timeout_s, must_spare
-        part = self.running
-        if part is not None:
-            part.stand_still(waitable)
-        return bool(waitable.is_done)
+        return waitable.is_done
+
+    def wait_in_turn(self, waitable: Waitable, timeout_s: float | None) -> bool:
+        del timeout_s
+        part, self.part = self.part, Part()
+        part.stand_still(waitable, None)
+        return waitable.is_done
+
+    def run_handler(self, body: Callable[[], object]) -> None:
+        self.is_hanging = not self.part.begin(body, STOP_TIMEOUT_S)
 
     def close(self) -> None: ...
-
-
-class _Part:
-    """One turn that may wait inside, in its own thread."""
-
-    def __init__(self, dispatcher: _Dispatcher, body: Callable[[], None]) -> None:
-        self._dispatcher = dispatcher
-        self._body = body
-        self._go = threading.Semaphore(0)
-        self._stopped = threading.Semaphore(0)
-        self._error: BaseException | None = None
-        self.waits_for: Any = None
-        self._thread = threading.Thread(target=self._run, name="rescind-rerun", daemon=True)
-
-    def _run(self) -> None:
-        try:
-            self._body()
-        except BaseException as error:  # carried to the thread that moves us
-            self._error = error
-        self._stopped.release()
-
-    def move(self) -> bool:
-        """Let the turn go on until it waits or ends; False when it does neither in time."""
-        self._dispatcher.running = self
-        self.waits_for = None
-        if self._thread.ident is None:
-            self._thread.start()
-        else:
-            self._go.release()
-        moved = self._stopped.acquire(timeout=STOP_TIMEOUT_S)
-        self._dispatcher.running = None
-        if self._error is not None:
-            raise self._error
-        return moved
-
-    def stand_still(self, waitable: Any) -> None:
-        self.waits_for = waitable
-        self._stopped.release()
-        self._go.acquire()
 
 
 class _World:
@@ -340,7 +342,13 @@ class _World:
         self._sent: dict[int, deque[Envelope]] = {}
         self._refs: dict[int, ActorRef[Any]] = {}
         self._unknown: set[int] = set()
-        self._parts: dict[int, _Part] = {}
+        self._parts: dict[int, Part] = {}
+
+    def close(self) -> None:
+        """Let go of the actors: Pykka's registry must not see them."""
+        for actor in list(self._runtime.actors.values()):
+            self._runtime.forget(actor)
+        self._dispatcher.part.end()
 
     def take(self, turn: Turn) -> None:
         """Execute one recorded turn, or several if its handler makes several records."""
@@ -355,18 +363,14 @@ class _World:
         if envelope is None:
             self._skip(turn)
             return
+        part = self._dispatcher.part
+        with self._runtime.baton:
+            self._runtime.run(envelope)
+        self._keep(part, turn)
 
-        def body() -> None:
-            with self._runtime.baton:
-                self._runtime.run(envelope)
-
-        if any(isinstance(event, Suspended) for event in turn.events):
-            self._move(_Part(self._dispatcher, body), turn)
-        else:
-            body()
-
-    def _move(self, part: _Part, turn: Turn) -> None:
-        if not part.move():
+    def _keep(self, part: Part, turn: Turn) -> None:
+        """Remember a handler that waits; one that neither waits nor ends has failed."""
+        if self._dispatcher.is_hanging:
             raise _Diverged(_divergence(turn, "the handler hangs", turn.events, None))
         if part.waits_for is not None:
             self._parts[self._log.last_number] = part
@@ -378,14 +382,17 @@ class _World:
                 raise _Diverged(_divergence(turn, "nothing waits here any more", message, None))
             self._skip(turn)
             return
-        reply = part.waits_for
+        reply: Any = part.waits_for
         if not reply.is_done and turn.cause is not None and turn.cause.number != message.part:
             # The answer came from an actor that is not executed here.
+            reply.turn = turn.cause.number
             if message.error is None:
                 reply.set(message.value)
             else:
                 reply.set_exception((RuntimeError, RuntimeError(message.error), None))
-        self._move(part, turn)
+        with self._runtime.baton:
+            self._dispatcher.is_hanging = not part.move(STOP_TIMEOUT_S)
+        self._keep(part, turn)
 
     def _skip(self, turn: Turn) -> None:
         """Leave a turn out whose actor's class is not known here."""
@@ -410,9 +417,24 @@ class _World:
             return None
         asks = isinstance(message, Ask | Stop) or (isinstance(message, Proxy) and message.asked)
         reply: Reply[Any] | None = Reply(self._runtime) if asks else None
+        message = type(message)(*(self._revive(field) for field in message))
         return Envelope(
             target, message, Origin(turn.origin), _wire_cause(turn), None, reply
         )
+
+    def _revive(self, value: Any) -> Any:
+        """Put live actors in the place of what stands for them in the log."""
+        match value:
+            case Reference(log, number) if log == self._log.log_id:
+                return self._refs.get(number, value)
+            case tuple():
+                return tuple(self._revive(each) for each in value)
+            case list():
+                return [self._revive(each) for each in value]
+            case dict():
+                return {key: self._revive(each) for key, each in value.items()}
+            case _:
+                return value
 
     def _sent_to(self, turn: Turn) -> Envelope:
         """Return the message that today's code sent to this actor first."""
@@ -482,72 +504,3 @@ class _World:
 
 def _divergence(turn: Turn, what: str, expected: Any, actual: Any) -> Divergence:
     return Divergence(turn.number, what, expected, actual, _cause(turn))
-
-
-# --- the screen ----------------------------------------------------------------------------------
-
-
-def run_cli(
-    log: str | PathLike[str],
-    *,
-    show: Callable[[Iterable[Line]], None],
-    as_json: bool,
-    classes: Iterable[type[Actor]] = (),
-) -> int:
-    """Re-execute ``log``, show what came of it, and return the exit code."""
-    result = rerun(log, classes=classes)
-    if as_json:
-        print(json.dumps(rerun_json(result, str(log)), indent=2))
-    else:
-        show(rerun_lines(result))
-    return 1 if result.divergence is not None else 0
-
-
-def rerun_json(result: Rerun, log: str) -> dict[str, Any]:
-    """Return the document of ``rescind rerun --json``."""
-    found = result.divergence
-    return {
-        "schema": "rescind.rerun",
-        "version": 0,
-        "log": log,
-        "equal": result.turns,
-        "skipped": result.skipped,
-        "opaque": result.opaque,
-        "divergence": None
-        if found is None
-        else {
-            "turn": found.number,
-            "what": found.what,
-            "expected": repr(found.expected),
-            "actual": repr(found.actual),
-            "ancestor": found.ancestor,
-        },
-    }
-
-
-def rerun_lines(result: Rerun) -> list[Line]:
-    """Return the screen of ``rescind rerun``."""
-    found = result.divergence
-    left_out = [
-        line(f"  {count(result.skipped, 'turn')} left out: their classes are not known here")
-        if result.skipped
-        else line(),
-        line(f"  {count(result.opaque, 'turn')} not compared: the log could not carry their values")
-        if result.opaque
-        else line(),
-    ]
-    if found is None:
-        head = line(Span("equal", "green"), f": {count(result.turns, 'turn')} came out as recorded")
-        return [head, *(each for each in left_out if each)]
-    return [
-        line(Span("divergence", "red"), f" at turn {found.number}: {found.what}"),
-        line(f"  expected  {found.expected!r}"),
-        line(f"  actual    {found.actual!r}"),
-        line(f"  before it {count(result.turns, 'turn')} came out as recorded"),
-        line(
-            f"  the last common ancestor is turn {found.ancestor}"
-            if found.ancestor
-            else "  it is an input itself: what the turn decides about it has changed",
-        ),
-        *(each for each in left_out if each),
-    ]

@@ -99,6 +99,8 @@ class Sequence:
     Attributes:
         cancel: The cancel's number; its selector is ``c`` and this number.
         trigger: ``Cancel``, ``Disconnect``, ``time-out``, ...
+        scope: The endpoint, call or request that it covers.
+        reason: What the application said, or nothing.
         parent: The cancel in whose victim's callback this one was asked for, or 0.
         began: The turn that opened the window, with its time.
         ended: The window's end, with the cancel's own code.
@@ -114,6 +116,8 @@ class Sequence:
     trigger: str
     endpoint: int
     endpoint_label: str
+    scope: int
+    reason: str
     driver: str
     tables: Tables
     asked: Asked
@@ -185,6 +189,8 @@ def sequence_of(cancel: CancelLife, docket: Docket) -> Sequence:
         trigger=cancel.trigger,
         endpoint=cancel.endpoint,
         endpoint_label=ledger.label(cancel.endpoint),
+        scope=cancel.scope,
+        reason=cancel.reason,
         driver=endpoint.driver if endpoint else "",
         tables=tables_of(cancel.endpoint, ledger),
         asked=asked,

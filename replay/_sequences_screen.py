@@ -21,6 +21,8 @@ HEAD_MAX = 5
 """Victims shown from the beginning of a long list."""
 TAIL_MAX = 2
 """Victims shown from its end."""
+_FOLDED_MIN = 4
+"""Fewer are shown too: to say that they are hidden would hardly save a line."""
 
 _INDENT = "      "
 _LABEL = 10
@@ -52,7 +54,7 @@ def _head(one: Cancellation) -> Line:
     quiet = one.quiescence_ns
     end = "not at rest where the log ends" if quiet is None else f"at rest after {duration(quiet)}"
     driver = f" ({one.driver})" if one.driver else ""
-    left = f"c{one.cancel:<5}"
+    left = f"c{one.cancel:<4} "
     what = f"{one.trigger} on {one.endpoint_label}{driver}"
     room = MARGIN - len(left) - len(end) - 10
     shown = clip(what, room)
@@ -74,6 +76,8 @@ def _asked_lines(one: Cancellation, clock: Clock) -> list[Line]:
     lines = [_row("asked by", site(asked.by) if asked.by else "outside", "  ", when)]
     if asked.inside is not None:
         lines.append(_more(_inside(asked.inside)))
+    if one.reason:
+        lines.append(_more(clip(f"because: {one.reason}", MARGIN - 16)))
     if one.parent:
         lines.append(_more("in the course of ", Span(f"c{one.parent}", "cyan")))
     return lines
@@ -107,7 +111,7 @@ def _victim_lines(one: Cancellation, *, show_all: bool) -> list[Line]:
     lost = "" if won == len(one.victims) else f", {won:,} of them cancelled"
     lines = [
         _row("victims", f"{len(one.victims):,}{lost}, in the order of delivery"),
-        _columns(Span(f"{'':<14}{'result':<27}{'age':>8}  {'completed':>16}  delivered", "dim")),
+        _columns(Span(f"{'':<16}{'result':<25}{'age':>8}  {'completed':>16}  delivered", "dim")),
     ]
     shown, hidden = _fold(one.victims, show_all=show_all)
     lines += [_victim_line(victim, one) for victim in shown[0]]
@@ -118,7 +122,7 @@ def _victim_lines(one: Cancellation, *, show_all: bool) -> list[Line]:
 
 def _name(one: Victim | Refusal | Loser) -> str:
     """Short numbers keep a column of their own; long ones push the operation out of it."""
-    return clip(f"r{one.request:<3} {one.operation}", 13)
+    return clip(f"r{one.request:<3} {one.operation}", 15)
 
 
 def _fold(
@@ -126,7 +130,7 @@ def _fold(
 ) -> tuple[tuple[Sequence[Victim], Sequence[Victim]], int]:
     """Return the head and the tail to show, and how many lie between."""
     hidden = len(victims) - HEAD_MAX - TAIL_MAX
-    if show_all or hidden <= 1:  # to say "1 more" takes the line that it would save
+    if show_all or hidden <= _FOLDED_MIN:
         return (victims, ()), 0
     return (victims[:HEAD_MAX], victims[-TAIL_MAX:]), hidden
 
@@ -142,7 +146,7 @@ def _victim_line(victim: Victim, one: Cancellation) -> Line:
     done = victim.completed
     ended = _at(done.turn, done.time_ns - one.asked.time_ns) if done else ""
     return _columns(
-        f"{name:<14}", Span(f"{clip(code, 26):<27}", style), f"{age:>8}  ", f"{ended:>16}  ",
+        f"{name:<16}", Span(f"{clip(code, 24):<25}", style), f"{age:>8}  ", f"{ended:>16}  ",
         _delivery(victim, one),
     )  # fmt: skip
 
@@ -181,21 +185,23 @@ def _refused_lines(one: Cancellation, *, show_all: bool) -> list[Line]:
     shown = one.refused if show_all else one.refused[:HEAD_MAX]
     for refusal in shown:
         name = _name(refusal)
-        code = clip(code_text(one.tables, refusal.code), 26)
+        code = clip(code_text(one.tables, refusal.code), 24)
         when = _at(refusal.asked.turn, refusal.asked.time_ns - one.asked.time_ns)
         rule = Span(plain(refusal.rule), "dim")
-        lines.append(_columns(f"{name:<14}", f"{code:<27}", f"{when:>16}  ", rule))
-        lines.append(_columns(" " * 14, _caller(refusal.asked)))
+        lines.append(_columns(f"{name:<16}", f"{code:<25}", f"{when:>16}  ", rule))
+        lines += [_columns(" " * 16, text) for text in _caller(refusal.asked)]
     if len(shown) < len(one.refused):
         rest = len(one.refused) - len(shown)
         lines.append(_columns(Span(f"... {rest:,} more (--all shows them)", "dim")))
     return lines
 
 
-def _caller(asked: Asked) -> str:
-    by = "from outside" if asked.by is None else f"by {site(asked.by, 40)}"
+def _caller(asked: Asked) -> list[str]:
+    by = "from outside" if asked.by is None else f"by {site(asked.by)}"
     inside = asked.inside
-    return by if inside is None else f"{by}, in the script of r{inside.request} (t{inside.turn})"
+    if inside is None:
+        return [by]
+    return [by, f"in the script of r{inside.request}, delivered in t{inside.turn}"]
 
 
 def _loser_lines(one: Cancellation, *, show_all: bool) -> list[Line]:
@@ -212,7 +218,7 @@ def _loser_lines(one: Cancellation, *, show_all: bool) -> list[Line]:
         else:
             other = f" c{loser.other}" if loser.other else ""
             text = f"cancel {plain(loser.outcome)}{other}{margin}: {code} stands"
-        lines.append(_columns(f"{name:<14}", clip(text, 64), Span(f"  t{loser.turn}", "dim")))
+        lines.append(_columns(f"{name:<16}", clip(text, 66), Span(f"  t{loser.turn}", "dim")))
     if len(shown) < len(one.losers):
         rest = len(one.losers) - len(shown)
         lines.append(_columns(Span(f"... {rest:,} more (--all shows them)", "dim")))
@@ -290,6 +296,8 @@ def sequence_json(one: Cancellation) -> dict[str, Any]:
         "cancel": one.cancel,
         "trigger": one.trigger,
         "endpoint": one.endpoint,
+        "scope": one.scope,
+        "reason": one.reason or None,
         "driver": one.driver,
         "dialect": one.tables.name,
         "asked": _asked_json(one.asked),

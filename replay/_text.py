@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import Any, NamedTuple, TypeAlias, cast
 
-from rescind.events import By, Opaque
+from rescind.events import By, Opaque, Reference
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories that move the cursor, reorder the line or show nothing."""
@@ -91,7 +91,7 @@ def duration(ns: int) -> str:
     if ns < 0:
         return "-" + duration(-ns)
     for unit, size in (("s", 10**9), ("ms", 10**6), ("µs", 10**3)):
-        if ns >= size:
+        if ns >= size - size // 2000:  # what rounds up to 1000 is 1 of the next unit
             return f"{_three_digits(ns / size)} {unit}"
     return "0" if ns == 0 else f"{ns} ns"
 
@@ -158,6 +158,8 @@ def value_text(value: Any, width: int) -> str:
     """Return a payload in Python's spelling, cut to a width."""
     if isinstance(value, Opaque):
         return clip(f"<{value.type}, not recorded>", width)
+    if isinstance(value, Reference):
+        return f"<a{value.number}>"
     size = len(value) if isinstance(value, Sized) else 0
     if isinstance(value, bytes | str) and size > width:
         return _head(value[:12], size)
@@ -196,6 +198,8 @@ def _is_mapping(value: object) -> bool:
 def _json_mark(value: Any) -> dict[str, str]:
     if isinstance(value, bytes):
         return {"$bytes": value.hex()}
+    if isinstance(value, Reference):
+        return {"$actor": f"a{value.number}", "$log": value.log.hex()}
     return {"$opaque": value.type} if isinstance(value, Opaque) else {"$repr": repr(value)}
 
 

@@ -9,6 +9,7 @@ from rescind.events import By, Origin, Turn, Unknown
 
 from ._describe import event_text, message_text
 from ._model import Ledger
+from ._sound import sound
 from ._text import MARGIN, Clock, Line, Span, clip, jsonable, line, place, plain
 
 EVENTS_MAX = 4
@@ -55,7 +56,7 @@ def turns(log: Iterable[Turn], wanted: TurnFilter, *, limit: int | None = None) 
 
 
 def _passing(log: Iterable[Turn], wanted: TurnFilter) -> Iterator[Turn]:
-    for turn in log:
+    for turn in sound(log):
         if wanted.last is not None and turn.number > wanted.last:
             return
         if wanted.wants(turn):
@@ -111,9 +112,9 @@ def _holds(ranges: Any, number: int) -> bool:
 
 def turns_head(clock: Clock) -> Line:
     """Return the line above the turns."""
-    when = "time (virtual)" if clock.is_virtual else "time (UTC)"
+    when = "time" if clock.is_virtual else "time (UTC)"
     return line(
-        Span(f"{'turn':>7}  {when:<14} {'actor':<20} {'origin':<8} {'cause':<8} message", "dim")
+        Span(f"{'turn':>7}  {when:<13} {'actor':<18} {'origin':<8} {'cause':<7} message", "dim")
     )
 
 
@@ -122,22 +123,22 @@ def turn_lines(turn: Turn, ledger: Ledger, clock: Clock) -> list[Line]:
     cause = _cause(turn)
     lines = [
         line(
-            Span(f"{turn.number:>7}  ", "cyan"), f"{clock.moment(turn.time_ns):<14} ",
-            f"{clip(ledger.label(turn.actor), 20):<20} ", f"{origin_text(turn.origin):<8} ",
-            Span(f"{cause:<8} ", "dim"), Span(clip(message_text(turn.message, ledger), 40), "bold"),
+            Span(f"{turn.number:>7}  ", "cyan"), f"{clock.moment(turn.time_ns):<13} ",
+            f"{clip(ledger.label(turn.actor), 18):<18} ", f"{origin_text(turn.origin):<8} ",
+            Span(f"{cause:<7} ", "dim"), Span(clip(message_text(turn.message, ledger), 40), "bold"),
         )
     ]  # fmt: skip
     said = [event_text(event, ledger) for event in turn.events[:EVENTS_MAX]]
     if len(turn.events) > EVENTS_MAX:
         said.append(f"and {len(turn.events) - EVENTS_MAX:,} more events")
-    lines += [line(" " * 24, clip(text, MARGIN - 24)) for text in said]
+    lines += [line(" " * 23, clip(text, MARGIN - 23)) for text in said]
     if turn.by is not None:
-        lines.append(line(" " * 24, Span(_caller(turn.by), "dim")))
+        lines.append(line(" " * 23, Span(_caller(turn.by), "dim")))
     return lines
 
 
 def _caller(by: By) -> str:
-    return clip(f"by {plain(by.who)}  {place(by)}", MARGIN - 24)
+    return clip(f"by {plain(by.who)}  {place(by)}", MARGIN - 23)
 
 
 def _cause(turn: Turn) -> str:

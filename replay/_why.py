@@ -31,6 +31,7 @@ from ._describe import event_text, message_text, rules_of, said
 from ._dialects import TIME_OUT, code_text, state_text
 from ._model import CancelLife, Endpoint, Ledger, Moment, Request, fold
 from ._select import Kind, Target, resolve
+from ._sound import sound
 from ._text import count, duration, plain, site
 
 
@@ -181,7 +182,7 @@ def _causes(ledger: Ledger, turn: int) -> set[int]:
 def _fetch(log: Iterable[Turn], wanted: set[int]) -> dict[int, Turn]:
     found: dict[int, Turn] = {}
     last = max(wanted, default=0)
-    for turn in log:
+    for turn in sound(log):
         if turn.number in wanted:
             found[turn.number] = turn
         if turn.number >= last:
@@ -387,6 +388,8 @@ def _plan_cancel(cancel: CancelLife, ledger: Ledger) -> _Plan:
     won = [n for n in cancel.victims if _won(ledger.requests[n], cancel)]
     name = f"c{cancel.number} {plain(cancel.trigger)} on {ledger.label(cancel.endpoint)}"
     facts: list[str] = []
+    if cancel.reason:
+        facts.append(f"because: {plain(cancel.reason)}")
     if cancel.victims:
         shown = " ".join(f"r{n}" for n in cancel.victims[:8])
         more = f" and {len(cancel.victims) - 8:,} more" if len(cancel.victims) > 8 else ""

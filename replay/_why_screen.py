@@ -10,6 +10,8 @@ from ._why import Branch, Step, Story
 _TURN = 8
 _AGE = 9
 _ACTOR = 20
+_INDENT = _TURN + _AGE + 4
+"""Callers stand under the actor, where there is room for a path."""
 _TEXT = MARGIN - _TURN - _AGE - _ACTOR - 4
 
 
@@ -53,9 +55,8 @@ def _step_lines(step: Step, *, is_first: bool) -> list[Line]:
         )
     ]  # fmt: skip
     if step.by is not None:
-        indent = " " * (_TURN + _AGE + _ACTOR + 5)
-        who = f"{plain(step.by.who)}  {place(step.by)}"
-        lines.append(line(indent, Span(clip(who, _TEXT), "bold")))
+        who = f"by {plain(step.by.who)}  {place(step.by, 60)}"
+        lines.append(line(" " * _INDENT, Span(clip(who, MARGIN - _INDENT), "bold")))
     return lines
 
 

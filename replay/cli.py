@@ -24,9 +24,10 @@ from ._check import check, check_json, check_lines
 from ._info import info, info_json, info_lines
 from ._laws import Verdict
 from ._model import Ledger, fold, new_ledger
-from ._select import FORMS, Kind, SelectorError, parse, resolve
+from ._select import FORMS, Kind, SelectorError, Target, parse, resolve
 from ._sequences import Docket, Sequence, hear, sequence_of
 from ._sequences_screen import sequence_json, sequence_lines, sequences_summary
+from ._sound import sound
 from ._text import MARGIN, Clock, Line, Span, as_text, line, plain
 from ._turns import TurnFilter, turn_json, turn_lines, turns_head
 from ._why import story_of
@@ -139,7 +140,9 @@ def sequences_command(log: Path, *, selector: str | None, show_all: bool, as_jso
     """Every cancellation: who asked, victims, refusals, verdict."""
     reader = read(log)
     docket = hear(reader)
-    found = [sequence_of(docket.ledger.cancels[n], docket) for n in _chosen(selector, docket)]
+    found = [
+        sequence_of(docket.ledger.cancels[n], docket) for n in _chosen(selector, docket, reader)
+    ]
     if as_json:
         _print_json("sequences", log, {"sequences": [sequence_json(one) for one in found]})
     else:
@@ -161,7 +164,7 @@ def why_command(log: Path, *, selector: str, as_json: bool) -> None:
     reader = read(log)
     ledger = fold(reader)
     damage = list(reader.damage)
-    story = story_of(reader, resolve(selector, ledger), ledger)
+    story = story_of(reader, _target(selector, ledger, reader), ledger)
     if as_json:
         _print_json("why", log, story_json(story))
     else:
@@ -188,13 +191,24 @@ def check_command(log: Path, *, show_all: bool, as_json: bool) -> None:
 
 @cli.command("rerun")
 @_LOG
+@click.option(
+    "--classes", "modules", multiple=True, metavar="MODULE",
+    help="Import this module of yours for its actor classes.",
+)
 @_JSON
-def rerun_command(log: Path, *, as_json: bool) -> None:
-    """Execute the recording again through the present code."""
+def rerun_command(log: Path, *, modules: tuple[str, ...], as_json: bool) -> None:
+    """Execute the recording again through the present code; the first divergence."""
     # Only here the actors are loaded: reading a log needs none of them.
-    from ._rerun import run_cli
+    from ._rerun import actor_classes, rerun
+    from ._rerun_screen import rerun_json, rerun_lines
 
-    raise click.exceptions.Exit(run_cli(log, show=_show, as_json=as_json))
+    reader = read(log)
+    result = rerun(reader, classes=actor_classes(modules))
+    if as_json:
+        _print_json("rerun", log, rerun_json(result))
+    else:
+        _show(rerun_lines(result))
+    _leave(reader, fine=FINE if result.divergence is None else BAD)
 
 
 @cli.command("demo")
@@ -203,13 +217,27 @@ def rerun_command(log: Path, *, as_json: bool) -> None:
 )
 @_JSON
 def demo_command(folder: Path | None, *, as_json: bool) -> None:
-    """Real endpoints, a real peer, a cancel; then what the log says."""
-    from ._demo import run_demo
+    """Run real endpoints against a real peer, cancel in the middle, read the log back."""
+    from ._demo import demo_json, demo_lines, run_demo
 
-    raise click.exceptions.Exit(run_demo(folder, show=_show, as_json=as_json))
+    demo = run_demo(folder)
+    if as_json:
+        _print_json("demo", demo.log, demo_json(demo))
+    else:
+        _show(demo_lines(demo))
+    sys.exit(FINE if demo.is_good else BAD)
 
 
 # --- what the commands share ----------------------------------------------------------------------
+
+
+def _target(selector: str, ledger: Ledger, reader: LogReader) -> Target:
+    """Return what a selector means; in a damaged log it may be lost instead of unknown."""
+    try:
+        return resolve(selector, ledger)
+    except SelectorError as error:
+        _complain(str(error))
+        _leave(reader, fine=NOTHING)
 
 
 def _number(selector: str | None, reader: LogReader) -> int | None:
@@ -219,7 +247,7 @@ def _number(selector: str | None, reader: LogReader) -> int | None:
     numbered = parse(selector)
     if numbered is not None and numbered[0] is not Kind.TURN:
         return numbered[1]
-    target = resolve(selector, fold(reader))
+    target = _target(selector, fold(reader), reader)
     if target.kind is Kind.TURN:
         text = f"{selector} is a turn; here an actor, request or cancel fits"
         raise SelectorError(selector, text)
@@ -233,7 +261,7 @@ def _print_turns(
     ledger = new_ledger(reader)
     shown = 0
     documents: list[dict[str, Any]] = []
-    for turn in reader:
+    for turn in sound(reader):
         if (wanted.last is not None and turn.number > wanted.last) or shown == limit:
             break
         ledger.feed(turn)
@@ -257,12 +285,12 @@ def _show_turn(turn: Turn, ledger: Ledger, *, is_first: bool) -> None:
     _show([*head, *turn_lines(turn, ledger, clock)])
 
 
-def _chosen(selector: str | None, docket: Docket) -> list[int]:
+def _chosen(selector: str | None, docket: Docket, reader: LogReader) -> list[int]:
     """Return the cancels in which the selected had a part, or all."""
     ledger = docket.ledger
     if selector is None:
         return list(ledger.cancels)
-    number = resolve(selector, ledger).number
+    number = _target(selector, ledger, reader).number
     return [
         cancel.number
         for cancel in ledger.cancels.values()

@@ -9,13 +9,15 @@ Order of a cancel, in turns: the cancel's own (window opens, driver told to stop
 last delivery ... ``Complete`` for the trigger ... its delivery ... blocked synchronous victims.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
 from rescind.actors.runtime import Actor, Outbox
 from rescind.events import (
     Accepted,
+    AnswerIgnored,
+    CallOpened,
     Cancel,
     CancelBegan,
     CancelEnded,
@@ -44,7 +46,8 @@ from rescind.events import (
     WorkStopped,
 )
 
-from ._lane import Lane
+from ._call import Call
+from ._lane import Lane, Turnstile
 from ._ranges import numbers_in, to_ranges
 from ._request import Request, Status
 from ._rules import Refusal
@@ -55,8 +58,7 @@ class Endpoint(Actor):
     """What every dialect's endpoint shares.  Methods run under the baton unless they say so."""
 
     __slots__ = (
-        "_newborn", "_next_window", "lane", "requests", "state", "synchronous",
-        "windows",
+        "_newborn", "_next_window", "calls", "lane", "requests", "state", "windows",
     )  # fmt: skip
 
     requests: dict[int, Request]
@@ -65,17 +67,17 @@ class Endpoint(Actor):
     """Cancels under way, by number; a closed one stays until its trigger has completed."""
     state: int
     """The dialect's state."""
-    synchronous: int
-    """The request that a caller is blocked in and that has not completed, or 0."""
     lane: Lane
+    calls: dict[int, Call]
+    """Calls that are open, by number."""
 
     def __init__(self) -> None:
         """Be empty."""
         self.requests = {}
         self.windows = {}
         self.state = 0
-        self.synchronous = 0
         self.lane = Lane(self)
+        self.calls = {}
         # What the running turn made and its events will put in place.
         self._newborn: Request | None = None
         self._next_window: CancelWindow | None = None
@@ -114,6 +116,15 @@ class Endpoint(Actor):
         """Decide what follows when the script for received data has returned."""
         raise NotImplementedError
 
+    def answer_ignored(self, request: Request, code: int | None, out: Outbox) -> None:
+        """Decide what an answer means that came when its request had ended."""
+        out.events.append(AnswerIgnored(request.number, code))
+
+    def lane_of(self, request: Request) -> Lane:
+        """Return where a request's completion queues up; one lane serves all by default."""
+        del request
+        return self.lane
+
     def manner(self, request: Request) -> Manner:
         """Tell how the application will hear of a completion.  No baton."""
         raise NotImplementedError
@@ -134,9 +145,9 @@ class Endpoint(Actor):
 
     def receive(self, message: tuple[Any, ...], out: Outbox) -> Any:
         """Take one message."""
+        if type(message) is Submit:
+            return self.submit(message, out.extra, out)
         match message:
-            case Submit():
-                return self.submit(message, out.extra, out)
             case CompletionScript(requests, running, manner):
                 self._deliver(requests, manner, out, running=running)
             case Returned(number, error):
@@ -184,21 +195,41 @@ class Endpoint(Actor):
         runtime = self.runtime
         if request.timer is not None:
             request.timer.cancel()
-        request.timer = runtime.timers.arm(
-            runtime.clock.monotonic_ns() + timeout_ns,
+        request.timer = runtime.arm(
+            timeout_ns,
             lambda: runtime.post(request, TimedOut(request.number), Origin.TIMER, request.turn),
         )
 
-    def begin_cancel(self, out: Outbox, trigger: str, by: Request, window: CancelWindow) -> None:
-        """Open a cancel's window; the dialect adds the effect that stops its driver."""
+    def begin_cancel(
+        self,
+        out: Outbox,
+        trigger: str,
+        by: Request,
+        window: CancelWindow,
+        late: Iterable[Request] = (),
+    ) -> None:
+        """Open a cancel's window; the dialect adds the effect that stops its driver.
+
+        Args:
+            out: the running turn.
+            trigger: the operation that asks, or what kind of time-out.
+            by: the request that asked, or timed out.
+            window: the cancel, with its victims.
+            late: completed requests in the cancel's scope, which it came too late for.
+        """
         self._next_window = window
-        victims = to_ranges([each.number for each in window.victims])
+        targets = list(window.victims)
+        if window.timed_out is not None and window.timed_out is window.trigger:
+            targets.append(window.timed_out)  # it hears last: its completion is the cancel's end
+        numbers = to_ranges([each.number for each in targets])
         out.events.append(CancelRequested(window.cancel, self.number, trigger, by.number))
-        out.events.append(CancelBegan(window.cancel, victims))
-        for request in self.requests.values():
-            if request.status is not Status.OUTSTANDING:
-                late = CancelOutcome(window.cancel, request.number, Outcome.TOO_LATE)
-                out.events.append(late)
+        out.events.append(CancelBegan(window.cancel, numbers))
+        for request in targets:
+            if request.doomed in self.windows:
+                lost = (request.doomed, request.number, Outcome.SUPERSEDED, window.cancel)
+                out.events.append(CancelOutcome(*lost))
+        for request in late:
+            out.events.append(CancelOutcome(window.cancel, request.number, Outcome.TOO_LATE))
 
     def _driver_stopped(self, cancel: int, code: int | None, out: Outbox) -> None:
         """Let every victim that is left complete, in a turn of its own."""
@@ -206,7 +237,11 @@ class Endpoint(Actor):
         if window is None:
             return  # disposed of meanwhile
         out.events.append(WorkStopped(cancel, code))
-        left = [each for each in window.victims if each.status is Status.OUTSTANDING]
+        left = [
+            each
+            for each in window.victims
+            if each.status is Status.OUTSTANDING and each.doomed == cancel
+        ]
         if left:
             out.broadcast.append((left, Cancel(cancel)))
         if window.waiting == 0:
@@ -217,7 +252,7 @@ class Endpoint(Actor):
         out.events.append(Completed(request.number, code, how, request.doomed))
         window = self.windows.get(request.doomed)
         if request.asynchronous or window is None or window.trigger is None:
-            out.effects.append((self.lane.append, request))
+            out.effects.append((self.lane_of(request).append, request))
         else:
             out.effects.append((window.held.append, request))
 
@@ -231,15 +266,21 @@ class Endpoint(Actor):
     def way_out(self, request: Request) -> tuple[Any, ...]:
         """Return the effect that delivers a completed request, and whoever waited behind it."""
         window = self.window_of(request)
-        if window is None:
-            return (self.lane.append, request)
+        if window is None or window.is_open:
+            return (self.lane_of(request).append, request)
         return (self._release_trigger, request, window)
 
     def _release_trigger(self, request: Request, window: CancelWindow) -> None:
         """Deliver the end of a cancel, then the blocked callers it ended.  Committers call it."""
-        self.lane.append(request)
+        lane = self.lane_of(request)
+        lane.append(request)
+        if window.held and not request.asynchronous:
+            lane.append(Turnstile(request))
+        self._release_held(window)
+
+    def _release_held(self, window: CancelWindow) -> None:
         for victim in window.held:
-            self.lane.append(victim)
+            self.lane_of(victim).append(victim)
 
     def _deliver(self, ranges: Ranges, manner: str, out: Outbox, *, running: bool) -> None:
         if running:
@@ -247,7 +288,7 @@ class Endpoint(Actor):
         out.events.append(Delivered(ranges, manner))
         if self.windows:
             returned = list(numbers_in(ranges))
-            self._count_down(returned[:-1] if running else returned, out)
+            self.count_down(returned[:-1] if running else returned, out)
 
     def _script_came_back(self, number: int, error: str | None, out: Outbox) -> None:
         if error is not None:
@@ -259,10 +300,10 @@ class Endpoint(Actor):
             self.input_returned(request, out)
         elif request.status is Status.RUNNING:
             out.events.append(ScriptReturned(number))
-            self._count_down([number], out)
+            self.count_down([number], out)
 
-    def _count_down(self, returned: list[int], out: Outbox) -> None:
-        """Close a window with the return of its last victim's script."""
+    def count_down(self, returned: list[int], out: Outbox) -> None:
+        """Close a window with its last victim: its script returned, or nobody will hear of it."""
         requests = self.requests
         for window in self.windows.values():
             if window.is_open and window.is_stopped:
@@ -272,7 +313,12 @@ class Endpoint(Actor):
 
     def _end_window(self, window: CancelWindow, code: int | None, out: Outbox) -> None:
         out.events.append(CancelEnded(window.cancel, code))
-        self.window_closed(window, code, out)
+        trigger = window.trigger
+        if trigger is None or trigger.status is Status.OUTSTANDING:
+            self.window_closed(window, code, out)
+        else:
+            # It was answered, or dropped, while the cancel it began was under way.
+            out.effects.append((self._release_held, window))
 
     def tell_trigger(self, window: CancelWindow, code: int | None, out: Outbox) -> None:
         """Let the request complete whose completion is the end of the cancel."""
@@ -281,37 +327,33 @@ class Endpoint(Actor):
 
     # --- facts -----------------------------------------------------------------------------------
 
-    def apply(self, event: tuple[Any, ...], number: int) -> None:
-        """Take over what an event changed."""
-        apply = _APPLY.get(type(event))
-        if apply is not None:
-            apply(self, event, number)
-
     def _apply_accepted(self, event: Accepted, number: int) -> None:
         request, self._newborn = self._newborn, None
         assert request is not None, "an Accepted without its request"
         request.turn = number
         self.requests[event.request] = request
-        if not event.asynchronous:
-            self.synchronous = event.request
+        if event.call:
+            self.calls[event.call].requests[event.request] = request
 
     def _apply_completed(self, event: Completed, number: int) -> None:
         request = self.requests[event.request]
         request.status = Status.COMPLETED
-        _, request.code, how, request.by, request.value = event
-        request.how = How(how)
+        _, request.code, request.how, request.by, request.value = event
         request.turn = number
         if request.timer is not None:
             request.timer.cancel()
-        if self.synchronous == event.request:
-            self.synchronous = 0
         if self.windows:
-            self._forget_windows(request)
+            self._forget_window(request.doomed, request)
+            self._forget_window(request.number, request)
+        if self.calls:
+            for call in self.calls.values():
+                call.requests.pop(event.request, None)
 
-    def _forget_windows(self, trigger: Request) -> None:
-        for cancel, window in list(self.windows.items()):
-            if window.trigger is trigger and not window.is_open:
-                del self.windows[cancel]
+    def _forget_window(self, cancel: int, trigger: Request) -> None:
+        """Forget a closed cancel whose end has completed."""
+        window = self.windows.get(cancel)
+        if window is not None and window.trigger is trigger and not window.is_open:
+            del self.windows[cancel]
 
     def _apply_running(self, event: ScriptRunning, _: int) -> None:
         self.requests[event.request].status = Status.RUNNING
@@ -321,22 +363,22 @@ class Endpoint(Actor):
         for number in numbers_in(event.requests):
             request = requests[number]
             if request.status is not Status.RUNNING:
-                self._deliver_one(request)
+                self._let_go(request, Status.DELIVERED)
 
     def _apply_returned(self, event: ScriptReturned, _: int) -> None:
-        self._deliver_one(self.requests[event.request])
+        self._let_go(self.requests[event.request], Status.DELIVERED)
 
-    def _deliver_one(self, request: Request) -> None:
+    def _let_go(self, request: Request, status: Status) -> None:
         del self.requests[request.number]
-        if request.doomed and request.asynchronous:
+        if request.doomed:
             window = self.windows.get(request.doomed)
-            if window is not None:
+            if window is not None and window.counts(request):
                 window.waiting -= 1
-        request.finish(Status.DELIVERED)
+        request.finish(status)
 
     def _apply_discarded(self, event: Discarded, _: int) -> None:
         for number in numbers_in(event.requests):
-            self.requests.pop(number).finish(Status.DISCARDED)
+            self._let_go(self.requests[number], Status.DISCARDED)
 
     def _apply_began(self, event: CancelBegan, number: int) -> None:
         window, self._next_window = self._next_window, None
@@ -344,7 +386,17 @@ class Endpoint(Actor):
         self.windows[event.cancel] = window
         window.turn = number
         for request in window.victims:
+            if request.doomed:
+                self._supersede(request)
             request.doomed = event.cancel
+        if window.timed_out is not None:
+            window.timed_out.doomed = event.cancel
+
+    def _supersede(self, request: Request) -> None:
+        """A later cancel takes a victim over; the earlier one waits for it no more."""
+        earlier = self.windows.get(request.doomed)
+        if earlier is not None and earlier.counts(request):
+            earlier.waiting -= 1
 
     def _apply_stopped(self, event: WorkStopped, _: int) -> None:
         window = self.windows[event.cancel]
@@ -354,17 +406,23 @@ class Endpoint(Actor):
     def _apply_ended(self, event: CancelEnded, _: int) -> None:
         window = self.windows[event.cancel]
         window.is_open = False
-        if window.trigger is None:
+        if window.trigger is None or window.trigger.status is not Status.OUTSTANDING:
             del self.windows[event.cancel]
 
     def _apply_state(self, event: StateChanged, _: int) -> None:
-        self.state = event.new
+        subject = self.calls.get(event.subject, self)
+        subject.state = event.new
 
-    def _apply_closed(self, _event: Closed, _: int) -> None:
-        self.windows.clear()
+    def _apply_call(self, event: CallOpened, _: int) -> None:
+        self.calls[event.call] = Call(self, event.call)
+
+    def _apply_closed(self, event: Closed, _: int) -> None:
+        if event.subject == self.number:
+            self.windows.clear()
+        self.calls.pop(event.subject, None)
 
 
-_APPLY: dict[type, Callable[[Endpoint, Any, int], None]] = {
+Endpoint.FACTS = {
     Accepted: Endpoint._apply_accepted,  # noqa: SLF001  # this table is part of the class
     Completed: Endpoint._apply_completed,  # noqa: SLF001
     ScriptRunning: Endpoint._apply_running,  # noqa: SLF001
@@ -375,6 +433,6 @@ _APPLY: dict[type, Callable[[Endpoint, Any, int], None]] = {
     WorkStopped: Endpoint._apply_stopped,  # noqa: SLF001
     CancelEnded: Endpoint._apply_ended,  # noqa: SLF001
     StateChanged: Endpoint._apply_state,  # noqa: SLF001
+    CallOpened: Endpoint._apply_call,  # noqa: SLF001
     Closed: Endpoint._apply_closed,  # noqa: SLF001
 }
-"""What each event changes; events that are not here change nothing."""

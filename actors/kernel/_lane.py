@@ -8,7 +8,7 @@ cause.  Only whoever holds the runtime's world delivers.
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from rescind.actors.runtime import CAUSE, WireCause, describe
 from rescind.events import CompletionScript, InputScript, Manner, Origin, Returned
@@ -79,16 +79,32 @@ class Input:
         return self.number
 
 
+class Turnstile:
+    """Holds what is behind it until the caller of a synchronous cancel is back (5.3).
+
+    The cancel returns first, and only then the blocked callers that it ended hear of it.
+    """
+
+    __slots__ = ("request",)
+
+    def __init__(self, request: Request) -> None:
+        """Open when the caller of ``request`` has returned."""
+        self.request = request
+
+
+Delivery: TypeAlias = Request | Input | Turnstile
+
+
 class Lane:
     """The ordered deliveries of one endpoint."""
 
     def __init__(self, endpoint: "Endpoint") -> None:
         """Begin empty."""
         self._endpoint = endpoint
-        self._queue: deque[Request | Input] = deque()
+        self._queue: deque[Delivery] = deque()
         self._run: DeliveryRun | None = None
 
-    def append(self, delivery: Request | Input) -> None:
+    def append(self, delivery: Delivery) -> None:
         """Queue a delivery whose cause is durable; committers call it."""
         self._queue.append(delivery)
         if len(self._queue) == 1:
@@ -97,29 +113,44 @@ class Lane:
     def deliver(self, *, scripts: bool) -> bool:
         """Deliver up to a run's worth, in order; tell whether more are left."""
         queue = self._queue
-        for _ in range(RUN_MAX):
-            if not queue or (not scripts and self._needs_script(queue[0])):
-                break
-            # Taken off before the script is called: while the script is blocked in a call of its
-            # own, somebody else goes on with the rest.
-            head = queue.popleft()
-            if isinstance(head, Input):
-                self._call_input(head)
-            elif head.status is Status.COMPLETED:
-                self._deliver(head, self._endpoint.manner(head))
-        self._close_run()
-        return bool(queue)
+        token = CAUSE.set(None)
+        try:
+            for _ in range(RUN_MAX):
+                if not queue or self._must_wait(queue[0], scripts=scripts):
+                    break
+                # Taken off before the script is called: while the script is blocked in a call of
+                # its own, somebody else goes on with the rest.
+                head = queue.popleft()
+                if isinstance(head, Input):
+                    self._call_input(head)
+                elif isinstance(head, Turnstile):
+                    pass
+                elif head.status is Status.COMPLETED:
+                    self._deliver(head, self._endpoint.manner(head))
+        finally:
+            CAUSE.reset(token)
+            self._close_run()
+        return bool(queue) and not self._must_wait(queue[0], scripts=True)
 
     def next(self) -> Request | Input | None:
         """Take the next delivery off without delivering it: for whoever re-executes a log."""
         while self._queue:
             head = self._queue.popleft()
-            if isinstance(head, Input) or head.status is Status.COMPLETED:
+            if isinstance(head, Input):
+                return head
+            if isinstance(head, Request) and head.status is Status.COMPLETED:
                 return head
         return None
 
-    def _needs_script(self, delivery: Request | Input) -> bool:
-        return isinstance(delivery, Input) or delivery.asynchronous
+    def _must_wait(self, head: Delivery, *, scripts: bool) -> bool:
+        if isinstance(head, Turnstile):
+            return not head.request.has_returned
+        return not scripts and (isinstance(head, Input) or head.asynchronous)
+
+    def pass_turnstile(self, request: Request) -> None:
+        """Let what waits behind a synchronous cancel go on; its caller is back."""
+        request.has_returned = True
+        self._endpoint.runtime.offer(self)
 
     def _deliver(self, request: Request, manner: Manner) -> None:
         """Hand one completion over, in the open run or in a new one."""
@@ -144,7 +175,6 @@ class Lane:
             logger.debug("the script of %r raised", request, exc_info=True)
             return raised
         finally:
-            CAUSE.set(None)
             run.is_running = False
         return None
 
@@ -176,8 +206,6 @@ class Lane:
         except Exception as raised:
             logger.debug("the InputScript of %r raised", delivery.request, exc_info=True)
             error = raised
-        finally:
-            CAUSE.set(None)
         with endpoint.runtime.baton:
             returned = Returned(number, None if error is None else describe(error))
             endpoint.runtime.turn(endpoint, returned, Origin.APP, delivery.number)

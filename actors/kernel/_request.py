@@ -4,7 +4,6 @@ A request makes its name, reference and inbox when somebody asks for them.  Unti
 its endpoint keeps it; afterwards only whoever holds the handle does.
 """
 
-import threading
 from collections.abc import Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 from rescind.actors.runtime import Actor, ActorRef, Outbox, Timer, WireCause
 from rescind.events import (
     Answer,
-    AnswerIgnored,
     Cancel,
     CancelOutcome,
     Complete,
@@ -28,6 +26,8 @@ from rescind.events import (
 )
 
 if TYPE_CHECKING:
+    import threading
+
     from ._endpoint import Endpoint
     from ._lane import DeliveryRun
 
@@ -50,7 +50,7 @@ class Request(Actor):
     """
 
     __slots__ = (
-        "arguments", "asynchronous", "by", "code", "doomed", "endpoint", "how", "operation",
+        "arguments", "asynchronous", "by", "code", "doomed", "endpoint", "has_returned", "how", "operation",
         "run", "spec", "status", "timeout_ns", "timer", "turn", "value", "waiter",
     )  # fmt: skip
 
@@ -64,13 +64,15 @@ class Request(Actor):
     turn: int
     """The turn that completed it, or while it is outstanding the one that accepted it."""
     code: int | None
-    how: How
+    how: int
     by: int
     """The cancel that won it, or 0."""
+    has_returned: bool
+    """Whether the caller of a synchronous request is back from it, where anybody cares."""
     doomed: int
     """The cancel that means to end it, or 0."""
     value: Any
-    waiter: threading.Event | None
+    waiter: "threading.Event | None"
     run: "DeliveryRun | None"
     """The delivery that its script runs in, or ran in."""
     timer: Timer | None
@@ -88,7 +90,7 @@ class Request(Actor):
     ) -> None:
         """Be outstanding; only an endpoint makes requests."""
         # Written out, without a call to a base class: a hundred thousand of these are made at once.
-        self.endpoint = endpoint
+        self.endpoint = self.unit = endpoint
         self.runtime = endpoint.runtime
         self.number = number
         self.operation = operation
@@ -100,9 +102,11 @@ class Request(Actor):
         self.code = None
         self.by = 0
         self.doomed = 0
+        self.has_returned = False
         self.value = None
         self.run = None
         self.waiter = None
+        self._actor_ref = None
         self.timer = None
 
     # --- the application's handle ----------------------------------------------------------------
@@ -125,9 +129,20 @@ class Request(Actor):
         """
         if not self.wait_done(timeout_s):
             raise TimeoutError(f"r{self.number} {self.operation}: nothing within {timeout_s} s")
-        if self.code is not None or self.status is Status.DISCARDED:
-            raise self.endpoint.failure(self)
-        return self.value
+        value, error = self.outcome()
+        if error is not None:
+            raise error
+        return value
+
+    @property
+    def target(self) -> int:
+        """Itself: what a turn is suspended on that waits for it."""
+        return self.number
+
+    def outcome(self) -> tuple[Any, BaseException | None]:
+        """Return the value, or the dialect's error."""
+        failed = self.code is not None or self.status is Status.DISCARDED
+        return (None, self.endpoint.failure(self)) if failed else (self.value, None)
 
     def wait_done(self, timeout_s: float | None = None) -> bool:
         """Wait until the completion was delivered or discarded; False after ``timeout_s``."""
@@ -159,17 +174,19 @@ class Request(Actor):
             if self.status is Status.OUTSTANDING:
                 self.endpoint.received(self, message[1], message[2], out)
             else:
-                out.events.append(AnswerIgnored(self.number, None))
+                self.endpoint.answer_ignored(self, None, out)
         elif kind is Complete:
-            self.endpoint.end(self, message[0], out)
+            if self.status is Status.OUTSTANDING:
+                self.endpoint.end(self, message[0], out)
         elif kind is TimedOut:
             if self.status is Status.OUTSTANDING:
                 self.endpoint.time_out(self, out)
         elif kind is Drop:
-            self._drop(message[0], out)
+            self._drop(message[0], message[1], out)
         elif kind is Stop:
-            self._drop(0, out)
+            self._drop(0, "stopped", out)
             out.events.append(Stopped(self.number, None))
+            self.runtime.answer(out.reply, None, None)
         else:
             super().receive(message, out)
         return None
@@ -178,14 +195,14 @@ class Request(Actor):
         if self.status is Status.OUTSTANDING:
             self.endpoint.answered(self, code, value, out)
         else:
-            out.events.append(AnswerIgnored(self.number, code))
+            self.endpoint.answer_ignored(self, code, out)
 
-    def _drop(self, by: int, out: Outbox) -> None:
+    def _drop(self, by: int, reason: str, out: Outbox) -> None:
         if self.status is Status.OUTSTANDING:
             out.events.append(Completed(self.number, None, How.ABANDONED, by))
         if self.status <= Status.COMPLETED:
-            reason = "endpoint disposed" if by else "stopped"
             out.events.append(Discarded([self.number, self.number], reason, by))
+            self.endpoint.count_down([self.number], out)
 
     def complete(
         self, out: Outbox, code: int | None, how: How, by: int = 0, value: Any = None
@@ -196,18 +213,13 @@ class Request(Actor):
         out.events.append(Completed(self.number, code, how, by, value))
         out.effects.append(self.endpoint.way_out(self))
 
-    def apply(self, event: tuple[Any, ...], number: int) -> None:
-        """Pass on to the endpoint: it and its requests are one unit of consistency."""
-        self.endpoint.apply(event, number)
-
     def finish(self, status: Status) -> None:
         """Be delivered or discarded; whoever waits hears of it."""
         self.status = status
         if self.waiter is not None:
             self.waiter.set()
-        ref = self._ref_if_made()
-        if ref is not None:
-            ref.actor_stopped.set()
+        if self._actor_ref is not None:
+            self._actor_ref.actor_stopped.set()
 
     # --- causes ----------------------------------------------------------------------------------
 

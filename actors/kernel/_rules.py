@@ -31,6 +31,29 @@ class Refusal:
     request: int = 0
 
 
+class Admission(Generic[FactsT]):
+    """An ordered table of checks, and what it has answered before.
+
+    Checks are pure and facts are few and hashable, so that an answer can be kept: a call that is
+    admitted for the thousandth time costs one look-up.
+    """
+
+    __slots__ = ("_known", "checks")
+
+    def __init__(self, *checks: Check[FactsT]) -> None:
+        """Ask ``checks`` in this order."""
+        self.checks = checks
+        self._known: dict[FactsT, Refusal | None] = {}
+
+    def refusal(self, facts: FactsT) -> Refusal | None:
+        """Return the first refusal, or None where every check lets the call pass."""
+        try:
+            return self._known[facts]
+        except KeyError:
+            refusal = self._known[facts] = first_refusal(self.checks, facts)
+            return refusal
+
+
 def first_refusal(checks: Sequence[Check[FactsT]], facts: FactsT) -> Refusal | None:
     """Return the first check of the ordered table that refuses, or None."""
     for check in checks:

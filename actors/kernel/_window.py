@@ -7,7 +7,8 @@ class CancelWindow:
     """One cancel from its beginning to its end; part of its endpoint's state.
 
     Invariant: the window closes when the driver has stopped and no asynchronous victim's script
-    is left to return.  Blocked synchronous victims wait behind the trigger's own delivery.
+    is left to return.  Blocked synchronous victims wait behind the trigger's own delivery; where a
+    cancel has no trigger they are waited for like the others.
     """
 
     __slots__ = (
@@ -38,8 +39,8 @@ class CancelWindow:
         self.victims = victims
         self.forbids = forbids
         self.timed_out = timed_out
-        self.waiting = sum(each.asynchronous for each in victims)
-        """Asynchronous victims whose scripts have not returned."""
+        self.waiting = sum(each.asynchronous or trigger is None for each in victims)
+        """Victims that have to be through before the window closes."""
         self.turn = 0
         """The turn that began it."""
         self.is_open = True
@@ -49,5 +50,11 @@ class CancelWindow:
         """Completed synchronous victims, to be delivered after the trigger; committers own it."""
 
     def counts(self, request: Request) -> bool:
-        """Tell whether the window waits for this request's script to return."""
-        return request.doomed == self.cancel and request.asynchronous
+        """Tell whether the window waits for this request to be through.
+
+        It does not wait for the request whose completion is its own end, nor for blocked callers,
+        who hear after that; without such an end there is nothing to put them behind.
+        """
+        if request.doomed != self.cancel or request is self.trigger:
+            return False
+        return request.asynchronous or self.trigger is None

@@ -1,13 +1,15 @@
 """The endpoint actor: the tables of ``_protocol`` brought to life on the kernel."""
 
+import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rescind.actors.kernel._endpoint import Endpoint
 from rescind.actors.kernel._lane import Input
 from rescind.actors.kernel._request import Request, Status
-from rescind.actors.kernel._rules import Refusal, first_refusal
+from rescind.actors.kernel._rules import Refusal
 from rescind.actors.kernel._window import CancelWindow
-from rescind.actors.runtime import Outbox, Runtime
+from rescind.actors.runtime import Outbox, Runtime, describe
 from rescind.events import (
     Accepted,
     Answer,
@@ -42,6 +44,7 @@ from ._protocol import (
     REFUSALS,
     REMOTE_EVENT_STATE,
     SYNCHRONOUS_UNDO,
+    Facts,
     Profile,
     State,
     cancelled_code,
@@ -53,6 +56,11 @@ if TYPE_CHECKING:
     from ._api import Endpoint as Api
     from .drivers import Tool
 
+logger = logging.getLogger("rescind.newton")
+
+TIME_OUT = "time-out"
+"""The trigger of a cancel that a deadline began."""
+
 _ALL_OPERATIONS = frozenset(OPERATIONS)
 
 
@@ -60,8 +68,7 @@ class NewtonEndpoint(Endpoint):
     """One endpoint's actor.  The application holds ``newton.Endpoint``, which wraps it."""
 
     __slots__ = (
-        "_arriving", "api", "calling", "calling_asynchronous", "input", "is_posted", "profile",
-        "tool",
+        "_arriving", "api", "input", "is_posted", "port", "profile", "synchronous", "tool",
     )  # fmt: skip
 
     def __init__(self, runtime: Runtime, number: int, profile: Profile, tool: "Tool") -> None:
@@ -69,79 +76,66 @@ class NewtonEndpoint(Endpoint):
         super().__init__()
         self.runtime = runtime
         self.number = number
-        self.suspended_on = 0
+        self.unit = self
+        self._actor_ref = None
         self.profile = profile
         self.tool = tool
+        self.port = EndpointPort(self)
         self.api: Api | None = None
-        self.calling = OPERATIONS["Option"]
-        self.calling_asynchronous = False
+        self.synchronous = 0
+        """The request that a caller is blocked in and that has not completed, or 0."""
         self.input: Request | None = None
         """The armed input spec."""
         self.is_posted = False
         """Whether a receive is posted for it: not while its InputScript is due or running."""
         self._arriving: Input | None = None
 
-    # --- what the admission checks read (_protocol.Facts) ------------------------------------------
-
-    @property
-    def window_open(self) -> bool:
-        """Whether a cancel is in progress that refuses new requests."""
-        return any(each.is_open and each.forbids for each in self.windows.values())
-
-    @property
-    def synchronous_pending(self) -> bool:
-        """Whether a caller is blocked in a request."""
-        return self.synchronous != 0
-
     # --- submission --------------------------------------------------------------------------------
 
     def submit(self, message: Submit, extra: Any, out: Outbox) -> Any:
         """Admit or refuse one operation (section 1.7)."""
-        match message.operation:
-            case "Instantiate":
-                return self._instantiate(message, out)
-            case "SetInputSpec":
-                return self._set_input_spec(message, extra, out)
-            case "Dispose":
-                return self._dispose(message, out)
-            case operation:
-                return self._submit_operation(operation, message, extra, out)
-
-    def _submit_operation(
-        self, operation: str, message: Submit, extra: Any, out: Outbox
-    ) -> Request | Refusal:
+        operation = message.operation
+        special = _SPECIAL.get(operation)
+        if special is not None:
+            return special(self, message, extra, out)
         refusal = self._refusal(operation, message)
         if refusal is not None:
             return self.refuse(out, operation, refusal)
-        match operation:
-            case "Cancel":
-                return self._submit_cancel(message, extra, out)
-            case "Disconnect":
-                return self._submit_disconnect(message, extra, out)
-            case _:
-                request = self.accept(out, operation, message, extra)
-                if self.calling.pending is not None:
-                    self._move(self.calling.pending, out)
-                arguments = message.arguments
-                out.effects.append((self.tool.perform, request.number, operation, arguments))
-                return request
+        request = self.accept(out, operation, message, extra)
+        pending = OPERATIONS[operation].pending
+        if pending is not None:
+            self._move(pending, out)
+        out.effects.append((self._perform, request.number, operation, message.arguments))
+        return request
 
     def _refusal(self, operation: str, message: Submit) -> Refusal | None:
-        self.calling = OPERATIONS[operation]
-        self.calling_asynchronous = message.asynchronous
-        refusal = first_refusal(self.profile.admission, self)
+        facts = Facts(
+            self.state,
+            self._is_window_open(),
+            self.synchronous != 0,
+            operation,
+            message.asynchronous,
+        )
+        refusal = self.profile.admission.refusal(facts)
         if refusal is None and operation == "Output":
             return _parameter(refuse_output(message.arguments[0]))
         return refusal
 
-    def _instantiate(self, message: Submit, out: Outbox) -> None:
+    def _is_window_open(self) -> bool:
+        """Tell whether a cancel is in progress that refuses new requests."""
+        # Asked at every call, and nearly always answered by the empty table.
+        return bool(self.windows) and any(
+            each.is_open and each.forbids for each in self.windows.values()
+        )
+
+    def _instantiate(self, message: Submit, _extra: Any, out: Outbox) -> None:
         profile, label, cls = message.arguments
         out.events.append(Born(self.number, cls, 0))
         out.events.append(Opened(self.number, "newton", profile, label))
         self._move(State.UNBND, out)
-        out.effects.append((self.tool.open, EndpointPort(self)))
+        out.effects.append((self.tool.open, self.port))
 
-    def _dispose(self, message: Submit, out: Outbox) -> Request | None:
+    def _dispose(self, message: Submit, _extra: Any, out: Outbox) -> Request | None:
         """Drop what is pending, last first, without any CompletionScript (6.4)."""
         if self.state == State.UNINIT:
             return None
@@ -150,7 +144,7 @@ class NewtonEndpoint(Endpoint):
         ]
         request = self.accept(out, "Dispose", message, None)
         self._move(State.UNINIT, out)
-        drop = Drop(request.number)
+        drop = Drop(request.number, "endpoint disposed")
         out.broadcast.append(([*reversed(pending), self], drop))
         out.effects.append((self.tool.close,))
         return request
@@ -174,7 +168,7 @@ class NewtonEndpoint(Endpoint):
         if is_ending:
             return None
         request = self.accept(out, "Input", message, extra)
-        out.effects.append((self.tool.perform, request.number, "Input", message.arguments))
+        out.effects.append((self._perform, request.number, "Input", message.arguments))
         return request
 
     def _refuse_input_spec(self, message: Submit, *, is_ending: bool) -> Refusal | None:
@@ -196,31 +190,41 @@ class NewtonEndpoint(Endpoint):
         out.events.append(InputArrived(request.number, terminator))
         if request.timer is not None:
             request.timer.cancel()
-        api = self.api
-        if api is not None:
-            self._arriving = Input(request, lambda: api.run_input(request, data, terminator))
-            out.effects.append((self.lane.append, self._arriving))
+        self._arriving = Input(request, lambda: self._run_input(request, data, terminator))
+        out.effects.append((self.lane.append, self._arriving))
+
+    def _run_input(self, request: Request, data: Any, terminator: Any) -> None:
+        if self.api is not None:
+            self.api.run_input(request, data, terminator)
 
     def input_returned(self, request: Request, out: Outbox) -> None:
         """Post the next receive, unless the script ended the spec or a cancel forbids it (6.5)."""
         if self.is_posted or request is not self.input:
             return
-        if self.window_open:
+        if self._is_window_open():
             request.complete(out, Code.TACCESS, How.FAILED)
             return
         out.events.append(InputPosted(request.number))
-        out.effects.append((self.tool.perform, request.number, "Input", request.arguments))
+        if request.timeout_ns is not None:
+            self.arm(request, request.timeout_ns)
+        out.effects.append((self._perform, request.number, "Input", request.arguments))
 
     # --- cancel, disconnect, time-out ----------------------------------------------------------------
 
-    def _submit_cancel(self, message: Submit, extra: Any, out: Outbox) -> Request:
+    def _submit_cancel(self, message: Submit, extra: Any, out: Outbox) -> Request | Refusal:
+        refusal = self._refusal("Cancel", message)
+        if refusal is not None:
+            return self.refuse(out, "Cancel", refusal)
         victims = self._victims()
         request = self.accept(out, "Cancel", message, extra)
         window = CancelWindow(request.number, request, victims, forbids=True)
         self._cancel(out, "Cancel", request, window, _ALL_OPERATIONS)
         return request
 
-    def _submit_disconnect(self, message: Submit, extra: Any, out: Outbox) -> Request:
+    def _submit_disconnect(self, message: Submit, extra: Any, out: Outbox) -> Request | Refusal:
+        refusal = self._refusal("Disconnect", message)
+        if refusal is not None:
+            return self.refuse(out, "Disconnect", refusal)
         victims = self._victims()
         request = self.accept(out, "Disconnect", message, extra, started=not victims)
         if victims:
@@ -233,7 +237,7 @@ class NewtonEndpoint(Endpoint):
     def _disconnect(self, request: Request, out: Outbox) -> None:
         self._move(State.IN_FLUX, out)
         arguments = request.arguments
-        out.effects.append((self.tool.perform, request.number, "Disconnect", arguments))
+        out.effects.append((self._perform, request.number, "Disconnect", arguments))
 
     def _victims(self, besides: Request | None = None) -> list[Request]:
         """Return what a cancel ends now, in the order in which it will hear of it (section 9)."""
@@ -246,6 +250,22 @@ class NewtonEndpoint(Endpoint):
             ranks.setdefault(DELIVERY_RANK[request.operation], []).append(request)
         return [request for rank in sorted(ranks) for request in ranks[rank]]
 
+    def _perform(self, request: int, operation: str, arguments: Any) -> None:
+        """Hand work to the tool; a tool that fails at it has answered.  No baton."""
+        try:
+            self.tool.perform(request, operation, arguments)
+        except Exception as error:
+            logger.exception("%s failed at %s", self.tool.label, operation)
+            self.port.answer(request, Code.TSYSERR, describe(error))
+
+    def _kill(self, cancel: int, operations: frozenset[str]) -> None:
+        """Tell the tool to stop; a tool that fails at it does no more.  No baton."""
+        try:
+            self.tool.kill(cancel, operations)
+        except Exception:
+            logger.exception("%s failed to stop", self.tool.label)
+            self.port.killed(cancel, Code.TSYSERR, {})
+
     def _cancel(
         self,
         out: Outbox,
@@ -254,8 +274,11 @@ class NewtonEndpoint(Endpoint):
         window: CancelWindow,
         operations: frozenset[str],
     ) -> None:
-        self.begin_cancel(out, trigger, by, window)
-        out.effects.append((self.tool.kill, window.cancel, operations))
+        late = [
+            each for each in self.requests.values() if each.status is not Status.OUTSTANDING
+        ]
+        self.begin_cancel(out, trigger, by, window, late)
+        out.effects.append((self._kill, window.cancel, operations))
 
     def time_out(self, request: Request, out: Outbox) -> None:
         """Turn a request's own deadline into a cancel, which the endpoint carries out (5.8)."""
@@ -265,18 +288,17 @@ class NewtonEndpoint(Endpoint):
         request = self.requests.get(number)
         if request is None or request.status is not Status.OUTSTANDING or request.doomed:
             return  # it ended meanwhile, or another cancel is ending it
-        trigger = "input time-out" if request is self.input else "time-out"
         cancel = self.runtime.next_number()
         if self.profile.time_out_cancels_all:
             victims = self._victims(besides=request)
             window = CancelWindow(cancel, request, victims, forbids=True, timed_out=request)
-            self._cancel(out, trigger, request, window, _ALL_OPERATIONS)
+            self._cancel(out, TIME_OUT, request, window, _ALL_OPERATIONS)
         else:
             channel = OPERATIONS[request.operation].channel
             lane = frozenset(row.name for row in OPERATIONS.values() if row.channel is channel)
             victims = [each for each in self._victims() if each.operation in lane]
             window = CancelWindow(cancel, None, victims, forbids=False, timed_out=request)
-            self._cancel(out, trigger, request, window, lane)
+            self._cancel(out, TIME_OUT, request, window, lane)
 
     def cancel_victim(self, request: Request, cancel: int, out: Outbox) -> None:
         """Complete a victim with its table's code and move the state back."""
@@ -301,8 +323,8 @@ class NewtonEndpoint(Endpoint):
     def window_closed(self, window: CancelWindow, code: int | None, out: Outbox) -> None:
         """Let the trigger go on: a Cancel completes, a Disconnect begins, a time-out is told."""
         trigger = window.trigger
-        if trigger is None:
-            return
+        if trigger is None or self.state == State.UNINIT:
+            return  # nobody waits for this cancel's end, or all are being dropped
         if trigger.operation == "Disconnect" and window.timed_out is None and code is None:
             out.events.append(Started(trigger.number))
             self._disconnect(trigger, out)
@@ -349,7 +371,7 @@ class NewtonEndpoint(Endpoint):
         if code is None and request.doomed and self._must_undo(request):
             self.won(request, self.profile.synchronous_undo_code, How.CANCELLED, out)
             self._fall_back(request, out)
-            out.effects.append((self.tool.perform, 0, SYNCHRONOUS_UNDO[operation], ()))
+            out.effects.append((self._perform, 0, SYNCHRONOUS_UNDO[operation], ()))
             return
         if code == Code.NOT_CONNECTED and operation in NOT_CONNECTED_MEANS_IDLE:
             code = Code.TOUTSTATE
@@ -365,25 +387,30 @@ class NewtonEndpoint(Endpoint):
 
     # --- facts -------------------------------------------------------------------------------------
 
-    def apply(self, event: tuple[Any, ...], number: int) -> None:
-        """Take over what an event changed, here and in the kernel."""
-        super().apply(event, number)
-        match event:
-            case Accepted(request, _, "Input"):
-                self.input = self.requests[request]
-                self.is_posted = True
-            case Completed(request) if self.input is not None and self.input.number == request:
-                self.input = None
-                self.is_posted = False
-            case InputArrived():
-                self.is_posted = False
-                if self._arriving is not None:
-                    self._arriving.cause = number
-                    self._arriving = None
-            case InputPosted():
-                self.is_posted = True
-            case _:
-                pass
+    def _apply_own_accepted(self, event: Accepted, number: int) -> None:
+        self._apply_accepted(event, number)
+        if not event.asynchronous:
+            self.synchronous = event.request
+        elif event.operation == "Input":
+            self.input = self.requests[event.request]
+            self.is_posted = True
+
+    def _apply_own_completed(self, event: Completed, number: int) -> None:
+        self._apply_completed(event, number)
+        if self.synchronous == event.request:
+            self.synchronous = 0
+        if self.input is not None and self.input.number == event.request:
+            self.input = None
+            self.is_posted = False
+
+    def _apply_arrived(self, _event: InputArrived, number: int) -> None:
+        self.is_posted = False
+        if self._arriving is not None:
+            self._arriving.cause = number
+            self._arriving = None
+
+    def _apply_posted(self, _event: InputPosted, _: int) -> None:
+        self.is_posted = True
 
     # --- towards the application; no baton -----------------------------------------------------------
 
@@ -417,6 +444,24 @@ class NewtonEndpoint(Endpoint):
             )
         detail = request.value if isinstance(request.value, str) else ""
         return CommError(request.code, request=request.number, detail=detail)
+
+
+_SPECIAL: dict[str, Callable[[NewtonEndpoint, Submit, Any, Outbox], Any]] = {
+    "Instantiate": NewtonEndpoint._instantiate,  # noqa: SLF001  # these tables are part of the class
+    "SetInputSpec": NewtonEndpoint._set_input_spec,  # noqa: SLF001
+    "Cancel": NewtonEndpoint._submit_cancel,  # noqa: SLF001
+    "Disconnect": NewtonEndpoint._submit_disconnect,  # noqa: SLF001
+    "Dispose": NewtonEndpoint._dispose,  # noqa: SLF001
+}
+"""Operations that do more than hand work to the tool."""
+
+NewtonEndpoint.FACTS = {
+    **Endpoint.FACTS,
+    Accepted: NewtonEndpoint._apply_own_accepted,  # noqa: SLF001
+    Completed: NewtonEndpoint._apply_own_completed,  # noqa: SLF001
+    InputArrived: NewtonEndpoint._apply_arrived,  # noqa: SLF001
+    InputPosted: NewtonEndpoint._apply_posted,  # noqa: SLF001
+}
 
 
 def _parameter(rule: str | None) -> Refusal | None:

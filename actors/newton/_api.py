@@ -71,8 +71,8 @@ class Endpoint:
             class_number = runtime.class_number(NewtonEndpoint)
         self._actor = actor
         runtime.owned.append(self)
-        runtime.call(actor, Submit("Instantiate", [profile, tool.label, class_number], False, None))
-        runtime.flush()
+        runtime.call(actor, Submit("Instantiate", (profile, tool.label, class_number), False, None))
+        runtime.relieve()
 
     def __enter__(self) -> Self:
         """Return the endpoint itself."""
@@ -138,7 +138,7 @@ class Endpoint:
     ) -> Request:
         """Claim the tool's resources or address: kUnbnd to kIdle (R 19)."""
         spec = _spec(spec, asynchronous, timeout_s, completion_script)
-        return self._submit("Bind", [], spec)
+        return self._submit("Bind", (), spec)
 
     def unbind(
         self,
@@ -150,7 +150,7 @@ class Endpoint:
     ) -> Request:
         """Give the resources back: kIdle to kUnbnd (R 20)."""
         spec = _spec(spec, asynchronous, timeout_s, completion_script)
-        return self._submit("UnBind", [], spec)
+        return self._submit("UnBind", (), spec)
 
     def connect(
         self,
@@ -162,7 +162,7 @@ class Endpoint:
     ) -> Request:
         """Connect to the tool's peer: kIdle to kDataXfer (R 20)."""
         spec = _spec(spec, asynchronous, timeout_s, completion_script)
-        return self._submit("Connect", [], spec)
+        return self._submit("Connect", (), spec)
 
     def output(
         self,
@@ -181,7 +181,7 @@ class Endpoint:
                 bytes; as the result of a synchronous call: whatever the tool reports.
         """
         spec = _spec(spec, asynchronous, timeout_s, completion_script)
-        return self._submit("Output", [data], spec)
+        return self._submit("Output", (data,), spec)
 
     def cancel(
         self,
@@ -196,7 +196,7 @@ class Endpoint:
         victims' scripts have run when this returns.  It has no time-out (R 9).
         """
         spec = _spec(spec, asynchronous, None, completion_script)
-        return self._submit("Cancel", [], CallbackSpec(spec.asynchronous, None, None), spec)
+        return self._submit("Cancel", (), CallbackSpec(spec.asynchronous, None, None), spec)
 
     def disconnect(
         self,
@@ -208,7 +208,7 @@ class Endpoint:
     ) -> Request:
         """Cancel everything outstanding, then tear the connection down (5.6)."""
         spec = _spec(spec, asynchronous, timeout_s, completion_script)
-        return self._submit("Disconnect", [], spec)
+        return self._submit("Disconnect", (), spec)
 
     def set_input_spec(self, spec: InputSpec | None) -> Request | None:
         """Arm ``spec``, or stop receiving with None; returns the armed spec's request (R 24).
@@ -218,10 +218,10 @@ class Endpoint:
                 -54007 the spec contradicts itself.
         """
         if spec is None:
-            return self._call(Submit("SetInputSpec", [], True, None), None)
+            return self._call(Submit("SetInputSpec", (), True, None), None)
         termination = spec.termination
         ends = (None, None) if termination is None else _ends(termination)
-        arguments = [spec.form, *ends, spec.discard_after]
+        arguments = (spec.form, *ends, spec.discard_after)
         return self._call(
             Submit("SetInputSpec", arguments, True, timeout_ns(spec.timeout_s)),
             spec,
@@ -233,7 +233,7 @@ class Endpoint:
         Blocked synchronous callers get -54014, as does every later call but another dispose.
         """
         actor, runtime = self._actor, self._runtime
-        message = Submit("Dispose", [], False, None)
+        message = Submit("Dispose", (), False, None)
         request: Request | None = runtime.call(actor, message, None, actor.lane.cut)
         if request is not None:
             request.get()
@@ -251,17 +251,22 @@ class Endpoint:
     def _submit(
         self,
         operation: str,
-        arguments: list[Any],
+        arguments: tuple[Any, ...],
         spec: CallbackSpec,
         told: CallbackSpec | None = None,
     ) -> Request:
         message = Submit(operation, arguments, spec.asynchronous, timeout_ns(spec.timeout_s))
         request: Request = self._call(message, told or spec)
         if not spec.asynchronous:
-            request.get()
+            try:
+                request.get()
+            finally:
+                if operation in _ENDS_OTHERS:
+                    self._actor.lane.pass_turnstile(request)
         return request
 
     def _call(self, message: Submit, extra: Any) -> Any:
+        # Two frames out is the public method's caller, unless a public method called another.
         decided = self._runtime.call(self._actor, message, extra)
         if isinstance(decided, Refusal):
             raise CommError(decided.code, rule=decided.rule, request=decided.request)
@@ -297,6 +302,9 @@ class Endpoint:
             handler(self, {"name": name, "data": data, "debug": debug})
         except Exception:
             logger.exception("the exception_handler of a%d raised", self.number)
+
+
+_ENDS_OTHERS = frozenset({"Cancel", "Disconnect"})
 
 
 def _spec(

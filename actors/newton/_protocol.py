@@ -10,11 +10,12 @@ touch the state machine: it is a *window* beside it.  While the window is open e
 refused, and it closes only when the last victim's completion was delivered.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
-from typing import Protocol
+from typing import NamedTuple
 
-from rescind.actors.kernel._rules import Check
+from rescind.actors.kernel._rules import Admission, Check
 
 from ._codes import Code
 
@@ -129,21 +130,14 @@ REMOTE_EVENT_STATE: dict[int, State] = {2: State.IDLE, 3: State.IN_REL}
 REMOTE_DISCONNECT = 2
 
 
-class Facts(Protocol):
-    """What the admission checks read of an endpoint, for one call."""
+class Facts(NamedTuple):
+    """What the admission checks know of a call and its endpoint."""
 
-    @property
-    def state(self) -> int: ...
-    @property
-    def window_open(self) -> bool: ...
-    @property
-    def synchronous_pending(self) -> bool: ...
-    @property
-    def calling(self) -> Operation: ...
-    @property
-    def calling_asynchronous(self) -> bool: ...
-    @property
-    def profile(self) -> "Profile": ...
+    state: int
+    is_window_open: bool
+    is_synchronous_pending: bool
+    operation: str
+    is_asynchronous: bool
 
 
 def _is_disposed(facts: Facts) -> bool:
@@ -151,19 +145,22 @@ def _is_disposed(facts: Facts) -> bool:
 
 
 def _is_in_window(facts: Facts) -> bool:
-    return facts.window_open
+    return facts.is_window_open
 
 
 def _is_out_of_state(facts: Facts) -> bool:
-    return facts.state not in facts.calling.admitted
+    return facts.state not in OPERATIONS[facts.operation].admitted
 
 
-def _is_second_synchronous(facts: Facts) -> bool:
-    """A cancel may be synchronous while another call blocks: it is there to end that call."""
-    return (
-        facts.synchronous_pending
-        and not facts.calling_asynchronous
-        and facts.calling.name not in facts.profile.beside_synchronous
+def _beside(*operations: str) -> Callable[[Facts], bool]:
+    """Return the check for a second synchronous call.
+
+    A cancel may be synchronous while another call blocks: it is there to end that call.
+    """
+    return lambda facts: (
+        facts.is_synchronous_pending
+        and not facts.is_asynchronous
+        and facts.operation not in operations
     )
 
 
@@ -171,7 +168,10 @@ def _is_second_synchronous(facts: Facts) -> bool:
 DISPOSED = Check("N-54014-disposed", Code.NO_ENDPOINT_AVAILABLE, _is_disposed, "6.4")
 WINDOW = Check("N-36003-window", Code.TACCESS, _is_in_window, "5.5")
 STATE = Check("N-36006-state", Code.TOUTSTATE, _is_out_of_state, "4")
-SYNCHRONOUS = Check("N-36030-synchronous", Code.TALRDYSYNC, _is_second_synchronous, "1.7, 6.6")
+SYNCHRONOUS = Check(
+    "N-36030-synchronous", Code.TALRDYSYNC, _beside("Cancel", "Disconnect"), "1.7, 6.6"
+)
+SYNCHRONOUS_ROM = Check("N-36030-synchronous", Code.TALRDYSYNC, _beside("Cancel"), "1.7, 6.6")
 
 
 FORMS = ("string", "bytes")
@@ -183,10 +183,8 @@ class Profile:
     """One reading of the places where the guide and the device differ (section 5)."""
 
     name: str
-    admission: tuple[Check[Facts], ...]
+    admission: Admission[Facts]
     """Admission checks in their order; parameters are checked by the call afterwards."""
-    beside_synchronous: frozenset[str]
-    """Operations that may be synchronous while another synchronous call blocks."""
     time_out_cancels_all: bool
     """True: everything outstanding (guide).  False: only the channel of the timed-out request."""
     time_out_opens_window: bool
@@ -201,8 +199,7 @@ class Profile:
 
 GUIDE = Profile(
     name="guide",
-    admission=(DISPOSED, WINDOW, STATE, SYNCHRONOUS),
-    beside_synchronous=frozenset({"Cancel", "Disconnect"}),
+    admission=Admission(DISPOSED, WINDOW, STATE, SYNCHRONOUS),
     time_out_cancels_all=True,
     time_out_opens_window=True,
     synchronous_time_out_code=Code.REQUEST_CANCELED,
@@ -212,8 +209,7 @@ GUIDE = Profile(
 )
 ROM = Profile(
     name="rom",
-    admission=(DISPOSED, STATE, SYNCHRONOUS, WINDOW),
-    beside_synchronous=frozenset({"Cancel"}),
+    admission=Admission(DISPOSED, STATE, SYNCHRONOUS_ROM, WINDOW),
     time_out_cancels_all=False,
     time_out_opens_window=False,
     synchronous_time_out_code=Code.MESSAGE_TIMED_OUT,
@@ -222,6 +218,7 @@ ROM = Profile(
     release_input_code=Code.CONNECTION_ABORTED,
 )
 PROFILES = {profile.name: profile for profile in (GUIDE, ROM)}
+DEFAULT_PROFILE = GUIDE
 
 SYNCHRONOUS_UNDO: dict[str, str] = {
     "Bind": "UnBind",
@@ -253,6 +250,9 @@ DELIVERY_RANK: dict[str, int] = {
     "Cancel": 3,
 }
 """Order among the deliveries of one cancel; equal ranks as submitted (section 5.4, 9)."""
+
+DELIVERY_TIES = "submitted"
+"""Order among equal ranks of one cancel."""
 
 CANCEL_RANK = 3
 """The cancel's own completion, or that of the request whose time-out started it."""

@@ -7,28 +7,34 @@ from ._actor import Actor, ActorRef, class_name, describe
 from ._clock import Clock, MachineClock, VirtualClock
 from ._context import CAUSE, WireCause
 from ._errors import (
+    Abandon,
     DeadlockError,
     InternalError,
     RuntimeClosedError,
     StalledError,
     UsageError,
 )
-from ._outbox import Outbox
+from ._outbox import Envelope, Outbox
+from ._part import Part
 from ._reply import Reply
 from ._runtime import Runtime
 from ._stepped import Stepped
 from ._thread import ThreadDispatcher
 from ._timers import Timer, Timers
+from ._waiting import Waitable
 
 __all__ = [
     "CAUSE",
+    "Abandon",
     "Actor",
     "ActorRef",
     "Clock",
     "DeadlockError",
+    "Envelope",
     "InternalError",
     "MachineClock",
     "Outbox",
+    "Part",
     "Reply",
     "Runtime",
     "RuntimeClosedError",
@@ -39,6 +45,7 @@ __all__ = [
     "Timers",
     "UsageError",
     "VirtualClock",
+    "Waitable",
     "WireCause",
     "class_name",
     "describe",

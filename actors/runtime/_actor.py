@@ -8,7 +8,7 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
 
 import pykka
 from pykka._envelope import Envelope
@@ -19,9 +19,9 @@ from pykka.messages import (
     _ActorStop,  # pyright: ignore[reportPrivateUsage]
 )
 
-from rescind.events import Ask, Born, Failed, Proxy, Raised, Replied, Start, Stop, Stopped, Tell
+from rescind.events import Ask, Born, Failed, Proxy, Raised, Reference, Replied, Start, Stop, Stopped, Tell
 
-from ._errors import UsageError
+from ._errors import Abandon, UsageError
 from ._reply import Reply
 
 if TYPE_CHECKING:
@@ -61,6 +61,8 @@ class ActorRef(pykka.ActorRef[A]):
         # Not pykka's __init__: it wants the living actor.
         self.runtime = runtime
         self.number = number
+        self.suspended_on = 0
+        """The actor or request whose answer the actor waits for inside a turn, or 0."""
         self.parent = 0
         """The actor in whose turn it was started, or 0."""
         self.actor: A | None = None
@@ -71,6 +73,10 @@ class ActorRef(pykka.ActorRef[A]):
 
     def _actor_weakref(self) -> A | None:  # type: ignore[override]  # Pykka has a weakref here
         return self.actor
+
+    def to_reference(self) -> Reference:
+        """Return what stands for this actor in the log."""
+        return Reference(self.runtime.log_id, self.number)
 
     def tell(self, message: Any) -> None:
         """Send a message that nobody answers.
@@ -113,12 +119,17 @@ class Actor(pykka.Actor):
     and not wait.  What a handler asks of other actors leaves when it returns.
     """
 
-    __slots__ = ("_actor_ref", "number", "runtime", "suspended_on")
+    __slots__ = ("_actor_ref", "number", "runtime", "unit")
+
+    FACTS: ClassVar[dict[type, Callable[..., None]]] = {}
+    """What each event changes in a unit, called as ``function(unit, event, number)`` after its
+    record was appended.  Events that are not here change nothing."""
 
     number: int
     runtime: "Runtime"
-    suspended_on: int
-    """The actor whose answer this one waits for inside a turn, or 0."""
+    unit: "Actor"
+    """Whose state this actor's events change: itself, or the endpoint that owns it."""
+    _actor_ref: "ActorRef[Any] | None"  # type: ignore[assignment]  # Pykka's is never None
 
     # Pykka declares these four as plain attributes that its __init__ fills.  Here they are made on
     # first use; request actors never need them.
@@ -129,14 +140,8 @@ class Actor(pykka.Actor):
     @property
     def actor_ref(self) -> ActorRef[Any]:
         """The actor's reference."""
-        ref = self._ref_if_made()
+        ref = self._actor_ref
         return self._make_ref() if ref is None else ref
-
-    def _ref_if_made(self) -> ActorRef[Any] | None:
-        try:
-            return cast("ActorRef[Any]", self._actor_ref)
-        except AttributeError:
-            return None
 
     def _make_ref(self) -> ActorRef[Any]:
         ref = ActorRef(self.runtime, self.number, type(self))
@@ -173,7 +178,7 @@ class Actor(pykka.Actor):
 
     def receive(self, message: tuple[Any, ...], out: "Outbox") -> Any:
         """Take one message of the runtime: the turn itself.  Called under the baton."""
-        self.runtime.enter_handler()
+        token = self.runtime.enter_handler()
         try:
             match message:
                 case Tell(value):
@@ -191,10 +196,7 @@ class Actor(pykka.Actor):
                 case _:
                     raise TypeError(f"an actor does not take {type(message).__name__}")
         finally:
-            self.runtime.leave_handler()
-
-    def apply(self, event: tuple[Any, ...], number: int) -> None:
-        """Take over what an event of this turn changed; state unknown to the log needs nothing."""
+            self.runtime.leave_handler(token)
 
     def _take_proxy(self, message: Proxy) -> None:
         """Let Pykka do what its proxy asked for."""
@@ -205,23 +207,29 @@ class Actor(pykka.Actor):
             self._guarded(lambda: self._handle_receive(theirs))
 
     def _answer(self, handler: Callable[[], Any]) -> None:
-        reply = self.runtime.out.reply
+        runtime = self.runtime
+        reply = runtime.out.reply
         try:
             value = handler()
-        except Exception as error:
+        except Abandon:
+            raise
+        except BaseException as error:
             logger.info("exception returned from %s to caller", self, exc_info=True)
-            self.runtime.out.forget()
-            self.runtime.out.events.append(Raised(describe(error)))
-            self.runtime.answer(reply, None, sys.exc_info())
+            runtime.out.forget()
+            runtime.out.events.append(Raised(describe(error)))
+            runtime.answer(reply, None, sys.exc_info())
+            self._stop_for(error)
         else:
-            self.runtime.out.events.append(Replied(value))
-            self.runtime.answer(reply, value, None)
+            runtime.out.events.append(Replied(value))
+            runtime.answer(reply, value, None)
 
     def _guarded(self, handler: Callable[[], Any]) -> None:
         out = self.runtime.out
         try:
             handler()
-        except Exception as error:
+        except Abandon:
+            raise
+        except BaseException as error:
             logger.exception("unhandled exception in %s", self)
             # Nothing that the failed handler decided leaves, but that it had been born.
             births = [event for event in out.events if isinstance(event, Born)]
@@ -229,6 +237,15 @@ class Actor(pykka.Actor):
             out.events += (*births, Failed(describe(error)))
             self._finish(describe(error))
             self._hook(lambda: self.on_failure(type(error), error, error.__traceback__))
+            self._stop_for(error)
+
+    def _stop_for(self, error: BaseException) -> None:
+        """Keep Pykka's rule: what is no Exception ends this actor and then all the others."""
+        if isinstance(error, Exception):
+            return
+        if self.runtime.actors.get(self.number) is self:
+            self._finish(describe(error))
+        self.runtime.stop_everything(error)
 
     def _finish(self, error: str | None) -> None:
         self.runtime.out.events.append(Stopped(self.number, error))

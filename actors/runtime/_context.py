@@ -23,6 +23,21 @@ class CauseSource(Protocol):
         ...
 
 
+class TurnCause:
+    """A turn that still runs, or has run: its number is known when its record was appended."""
+
+    __slots__ = ("_log_id", "number")
+
+    def __init__(self, log_id: bytes) -> None:
+        """Belong to a turn of the log ``log_id``."""
+        self._log_id = log_id
+        self.number = 0
+
+    def cause_for(self, log_id: bytes) -> WireCause:
+        """Return the turn, or the turn of another log."""
+        return self.number if log_id == self._log_id else (self._log_id, self.number)
+
+
 CAUSE: ContextVar[CauseSource | None] = ContextVar("rescind_cause", default=None)
 """What the code that runs now is a consequence of."""
 

@@ -22,11 +22,16 @@ class StalledError(UsageError):
     """A stepped runtime was told to wait for something that nothing in it can bring about."""
 
 
+class Abandon(BaseException):
+    """Carries something out of a turn that no handler may catch: the turn has no end."""
+
+
 class InternalError(RescindError):
     """A defect in rescind itself; the runtime has stopped.  Please report it."""
 
 
 __all__ = [
+    "Abandon",
     "DeadlockError",
     "InternalError",
     "RescindError",

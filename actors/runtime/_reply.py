@@ -52,8 +52,7 @@ class Reply(pykka.Future[T]):
         """
         if self._get_hook is not None:
             return super().get(timeout=timeout)
-        waited = block if self.runtime is None else self.runtime.wait
-        if not self._done and not waited(self, timeout):
+        if not self._done and not self._wait(timeout):
             raise pykka.Timeout(f"{timeout} seconds")
         if self._exc_info is None:
             return self._value
@@ -61,6 +60,11 @@ class Reply(pykka.Future[T]):
         if value is None:
             value = RuntimeError("the exception got lost") if kind is None else kind()
         raise value.with_traceback(trace)
+
+    def _wait(self, timeout_s: float | None) -> bool:
+        if self.runtime is None:
+            return block(self, timeout_s, lambda: False)
+        return self.runtime.wait(self, timeout_s)
 
     def set(self, value: T | None = None) -> None:
         """Give the value.
@@ -85,10 +89,6 @@ class Reply(pykka.Future[T]):
         self._done = True
         wake(self)
 
-    def error(self) -> BaseException | None:
-        """Return the exception that was given, if one was."""
-        return None if self._exc_info is None else self._exc_info[1]
-
-    def value(self) -> T | None:
-        """Return the value that was given, if one was."""
-        return self._value
+    def outcome(self) -> tuple[T | None, BaseException | None]:
+        """Return the value or the exception that was given."""
+        return self._value, None if self._exc_info is None else self._exc_info[1]

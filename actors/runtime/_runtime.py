@@ -9,14 +9,16 @@ Locks, outermost first; whoever holds one may take those after it, never those b
 
 import atexit
 import contextlib
+import logging
 import os
 import random
 import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextvars import Token
 from types import FrameType, TracebackType
-from typing import Any, ClassVar, Protocol, Self, TypeVar, cast
+from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar, cast
 
 import pykka
 
@@ -25,8 +27,10 @@ from rescind.events import (
     Log,
     LogWriter,
     Origin,
+    RescindError,
     Resume,
     Start,
+    Stop,
     Suspended,
     Tell,
     TimerSet,
@@ -34,15 +38,16 @@ from rescind.events import (
 
 from ._actor import Actor, ActorRef, class_name, describe, to_wire
 from ._clock import Clock, MachineClock, VirtualClock
-from ._context import CAUSE, Callers, WireCause
-from ._errors import DeadlockError, InternalError, RuntimeClosedError
+from ._context import CAUSE, Callers, CauseSource, TurnCause, WireCause
+from ._errors import DeadlockError, RuntimeClosedError, UsageError
 from ._outbox import By, Envelope, Message, Outbox
 from ._reply import ExcInfo, Reply
 from ._stepped import Stepped
 from ._thread import ThreadDispatcher
 from ._timers import Timer, Timers
-from ._waiting import Waitable, wake
+from ._waiting import Waitable, wake_all
 
+logger = logging.getLogger("rescind.runtime")
 A = TypeVar("A", bound=Actor)
 
 TURNS_PER_HOLD = 256
@@ -71,6 +76,14 @@ class Dispatcher(Protocol):
         """
         ...
 
+    def wait_in_turn(self, waitable: Waitable, timeout_s: float | None) -> bool:
+        """Let the running handler wait, and others have the baton meanwhile."""
+        ...
+
+    def run_handler(self, body: Callable[[], object]) -> None:
+        """Run a turn whose handler is the application's; the baton is held."""
+        ...
+
     def close(self) -> None:
         """Stop; no thread of the dispatcher runs a turn afterwards."""
         ...
@@ -81,6 +94,10 @@ class Lane(Protocol):
 
     def deliver(self, *, scripts: bool) -> bool:
         """Deliver some; tell whether more are left.  Without ``scripts``, stop before one."""
+        ...
+
+    def cut(self) -> None:
+        """Record what was delivered so far; the baton is held."""
         ...
 
 
@@ -123,6 +140,7 @@ class Runtime:
         self.callers = Callers(log.who, log.site)
         self.failure: BaseException | None = None
         self.closing = False
+        self._interrupt: BaseException | None = None
         self.actors: dict[int, Actor] = {}
         """Live ordinary actors; requests and endpoints are kept by the kernel."""
         self.owned: list[Owned] = []
@@ -130,7 +148,7 @@ class Runtime:
         self._kind_ids = log.kind_ids
         self._classes: dict[type, int] = {}
         self._now_ns = self.clock.now_ns
-        self._control: deque[Envelope | Iterator[Envelope]] = deque()
+        self._control: deque[Envelope | _Broadcast] = deque()
         self._backlog: deque[Envelope] = deque()
         self._parked: dict[int, list[Envelope]] = {}
         self._effects: list[tuple[Any, ...]] = []
@@ -139,6 +157,7 @@ class Runtime:
         self._world_owner = 0
         self._turn_thread = 0
         self._lanes: deque[Lane] = deque()
+        self._delivering: Lane | None = None
         self._waiting: dict[int, Waitable] = {}
         self.dispatcher: Dispatcher = ThreadDispatcher() if dispatcher is None else dispatcher
         self.dispatcher.attach(self)
@@ -209,8 +228,8 @@ class Runtime:
         with self.holding_baton():
             ref = self._new_ref(cls, parent=0)
             message = self._start_message(cls, args, kwargs)
-            actor = self._make(ref, args, kwargs)
-            self.turn(actor, message, Origin.APP, self.cause(), self.callers.by(frame))
+            self._make(ref, args, kwargs)
+            self.run(Envelope(ref, message, Origin.APP, self.cause(), self.callers.by(frame)))
         self.dispatcher.wake()
         return ref
 
@@ -231,7 +250,7 @@ class Runtime:
 
     def _make(self, ref: ActorRef[A], args: Any, kwargs: Any) -> A:
         actor = ref.actor_class.__new__(ref.actor_class)
-        actor.runtime, actor.number, actor.suspended_on = self, ref.number, 0
+        actor.runtime, actor.number, actor.unit = self, ref.number, actor
         actor._actor_ref = ref  # noqa: SLF001  # Pykka's own attribute
         actor.__init__(*args, **kwargs)  # type: ignore[misc]
         ref.actor = actor
@@ -294,7 +313,8 @@ class Runtime:
             return self._call_inside(actor, message, extra)
         frame = calling_frame()
         with self.baton:
-            self._check_running()
+            if self.failure is not None or self.closing:
+                self._check_running()
             by = self.callers.by(frame)
             if before is not None:
                 before()
@@ -328,32 +348,47 @@ class Runtime:
     def send_after(self, actor: Actor, delay_s: float, message: Any) -> Timer:
         """Tell ``actor`` something later; called inside one of its turns."""
         delay_ns = round(delay_s * 1e9)
-        cause = _TurnNumber()
+        cause = TurnCause(self.log_id)
 
         def fire() -> None:
             self.post(actor.actor_ref, Tell(message), Origin.TIMER, cause.number)
 
         self.out.events.append(TimerSet(delay_ns))
         self.out.causes.append(cause)
-        return self.timers.arm(self.clock.monotonic_ns() + delay_ns, fire)
+        return self.arm(delay_ns, fire)
+
+    def arm(self, delay_ns: int, fire: Callable[[], None]) -> Timer:
+        """Have ``fire`` called, under the baton, after ``delay_ns``; called under the baton."""
+        timer = self.timers.arm(self.clock.monotonic_ns() + delay_ns, fire)
+        # Whoever sleeps until the next deadline may have to sleep less long.
+        self.dispatcher.wake()
+        return timer
 
     # --- turns ---------------------------------------------------------------------------------
 
     def in_turn(self) -> bool:
         """Tell whether the calling thread is inside an ordinary actor's handler."""
-        return self._turn_thread == threading.get_ident()
+        # Most calls find no handler running anywhere, and need not ask which thread they are.
+        return self._turn_thread != 0 and self._turn_thread == threading.get_ident()
 
-    def enter_handler(self) -> None:
+    def enter_handler(self) -> Token[CauseSource | None]:
         """Mark the calling thread as being inside an ordinary actor's handler."""
         self._turn_thread = threading.get_ident()
+        cause = TurnCause(self.log_id)
+        self.out.causes.append(cause)
+        return CAUSE.set(cause)
 
-    def leave_handler(self) -> None:
+    def leave_handler(self, token: Token[CauseSource | None]) -> None:
         """Unmark it."""
         self._turn_thread = 0
+        CAUSE.reset(token)
 
     @contextlib.contextmanager
     def holding_baton(self) -> Iterator[None]:
-        """Hold the baton of a runtime that still runs."""
+        """Hold the baton of a runtime that still runs; inside a turn it is held already."""
+        if self.in_turn():
+            yield
+            return
         with self.baton:
             self._check_running()
             yield
@@ -386,6 +421,10 @@ class Runtime:
             out.forget()
             raise
         self._record(out)
+        if self._interrupt is not None:
+            # Only now, when nothing of the turn can be lost any more.
+            interrupt, self._interrupt = self._interrupt, None
+            raise interrupt
         return result
 
     def _record(self, out: Outbox) -> int:
@@ -405,12 +444,17 @@ class Runtime:
                 out.by,
             ),
         )
+        unit = actor.unit
+        facts = unit.FACTS
         for event in events:
-            actor.apply(event, number)
+            apply = facts.get(type(event))
+            if apply is not None:
+                apply(unit, event, number)
         events.clear()
-        for cause in out.causes:
-            cause.number = number
-        out.causes.clear()
+        if out.causes:
+            for cause in out.causes:
+                cause.number = number
+            out.causes.clear()
         if out.effects:
             self._effects += out.effects
             out.effects.clear()
@@ -421,9 +465,7 @@ class Runtime:
     def _dispatch(self, out: Outbox, number: int) -> None:
         actor_origin = Origin.ACTOR
         for targets, message in out.broadcast:
-            self._control.append(
-                Envelope(target, message, actor_origin, number) for target in targets
-            )
+            self._control.append(_Broadcast(iter(targets), message, number))
         for target, message in out.urgent:
             self._control.append(Envelope(target, message, actor_origin, number))
         for target, message, reply in out.messages:
@@ -450,30 +492,43 @@ class Runtime:
             return False
         with self.baton:
             for count in range(limit):
-                envelope = self._next()
-                if envelope is None:
+                if self.closing or not self._run_next():
                     return count > 0
-                self.run(envelope)
         return True
 
-    def _next(self) -> Envelope | None:
+    def _run_next(self) -> bool:
         control = self._control
         while control:
             head = control[0]
-            if isinstance(head, Envelope):
-                return cast("Envelope", control.popleft())
-            envelope = next(head, None)
-            if envelope is not None:
-                return envelope
+            if not isinstance(head, _Broadcast):
+                self.run(cast("Envelope", control.popleft()))
+                return True
+            target = next(head.targets, None)
+            if target is not None:
+                # A cancel's victims come this way, a hundred thousand at a time: no envelope.
+                self.turn(target, head.message, Origin.ACTOR, head.cause)
+                return True
             control.popleft()
-        return self._backlog.popleft() if self._backlog else None
+        if not self._backlog:
+            return False
+        self.run(self._backlog.popleft())
+        return True
 
     def take_waiting(self) -> list[Envelope]:
         """Empty both lanes without running anything: for whoever re-executes a log."""
         with self.baton:
             waiting: list[Envelope] = []
-            while (envelope := self._next()) is not None:
-                waiting.append(envelope)
+            for head in self._control:
+                if isinstance(head, _Broadcast):
+                    waiting += (
+                        Envelope(target, head.message, Origin.ACTOR, head.cause)
+                        for target in head.targets
+                    )
+                else:
+                    waiting.append(head)
+            waiting += self._backlog
+            self._control.clear()
+            self._backlog.clear()
             return waiting
 
     def run(self, envelope: Envelope) -> None:
@@ -487,10 +542,14 @@ class Runtime:
             actor = self._make(target, message.args, message.kwargs)
         if actor is None or not target.is_alive():
             self._bury(envelope)
-        elif actor.suspended_on:
+        elif target.suspended_on:
             self._parked.setdefault(actor.number, []).append(envelope)
-        else:
+        elif actor.FACTS:
             self.turn(actor, message, origin, cause, by, reply)
+        else:
+            self.dispatcher.run_handler(
+                lambda: self.turn(actor, message, origin, cause, by, reply)
+            )
 
     def _bury(self, envelope: Envelope) -> None:
         """Record a message whose actor has stopped, and tell whoever waits for its answer."""
@@ -523,21 +582,20 @@ class Runtime:
         """Block the calling thread until ``waitable`` is done; False after ``timeout_s``.
 
         Inside a turn the turn is split; inside a script other scripts go on meanwhile.
+
+        Raises:
+            LogFailedError: nothing will be acknowledged any more.
         """
         if waitable.is_done:
             return True
         if self.in_turn():
-            return self._wait_in_turn(cast("Reply[Any]", waitable), timeout_s)
-        if self._world_owner == threading.get_ident():
-            return self._wait_in_script(waitable, timeout_s)
-        return self._wait_outside(waitable, timeout_s, must_spare=False)
-
-    def _wait_outside(
-        self, waitable: Waitable, timeout_s: float | None, *, must_spare: bool
-    ) -> bool:
+            return self._wait_in_turn(waitable, timeout_s)
         self._waiting[id(waitable)] = waitable
         try:
-            done = self.dispatcher.wait(waitable, timeout_s, must_spare=must_spare)
+            if self._world_owner == threading.get_ident():
+                done = self._wait_in_script(waitable, timeout_s)
+            else:
+                done = self.dispatcher.wait(waitable, timeout_s, must_spare=False)
         finally:
             self._waiting.pop(id(waitable), None)
         if not waitable.is_done and self.failure is not None:
@@ -545,32 +603,45 @@ class Runtime:
         return done
 
     def _wait_in_script(self, waitable: Waitable, timeout_s: float | None) -> bool:
+        """Give the world up: the lane whose script waits goes on without it."""
+        lane, self._delivering = self._delivering, None
+        if lane is not None:
+            with self.baton:
+                lane.cut()
+            self._lanes.append(lane)
         self._world_owner = 0
         self._world.release()
         try:
-            return self._wait_outside(waitable, timeout_s, must_spare=True)
+            return self.dispatcher.wait(waitable, timeout_s, must_spare=True)
         finally:
             self._world.acquire()
             self._world_owner = threading.get_ident()
+            self._delivering = lane
 
-    def _wait_in_turn(self, reply: Reply[Any], timeout_s: float | None) -> bool:
+    def _wait_in_turn(self, waitable: Waitable, timeout_s: float | None) -> bool:
+        """Split the running turn: what it did is one record, what follows the answer another."""
         actor, answer_to = self.out.actor, self.out.reply
-        self._check_cycle(actor, reply.target)
-        part = self._end_part(reply.target)
-        actor.suspended_on = reply.target
+        ref = actor.actor_ref
+        self._check_cycle(actor, waitable.target)
+        part = self._end_part(waitable.target)
+        ref.suspended_on = waitable.target
         self._turn_thread = 0
-        self.baton.release()
         try:
-            return self._wait_outside(reply, timeout_s, must_spare=True)
+            return self.dispatcher.wait_in_turn(waitable, timeout_s)
         finally:
-            self.baton.acquire()
             self._turn_thread = threading.get_ident()
-            actor.suspended_on = 0
+            ref.suspended_on = 0
             self._backlog.extendleft(reversed(self._parked.pop(actor.number, [])))
-            error = reply.error()
-            said = Resume(part, reply.value(), None if error is None else describe(error))
-            self.turn_ns = self._now_ns()
-            self.out.begin(actor, said, Origin.ACTOR, reply.turn or part, None, answer_to)
+            self._begin_part(actor, part, waitable, answer_to)
+
+    def _begin_part(
+        self, actor: Actor, part: int, waitable: Waitable, answer_to: Reply[Any] | None
+    ) -> None:
+        value, error = waitable.outcome() if waitable.is_done else (None, None)
+        said = Resume(part, value, None if error is None else describe(error))
+        cause = waitable.turn if waitable.is_done else part
+        self.turn_ns = self._now_ns()
+        self.out.begin(actor, said, Origin.ACTOR, cause or part, None, answer_to)
 
     def _end_part(self, target: int) -> int:
         """Record what the running turn did so far; it is suspended on ``target``."""
@@ -584,7 +655,7 @@ class Runtime:
             names.append(_short_name(other))
             if other is actor:
                 raise DeadlockError(tuple(names))
-            number = other.suspended_on
+            number = other.actor_ref.suspended_on
 
     # --- the way out ---------------------------------------------------------------------------
 
@@ -601,8 +672,16 @@ class Runtime:
                     return True
                 if batch is not None:
                     self._write(batch)
-                for function, *arguments in effects:
-                    function(*arguments)
+                for effect in effects:
+                    self._let_happen(effect)
+
+    def _let_happen(self, effect: tuple[Any, ...]) -> None:
+        """Call one effect; a defect in one must not take the others with it."""
+        function, *arguments = effect
+        try:
+            function(*arguments)
+        except Exception:
+            logger.exception("an effect failed: %r", function)
 
     def _write(self, batch: Any) -> None:
         try:
@@ -611,11 +690,25 @@ class Runtime:
             self.fail(error)
             raise
 
-    flush = commit
+    def flush(self) -> None:
+        """Return when everything recorded so far is as durable as the log promises.
+
+        Raises:
+            UsageError: called inside a turn, whose own record is not there yet.
+            LogFailedError: it could not be written.
+        """
+        self._refuse_in_turn("flush")
+        if self.failure is not None:
+            raise self.failure
+        self.commit()
+
+    def _refuse_in_turn(self, what: str) -> None:
+        if self.in_turn():
+            raise UsageError(f"{what} inside a turn would wait for itself; tell somebody outside")
 
     def relieve(self) -> None:
         """See that what was just recorded gets on its way; callers use it when they do not wait."""
-        if self.log.pending >= PENDING_RECORDS_MAX:
+        if self.log.pending >= PENDING_RECORDS_MAX and not self.in_turn():
             self.commit()
         self.dispatcher.wake()
 
@@ -633,13 +726,14 @@ class Runtime:
             return False
         self._world_owner = threading.get_ident()
         try:
-            lane = self._lanes.popleft()
+            lane = self._delivering = self._lanes.popleft()
             if lane.deliver(scripts=scripts):
                 self._lanes.append(lane)
                 return scripts
         except IndexError:
             return False
         finally:
+            self._delivering = None
             self._world_owner = 0
             self._world.release()
             if self._lanes:
@@ -676,34 +770,59 @@ class Runtime:
             self.failure = error
             for owned in self.owned:
                 owned.stop()
-            for waitable in list(self._waiting.values()):
-                wake(waitable)
+            wake_all(list(self._waiting.values()))
+
+    def stop_everything(self, error: BaseException) -> None:
+        """Stop all actors because ``error`` came out of one's handler; called in its turn."""
+        for other in self._youngest_first():
+            self.out.messages.append((other.actor_ref, Stop(urgent=False), None))
+        if isinstance(error, KeyboardInterrupt):
+            self._interrupt = error
 
     def close(self) -> None:
         """Close everything this runtime owns, write what is left, and release the log.
 
-        Outstanding requests end as abandoned.  Calling it again does nothing.
+        Outstanding requests end as abandoned, waiting messages as dead letters.  Calling it again
+        does nothing.
+
+        Raises:
+            UsageError: called inside a turn.
         """
+        self._refuse_in_turn("close")
         if self.closing:
             return
         try:
             for owned in reversed(self.owned):
-                with contextlib.suppress(RuntimeClosedError):
+                with contextlib.suppress(RescindError):
                     owned.close()
             self._stop_actors()
         finally:
-            self.closing = True
+            self._finish_turns()
             self.dispatcher.close()
             self._finish_log()
             atexit.unregister(self.close)
 
+    def _youngest_first(self) -> list[Actor]:
+        return sorted(self.actors.values(), key=lambda each: -each.number)
+
     def _stop_actors(self) -> None:
         if self.failure is not None:
             return
-        for actor in sorted(self.actors.values(), key=lambda each: -each.number):
+        for actor in self._youngest_first():
             actor.actor_ref.stop(block=False)
         while self.run_turns() or self.commit():
             pass
+
+    def _finish_turns(self) -> None:
+        """Run no turn from here on; whoever still waits for one hears that its actor is dead."""
+        with self.baton:
+            self.closing = True
+        left = self.take_waiting()
+        if self.failure is None:
+            with self.baton:
+                for envelope in left:
+                    self._bury(envelope)
+            self.commit()
 
     def _finish_log(self) -> None:
         try:
@@ -713,14 +832,16 @@ class Runtime:
             self.log.close()
 
 
+class _Broadcast(NamedTuple):
+    """One message on its way to many actors of the kernel, one turn each."""
+
+    targets: Iterator[Actor]
+    message: Message
+    cause: int
+
+
 def _short_name(actor: Actor) -> str:
     return f"a{actor.number} {type(actor).__name__}"
-
-
-class _TurnNumber:
-    """The number of a turn that still runs."""
-
-    number = 0
 
 
 def finish(reply: Reply[Any], value: Any, exc_info: ExcInfo | None) -> None:
@@ -734,9 +855,18 @@ def finish(reply: Reply[Any], value: Any, exc_info: ExcInfo | None) -> None:
 def calling_frame() -> FrameType:
     """Return the innermost frame that is neither ours nor Pykka's."""
     frame: FrameType | None = sys._getframe(2)  # noqa: SLF001
-    while frame is not None and frame.f_globals.get("__name__", "").startswith(_INSIDE):
+    while frame is not None:
+        code = frame.f_code
+        # Asked at every call: which file a code object is from never changes, so it is kept.
+        is_inside = _IS_INSIDE.get(code.co_filename)
+        if is_inside is None:
+            name = frame.f_globals.get("__name__", "")
+            is_inside = _IS_INSIDE[code.co_filename] = name.startswith(_INSIDE)
+        if not is_inside:
+            return frame
         frame = frame.f_back
-    return sys._getframe(1) if frame is None else frame  # noqa: SLF001
+    return sys._getframe(1)  # noqa: SLF001
 
 
-__all__ = ["Callable", "InternalError", "Runtime"]
+_IS_INSIDE: dict[str, bool] = {}
+

@@ -1,14 +1,18 @@
 """The dispatcher ``stepped``: nothing moves until told, time is virtual, the schedule is given.
 
-Without ``shuffle`` the schedule is first come, first served: waiting turns, then a commit, then one
-delivery.  With it a seeded generator picks among everything that could happen next.
+Without ``shuffle`` the schedule is first come, first served: answers to waiting handlers, waiting
+turns, then a commit, then deliveries.  With it a seeded generator picks among everything that could
+happen next.  Handlers run in threads of their own, one at a time, so that one that waits inside its
+turn holds nobody up.
 """
 
 import random
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ._clock import VirtualClock
 from ._errors import StalledError
+from ._part import Part
 from ._waiting import Waitable
 
 if TYPE_CHECKING:
@@ -16,7 +20,7 @@ if TYPE_CHECKING:
 
 
 class Stepped:
-    """One thread, virtual time; equal seeds and equal programs give byte-equal logs."""
+    """One thing at a time, virtual time; equal seeds and programs give byte-equal logs."""
 
     def __init__(self, seed: int = 0, *, shuffle: bool = False) -> None:
         """Derive everything that is random in the runtime from ``seed``.
@@ -27,6 +31,9 @@ class Stepped:
         """
         self.seed = seed
         self._random = random.Random(seed ^ 0x5EED) if shuffle else None
+        self._idle: list[Part] = []
+        self._running: list[Part] = []
+        self._waiting: list[Part] = []
 
     def attach(self, runtime: "Runtime") -> None:
         """Serve ``runtime``, whose clock must be virtual."""
@@ -35,12 +42,16 @@ class Stepped:
     def wake(self) -> None:
         """Do nothing: work waits until somebody steps."""
 
+    # --- stepping --------------------------------------------------------------------------------
+
     def step(self) -> bool:
-        """Let one thing happen: a turn, a commit or a delivery; False if nothing could."""
+        """Let one thing happen: an answer, turns, a commit or deliveries; False if nothing could."""
         runtime = self._runtime
         if self._random is None:
-            return runtime.run_turns(1) or runtime.commit() or runtime.deliver()
-        moves = [lambda: runtime.run_turns(1), runtime.commit, runtime.deliver]
+            return (
+                self._resume() or runtime.run_turns() or runtime.commit() or runtime.deliver()
+            )
+        moves = [self._resume, lambda: runtime.run_turns(1), runtime.commit, runtime.deliver]
         self._random.shuffle(moves)
         return any(move() for move in moves)
 
@@ -54,9 +65,30 @@ class Stepped:
         clock = self._clock()
         until_ns = clock.now_ns() + round(seconds * 1e9)
         self.run()
-        while self._fire_next(until_ns):
+        while self._pass_time(until_ns):
             self.run()
         clock.advance_to(until_ns)
+        self.run()
+
+    def _pass_time(self, until_ns: int | None) -> bool:
+        """Move to the next deadline, of a timer or of a waiting handler, if it is in time."""
+        deadlines = [part.until_ns for part in self._waiting if part.until_ns is not None]
+        due_ns = self._runtime.timers.next_deadline_ns()
+        if due_ns is not None:
+            deadlines.append(due_ns)
+        if not deadlines or (until_ns is not None and min(deadlines) > until_ns):
+            return False
+        self._clock().advance_to(min(deadlines))
+        self._runtime.fire_timers()
+        return True
+
+    def _clock(self) -> VirtualClock:
+        clock = self._runtime.clock
+        if not isinstance(clock, VirtualClock):
+            raise TypeError("a stepped runtime needs a VirtualClock")
+        return clock
+
+    # --- waiting ---------------------------------------------------------------------------------
 
     def wait(self, waitable: Waitable, timeout_s: float | None, *, must_spare: bool) -> bool:
         """Step, and let time pass, until ``waitable`` is done.
@@ -68,7 +100,9 @@ class Stepped:
         clock = self._clock()
         until_ns = None if timeout_s is None else clock.now_ns() + round(timeout_s * 1e9)
         while not waitable.is_done:
-            if self.step() or self._fire_next(until_ns):
+            if self._runtime.failure is not None:
+                return False
+            if self.step() or self._pass_time(until_ns):
                 continue
             if until_ns is None:
                 raise StalledError(
@@ -79,20 +113,46 @@ class Stepped:
             return waitable.is_done
         return True
 
-    def _fire_next(self, until_ns: int | None) -> bool:
-        runtime = self._runtime
-        deadline_ns = runtime.timers.next_deadline_ns()
-        if deadline_ns is None or (until_ns is not None and deadline_ns > until_ns):
-            return False
-        self._clock().advance_to(deadline_ns)
-        return runtime.fire_timers()
+    def wait_in_turn(self, waitable: Waitable, timeout_s: float | None) -> bool:
+        """Let the handler's thread stand still; whoever steps goes on."""
+        clock = self._clock()
+        until_ns = None if timeout_s is None else clock.now_ns() + round(timeout_s * 1e9)
+        part = self._running[-1]
+        self._waiting.append(part)
+        part.stand_still(waitable, until_ns)
+        return waitable.is_done
 
-    def _clock(self) -> VirtualClock:
-        clock = self._runtime.clock
-        if not isinstance(clock, VirtualClock):
-            raise TypeError("a stepped runtime needs a VirtualClock")
-        return clock
+    def run_handler(self, body: Callable[[], object]) -> None:
+        """Run a handler in a thread of its own, until it ends or waits."""
+        part = self._idle.pop() if self._idle else Part()
+        self._move(part, lambda: part.begin(body))
+
+    def _resume(self) -> bool:
+        """Let the first handler go on whose answer has come, or whose patience has ended."""
+        now_ns = self._clock().now_ns()
+        for part in self._waiting:
+            waitable, until_ns = part.waits_for, part.until_ns
+            is_over = until_ns is not None and until_ns <= now_ns
+            if waitable is not None and (waitable.is_done or is_over):
+                self._waiting.remove(part)
+                with self._runtime.baton:
+                    self._move(part, part.move)
+                return True
+        return False
+
+    def _move(self, part: Part, move: Callable[[], object]) -> None:
+        self._running.append(part)
+        try:
+            move()
+        finally:
+            self._running.pop()
+            if part.waits_for is None:
+                self._idle.append(part)
 
     def close(self) -> None:
-        """Do what is left, so that nothing recorded stays unwritten."""
-        self.run()
+        """Let the idle threads end."""
+        for part in self._idle:
+            part.end()
+        self._idle.clear()
+
+

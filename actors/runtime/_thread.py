@@ -7,6 +7,8 @@ to do.
 
 import logging
 import threading
+import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from ._waiting import Waitable, block
@@ -27,10 +29,11 @@ class ThreadDispatcher:
         self._work = threading.Event()
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
-        self._idle = 0
         self._blocked = 0
         self._started = 0
         self._closed = False
+        self._is_awake = False
+        """Whether some runner is going to look for work, whatever it is doing now."""
 
     def attach(self, runtime: "Runtime") -> None:
         """Serve ``runtime``."""
@@ -38,10 +41,12 @@ class ThreadDispatcher:
 
     def wake(self) -> None:
         """See that some runner looks for work."""
-        if not self._work.is_set():
+        # Called at every call and report: nothing but a look when a runner is awake already.
+        if not self._is_awake:
+            self._is_awake = True
             self._work.set()
-        if not self._threads:
-            self._spare()
+            if not self._threads:
+                self._spare()
 
     def _spare(self) -> None:
         """Start a runner unless one is free."""
@@ -49,33 +54,66 @@ class ThreadDispatcher:
             if self._closed or len(self._threads) > self._blocked:
                 return
             self._started += 1
-            thread = threading.Thread(
-                target=self._run, name=f"rescind-runner-{self._started}", daemon=True
-            )
+            name = f"rescind-runner-{self._started}"
+            thread = threading.Thread(target=self._run, name=name, daemon=True)
             self._threads.add(thread)
-        thread.start()
+            try:
+                thread.start()
+            except RuntimeError:
+                # No thread to be had, or the interpreter is going down: whoever waits runs turns.
+                self._threads.discard(thread)
+                logger.warning("no thread could be started to run turns", exc_info=True)
+
+    # --- waiting -------------------------------------------------------------------------------
 
     def wait(self, waitable: Waitable, timeout_s: float | None, *, must_spare: bool) -> bool:
         """Run turns while there are any, then block."""
-        if not must_spare:
-            while not waitable.is_done and self._runtime.pump(scripts=False):
-                pass
-            return waitable.is_done or block(waitable, timeout_s)
+        if must_spare:
+            return self._block_as_runner(waitable, timeout_s)
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while not waitable.is_done and self._runtime.pump(scripts=False):
+            if deadline is not None and time.monotonic() >= deadline:
+                return waitable.is_done
+        left = None if deadline is None else max(0.0, deadline - time.monotonic())
+        return waitable.is_done or block(waitable, left, self._has_failed)
+
+    def wait_in_turn(self, waitable: Waitable, timeout_s: float | None) -> bool:
+        """Hand the baton on, and take it again afterwards."""
+        baton = self._runtime.baton
+        baton.release()
+        try:
+            return self._block_as_runner(waitable, timeout_s)
+        finally:
+            baton.acquire()
+
+    def _block_as_runner(self, waitable: Waitable, timeout_s: float | None) -> bool:
         is_runner = threading.current_thread() in self._threads
         with self._lock:
             self._blocked += is_runner
         try:
+            self._is_awake = True
             self._work.set()
             self._spare()
-            return block(waitable, timeout_s)
+            return block(waitable, timeout_s, self._has_failed)
         finally:
             with self._lock:
                 self._blocked -= is_runner
 
+    def _has_failed(self) -> bool:
+        return self._runtime.failure is not None
+
+    # --- running -------------------------------------------------------------------------------
+
+    def run_handler(self, body: Callable[[], object]) -> None:
+        """Run it here: this thread can afford to block."""
+        body()
+
     def _run(self) -> None:
         try:
-            while not self._closed and not self._is_superfluous():
+            while not self._must_leave():
                 self._work.clear()
+                # From here on whoever brings work wakes a runner; what came before is found below.
+                self._is_awake = False
                 while not self._closed and self._runtime.pump():
                     pass
                 if not self._closed:
@@ -83,13 +121,18 @@ class ThreadDispatcher:
         except BaseException as error:  # a defect, or a log that failed: nobody may wait for ever
             logger.exception("the runtime stopped")
             self._runtime.fail(error)
-        finally:
             with self._lock:
                 self._threads.discard(threading.current_thread())
 
-    def _is_superfluous(self) -> bool:
+    def _must_leave(self) -> bool:
+        """Leave when closed, or when another runner is free; decided and done in one step."""
         with self._lock:
-            return len(self._threads) - self._blocked > 1
+            if not self._closed and len(self._threads) - self._blocked <= 1:
+                return False
+            self._threads.discard(threading.current_thread())
+        # Another runner may have slept through work that was meant for this one.
+        self._work.set()
+        return True
 
     def _next_s(self) -> float | None:
         deadline_ns = self._runtime.timers.next_deadline_ns()

@@ -79,7 +79,7 @@ class Recording:
         self.turns.append(
             Turn(
                 number, self.time_ns, self.epoch, actor, origin, because, message, events, by, True
-            )  # type: ignore[arg-type]
+            )
         )
         return number
 
@@ -103,7 +103,7 @@ class Recording:
         request = self.number()
         accepted = Accepted(request, self.endpoint, operation, asynchronous, timeout_ns, True)
         self.where[request] = self.turn(
-            self.endpoint, Origin.APP, cause, Submit(operation, [], asynchronous, timeout_ns),
+            self.endpoint, Origin.APP, cause, Submit(operation, (), asynchronous, timeout_ns),
             accepted, by=by,
         )  # fmt: skip
         return request
@@ -115,7 +115,7 @@ class Recording:
         request = self.number()
         rejected = Rejected(request, self.endpoint, operation, code, rule)
         self.turn(
-            self.endpoint, Origin.APP, cause, Submit(operation, [], True, None), rejected, by=by
+            self.endpoint, Origin.APP, cause, Submit(operation, (), True, None), rejected, by=by
         )
         return request
 
@@ -139,7 +139,7 @@ class Recording:
     ) -> int:  # fmt: skip
         cancel = self.number()
         self.where[cancel] = self.turn(
-            self.endpoint, Origin.APP, cause, Submit(operation, [], asynchronous, None),
+            self.endpoint, Origin.APP, cause, Submit(operation, (), asynchronous, None),
             Accepted(cancel, self.endpoint, operation, asynchronous, None, True),
             CancelRequested(cancel, self.endpoint, operation, cancel),
             CancelBegan(cancel, ranges(victims)),
@@ -197,7 +197,7 @@ class Recording:
     def dispose(self, pending: list[int]) -> int:
         request = self.number()
         called = self.turn(
-            self.endpoint, Origin.APP, None, Submit("Dispose", [], False, None), by=MAIN
+            self.endpoint, Origin.APP, None, Submit("Dispose", (), False, None), by=MAIN
         )
         for each in pending:
             self.turn(
@@ -293,7 +293,7 @@ def save(turns: list[Turn], path: Path) -> Path:
 
     for turn in turns:
         cause = turn.cause
-        because = 0 if cause is None else cause.number
+        because: int | list[int] = 0 if cause is None else cause.number
         if cause is not None and cause.request:
             because = [cause.number, cause.request]
         by = turn.by and (

@@ -85,7 +85,9 @@ def test_an_outstanding_request_is_open():
 # --- alterations ----------------------------------------------------------------------------------
 
 
-def edit(turns: list[Turn], at: int, change: Callable[[tuple[Any, ...]], Sequence[Any]]):
+def edit(
+    turns: list[Turn], at: int, change: Callable[[tuple[Any, ...]], Sequence[Any]]
+) -> list[Turn]:
     """Change the events of turn *at* and leave all else as it is."""
     return [
         replace(turn, events=tuple(change(turn.events))) if turn.number == at else turn
@@ -391,7 +393,7 @@ def test_a_dispose_that_closes_first_and_drops_afterwards_breaks_nothing():
     r.open()
     pending = r.call("Output")
     called = r.turn(
-        1, Origin.APP, None, Submit("Dispose", [], False, None), Closed(1, "disposed"), by=MAIN
+        1, Origin.APP, None, Submit("Dispose", (), False, None), Closed(1, "disposed"), by=MAIN
     )
     assert broken_laws(r.turns) == set()
     r.turn(

@@ -1,0 +1,53 @@
+"""The screen and the document of ``rescind rerun``."""
+
+from typing import Any
+
+from ._rerun import Rerun
+from ._text import Line, Span, count, line
+
+
+def rerun_json(result: Rerun) -> dict[str, Any]:
+    """Return the body of ``rescind rerun --json``."""
+    found = result.divergence
+    return {
+        "equal": result.turns,
+        "skipped": result.skipped,
+        "opaque": result.opaque,
+        "divergence": None
+        if found is None
+        else {
+            "turn": found.number,
+            "what": found.what,
+            "expected": repr(found.expected),
+            "actual": repr(found.actual),
+            "ancestor": found.ancestor,
+        },
+    }
+
+
+def rerun_lines(result: Rerun) -> list[Line]:
+    """Return the screen of ``rescind rerun``."""
+    found = result.divergence
+    left_out = [
+        line(f"  {count(result.skipped, 'turn')} left out: their classes are not known here")
+        if result.skipped
+        else line(),
+        line(f"  {count(result.opaque, 'turn')} not compared: the log could not carry their values")
+        if result.opaque
+        else line(),
+    ]
+    if found is None:
+        head = line(Span("equal", "green"), f": {count(result.turns, 'turn')} came out as recorded")
+        return [head, *(each for each in left_out if each)]
+    return [
+        line(Span("divergence", "red"), f" at turn {found.number}: {found.what}"),
+        line(f"  expected  {found.expected!r}"),
+        line(f"  actual    {found.actual!r}"),
+        line(f"  before it {count(result.turns, 'turn')} came out as recorded"),
+        line(
+            f"  the last common ancestor is turn {found.ancestor}"
+            if found.ancestor
+            else "  it is an input itself: what the turn decides about it has changed",
+        ),
+        *(each for each in left_out if each),
+    ]

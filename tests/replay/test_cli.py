@@ -1,0 +1,308 @@
+"""The command line: one question, one command, an exit code that means something."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import rescind.replay
+from rescind.events import By, Completed, How, Origin, Submit
+from rescind.replay._text import MARGIN
+from rescind.replay.cli import cli
+
+from .recording import Recording, everything, incident, save
+
+SOURCE = str(Path(rescind.replay.__file__).parents[2])
+
+
+@pytest.fixture
+def log(tmp_path):
+    return save(everything().turns, tmp_path / "a.log")
+
+
+@pytest.fixture
+def bad(tmp_path):
+    r = incident()
+    r.turn(5, Origin.IO, 7, Submit("x", (), True, None), Completed(5, None, How.RESULT, 0))
+    return save(r.turns, tmp_path / "bad.log")
+
+
+def run(*arguments, **environment):
+    """Run the program as a user does, with its output in a pipe."""
+    inherited = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    return subprocess.run(
+        [sys.executable, "-m", "rescind.replay", *map(str, arguments)],
+        capture_output=True, text=True, encoding="utf-8", check=False,
+        env={**inherited, "PYTHONPATH": SOURCE, "PYTHONUTF8": "1", **environment},
+    )  # fmt: skip
+
+
+def document(log, *arguments):
+    result = CliRunner().invoke(cli, [arguments[0], str(log), *arguments[1:], "--json"])
+    return json.loads(result.stdout)
+
+
+def code(*arguments):
+    return CliRunner().invoke(cli, list(map(str, arguments))).exit_code
+
+
+COMMANDS = [
+    ["info"],
+    ["turns"],
+    ["turns", "--limit", "3", "--of", "c9"],
+    ["sequences"],
+    ["sequences", "--of", "r4", "--all"],
+    ["why", "--of", "r4"],
+    ["why", "--of", "code=-36003"],
+    ["why", "--of", "c9"],
+    ["why", "--of", "last"],
+    ["why", "--of", "20"],
+    ["check"],
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_each_question_is_answered_within_a_hundred_columns(log, command):
+    result = CliRunner().invoke(cli, [command[0], str(log), *command[1:]])
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert "\x1b" not in result.stdout
+    # The first line of `info` is the path, which is as long as it is.
+    assert max(map(len, lines[command[0] == "info" :])) <= MARGIN
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_each_answer_is_also_one_document_with_schema_and_version(log, command):
+    found = document(log, *command)
+    assert found["schema"] == f"rescind.{command[0]}"
+    assert found["version"] == 0
+    assert found["log"] == str(log)
+
+
+def test_documents_answer_what_the_screens_do(log):
+    assert document(log, "why", "--of", "r4")["branches"][0]["steps"][0]["turn"] == 14
+    assert len(document(log, "turns", "--kind", "Rejected")["turns"]) == 1
+    assert [s["trigger"] for s in document(log, "sequences")["sequences"]] == [
+        "Cancel", "Cancel", "time-out", "Disconnect",
+    ]  # fmt: skip
+    assert document(log, "check")["verdict"] == "holds"
+
+
+def test_a_broken_law_is_exit_code_1(bad):
+    assert code("check", bad) == 1
+    assert code("sequences", bad) == 1
+    assert code("info", bad) == 0
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["why", "--of", "r4711"],
+        ["why", "--of", "nonsense"],
+        ["why", "--of", "code=-16005"],
+        ["why", "--of", "59"],
+        ["why"],
+        ["turns", "--origin", "elsewhere"],
+        ["turns", "--limit", "-1"],
+        ["turns", "--actor", "12"],
+        ["sequences", "--of", "r4711"],
+        ["nonsense"],
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_asked_is_exit_code_2_and_one_sentence(log, arguments):
+    result = run(arguments[0], log, *arguments[1:])
+    assert result.returncode == 2
+    assert "Traceback" not in result.stderr
+    assert result.stdout == ""
+    assert result.stderr.strip()
+
+
+def test_nothing_found_is_exit_code_2(log, tmp_path):
+    assert code("turns", log, "--kind", "Nonsense") == 2
+    assert code("sequences", save(incident().turns[:9], tmp_path / "quiet")) == 2
+    assert code("sequences", log, "--of", "r2") == 2
+
+
+def test_the_nearest_selectors_are_offered(log):
+    assert "did you mean r17, r18, r19, r20?" in run("why", log, "--of", "r99").stderr.replace(
+        "r15, ", ""
+    )
+
+
+def make_missing(path):
+    return path / "nothing"
+
+
+def make_file(path):
+    file = path / "file"
+    file.write_text("not a log", encoding="utf-8")
+    return file
+
+
+def make_folder(path):
+    folder = path / "folder"
+    folder.mkdir()
+    return folder
+
+
+def make_foreign(path):
+    folder = path / "foreign"
+    folder.mkdir()
+    (folder / "00000001.seg").write_bytes(b"PK\x03\x04 another format altogether" * 9)
+    return folder
+
+
+@pytest.mark.parametrize("command", ["info", "turns", "sequences", "check"])
+@pytest.mark.parametrize("make", [make_missing, make_file, make_folder, make_foreign])
+def test_what_is_no_log_is_one_sentence(tmp_path, command, make):
+    result = run(command, make(tmp_path))
+    assert result.returncode in {2, 3}
+    assert "Traceback" not in result.stderr
+    assert len(result.stderr.splitlines()) == 1
+
+
+def test_a_log_that_may_not_be_read_is_one_sentence(log):
+    if os.geteuid() == 0:
+        pytest.skip("root may read everything")
+    for segment in log.glob("*.seg"):
+        segment.chmod(0)
+    result = run("info", log)
+    assert result.returncode in {2, 3}
+    assert "Traceback" not in result.stderr
+
+
+def test_damage_is_exit_code_3_and_wins_over_a_broken_law(bad):
+    segment = next(bad.glob("*.seg"))
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 3] ^= 0xFF
+    segment.write_bytes(data)
+    for command in (["info"], ["check"], ["turns"], ["why", "--of", "r99"]):
+        result = run(command[0], bad, *command[1:])
+        assert result.returncode == 3, (command, result.stderr)
+        assert "Traceback" not in result.stderr
+
+
+def test_a_torn_tail_is_no_damage(log):
+    segment = next(log.glob("*.seg"))
+    segment.write_bytes(segment.read_bytes()[:-7])
+    for command in ("info", "turns", "sequences", "check"):
+        result = run(command, log)
+        assert result.returncode == 0, (command, result.stdout)
+
+
+@pytest.mark.parametrize("cut", range(0, 6000, 400))
+def test_a_log_cut_at_any_byte_breaks_no_law(log, cut):
+    segment = next(log.glob("*.seg"))
+    segment.write_bytes(segment.read_bytes()[:cut])
+    result = CliRunner().invoke(cli, ["check", str(log)])
+    assert result.exit_code in {0, 2, 3}
+    verdicts = {line.split()[1] for line in result.stdout.splitlines() if line.startswith("  L")}
+    assert "broken" not in verdicts
+
+
+def test_help_lists_the_commands_in_the_order_of_need():
+    result = run()
+    assert result.returncode == 0
+    words = result.stdout.split("Commands:")[1].split("\n")
+    listed = [word.split()[0] for word in words if word.strip()]
+    assert listed == ["demo", "info", "sequences", "why", "turns", "check", "rerun"]
+    assert not [word for word in words if word.endswith("...")]
+
+
+def test_the_version_needs_no_installation():
+    assert run("--version").stdout.startswith("rescind")
+
+
+def test_a_closed_pipe_is_quiet(tmp_path):
+    r = Recording()
+    r.open()
+    for _ in range(3000):
+        r.call("Output")
+    log = save(r.turns, tmp_path / "long")
+    with subprocess.Popen(
+        [sys.executable, "-m", "rescind.replay", "turns", str(log)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": SOURCE},
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.stderr.read() == b""
+        process.wait()
+    assert process.returncode == 0
+
+
+def test_a_terminal_without_arrows_gets_escapes_and_no_traceback(log):
+    result = run("why", log, "--of", "r4", PYTHONUTF8="0", PYTHONIOENCODING="ascii")
+    assert result.returncode == 0, result.stderr
+    assert "\\u2190" in result.stdout
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    evil = By("\x1b[31mred", "/srv/\x1b]0;t\x07.py", 1, "f\r\n\x9b2J")
+    r = Recording()
+    r.open(driver="\x1b[2J[bold]x[/bold]")
+    out = r.call("Out\x1b[5mput", by=evil)
+    cancel = r.cancel([out], by=evil)
+    r.refuse("\u202eOutput", by=evil, rule="\x1b[0m")
+    r.kill(cancel, [out])
+    return save(r.turns, tmp_path / "hostile")
+
+
+@pytest.mark.parametrize(
+    "command", [*COMMANDS[:2], ["sequences"], ["why", "--of", "r2"], ["check"]]
+)
+def test_controls_in_a_log_are_shown_and_never_interpreted(hostile, command):
+    result = run(command[0], hostile, *command[1:])
+    assert result.returncode == 0, result.stderr
+    for control in ("\x1b", "\x07", "\r", "\x9b", "\u202e"):
+        assert control not in result.stdout
+
+
+def test_markup_in_a_log_stays_text(hostile):
+    assert "[bold]x[/bold]" in run("info", hostile).stdout
+
+
+def terminal(*arguments, **environment):
+    """Run the program on a terminal of its own and return all that it wrote there."""
+    pty = pytest.importorskip("pty", reason="needs a POSIX terminal")
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "rescind.replay", *map(str, arguments)],
+        stdout=follower, stderr=follower, stdin=follower,
+        env={**os.environ, "PYTHONPATH": SOURCE, "TERM": "xterm-256color", **environment},
+    )  # fmt: skip
+    os.close(follower)
+    chunks = []
+    while True:
+        try:
+            chunk = os.read(leader, 65536)
+        except OSError:  # how Linux says that the other side closed
+            break
+        if not chunk:
+            break
+        chunks.append(chunk)
+    os.close(leader)
+    assert process.wait() == 0
+    return b"".join(chunks)
+
+
+def test_a_terminal_gets_colours_and_the_next_question(log):
+    text = terminal("why", log, "--of", "r4")
+    assert b"\x1b[1m" in text
+    assert b"next: rescind why" in text
+
+
+def test_no_color_is_respected_on_a_terminal(log):
+    assert b"\x1b[" not in terminal("why", log, "--of", "r4", NO_COLOR="1")
+
+
+def test_the_tests_run_the_program_as_a_user_does(log):
+    assert run("info", log).stdout == CliRunner().invoke(cli, ["info", str(log)]).stdout

@@ -1,0 +1,166 @@
+"""From an outcome back to the input that began it."""
+
+from dataclasses import replace
+
+import pytest
+
+from rescind.events import By, CancelEnded, Cause
+from rescind.replay import SelectorError, why
+from rescind.replay._text import MARGIN, Clock, as_text
+from rescind.replay._why_screen import story_json, story_lines
+
+from .recording import IN_PROGRESS, MAIN, MS, STOP_BUTTON, Recording, everything, incident
+
+
+def steps(story, branch=0):
+    return [step.turn for step in story.branches[branch].steps]
+
+
+def test_a_victim_leads_to_the_line_that_called_cancel():
+    story = why(incident().turns, "r5")
+    assert "cancelled by c9 (Cancel)" in story.headline
+    assert steps(story) == [15, 12, 11]
+    assert story.branches[0].steps[-1].by == MAIN
+    assert story.branches[0].root == "the application called"
+    assert story.related == ("c9",)
+
+
+def test_a_refusal_leads_through_its_callback_to_the_cancel():
+    story = why(incident().turns, f"code={IN_PROGRESS}")
+    assert "-36003 TACCESS" in story.headline
+    # the call, r4's delivery, r4's completion (not the run's last), the kill, the Cancel
+    assert steps(story) == [20, 19, 14, 12, 11]
+    assert story.branches[0].steps[0].by == STOP_BUTTON
+    assert any("N-36003-window" in fact for fact in story.facts)
+    assert any("the window of c9 was open, turns 11..22" in fact for fact in story.facts)
+    assert any("inside the script of r4" in fact for fact in story.facts)
+
+
+def test_a_refusal_from_another_thread_tells_the_window_as_a_second_branch():
+    r = Recording()
+    r.open()
+    out = r.call("Output")
+    inside = r.call("Option")
+    r.answer(inside)
+    delivery = r.deliver([inside], running=True)
+    cancel = r.cancel([out], cause=delivery)
+    refused = r.refuse("Output")
+    story = why(r.turns, f"r{refused}")
+    assert [branch.title for branch in story.branches] == ["the call", f"the window of c{cancel}"]
+    assert steps(story, 0) == [r.turns[-1].number]
+    assert steps(story, 1) == [6, 5, 4, 3]
+
+
+def test_a_time_out_leads_to_the_call_that_set_the_deadline():
+    story = why(everything().turns, "r14")
+    assert "the time-out of r14" in story.headline
+    assert steps(story) == [44, 43, 42, 41, 40, 39, 37]
+    assert "the deadline of r14 ran out (50 ms)" in story.branches[0].steps[5].says
+
+
+def test_a_true_result_says_which_cancel_came_too_late_and_by_how_much():
+    story = why(everything().turns, "r11")
+    assert "true result: ok" in story.headline
+    assert len(story.raced) == 1
+    assert "too late, it had completed (ok) 100 µs before" in story.raced[0]
+    assert "Cancel by MainThread" in story.raced[0]
+
+
+def test_a_late_answer_is_told_as_lost():
+    assert "the outside answered ok 1 ms too late" in why(incident().turns, "r6").raced[0]
+
+
+def test_a_cancel_without_effect_says_why():
+    story = why(everything().turns, "c18")
+    assert "ended 0 requests" in story.headline
+    assert any("nothing was outstanding" in fact for fact in story.facts)
+
+
+def test_what_is_outstanding_says_since_when():
+    r = Recording()
+    r.open()
+    r.call("Output")
+    story = why(r.turns, "r2")
+    assert "outstanding where the log ends" in story.headline
+    assert steps(story) == [2]
+
+
+def test_a_hung_cancel_names_what_it_waits_for():
+    r = Recording()
+    r.open()
+    r.cancel([r.call("Output")])
+    assert any("it waits for r2" in fact for fact in why(r.turns, "c3").facts)
+
+
+def test_an_abandoned_request_names_the_reason_for_its_silence():
+    story = why(everything().turns, "last")
+    assert "abandoned: endpoint disposed" in story.headline
+    assert story.branches[0].steps[-1].by == MAIN
+
+
+def test_an_endpoint_tells_its_last_state_and_how_it_came_to_it():
+    assert "is in state kDataXfer" in why(incident().turns, "a1").headline
+    assert "was closed: disposed" in why(everything().turns, "a1").headline
+
+
+def test_a_turn_that_ended_one_request_tells_that_request_s_story():
+    assert why(incident().turns, "15").headline == why(incident().turns, "r5").headline
+    assert why(incident().turns, "11").headline == why(incident().turns, "c9").headline
+    assert why(incident().turns, "12").headline == "turn 12"
+
+
+def test_a_victim_reaches_its_cancel_even_where_the_causes_between_are_lost():
+    turns = [replace(t, cause=None) if t.number == 12 else t for t in incident().turns]
+    assert steps(why(turns, "r5")) == [15, 11]
+
+
+def test_a_story_whose_beginning_is_gone_says_so():
+    story = why(incident().turns[13:], "r5")
+    assert "is not in the log" in story.branches[0].root
+
+
+def test_a_cause_in_another_log_is_named():
+    r = Recording()
+    r.open()
+    out = r.call("Output", cause=Cause(41, 0, bytes(range(16))))
+    story = why(r.turns, f"r{out}")
+    assert story.branches[0].root.startswith("caused by turn 41 of another log, 000102")
+
+
+def test_a_circle_of_causes_ends():
+    turns = [replace(t, cause=Cause(15)) if t.number == 12 else t for t in incident().turns]
+    assert steps(why(turns, "12")) == [12, 15]
+
+
+def test_every_request_turn_and_cancel_of_a_recording_has_a_story_that_fits():
+    turns = everything().turns
+    selectors = [f"r{n}" for n in range(2, 21) if n not in {1, 16, 19}]
+    selectors = [s for s in selectors if s != "r16"]
+    for selector in [*selectors, "c9", "c13", "c16", "c18", "a1", *map(str, range(1, 59))]:
+        try:
+            story = why(turns, selector)
+        except SelectorError:
+            continue
+        text = as_text(story_lines(story, Clock(turns[0].time_ns)))
+        assert max(map(len, text.splitlines())) <= MARGIN, text
+        assert story_json(story)["of"]
+
+
+@pytest.mark.parametrize("end", range(1, 27))
+def test_a_log_cut_anywhere_still_tells_its_last_turn(end):
+    turns = incident().turns[:end]
+    assert why(turns, str(end)).branches
+
+
+def test_hostile_text_is_shown_and_not_obeyed():
+    r = Recording()
+    r.open()
+    evil = By("\x1b[31mred\x07", "/srv/\x1b]0;title\x07/x.py", 1, "\u202efn")
+    out = r.call("Out\x1b[2Jput", by=evil)
+    cancel = r.cancel([out], by=evil)
+    r.kill(cancel, [out])
+    r.complete(cancel, r.deliver([out], CancelEnded(cancel, None)))
+    text = as_text(story_lines(why(r.turns, f"r{out}"), Clock(MS)))
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+    assert "\\x1b" in text

@@ -1,0 +1,113 @@
+"""Runtimes whose logs are audited when the test is over: the laws hold, and a rerun finds no change.
+
+A rerun executes handlers again, so a test actor whose handler waits, counts or starts threads for
+the test itself names its class in ``not_again``; its turns are then left out.
+"""
+
+import os
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from rescind.actors.runtime import Actor, Runtime, Stepped
+from rescind.events import By, Log, Submit, Turn, read
+from rescind.replay import Verdict, check
+from rescind.replay._rerun import rerun
+
+DISPATCHERS = ("stepped", "thread")
+
+
+class Recordings:
+    """Opens runtimes and remembers them for ``audit``."""
+
+    def __init__(self) -> None:
+        self._made: list[tuple[Runtime, tuple[type, ...]]] = []
+
+    def open(
+        self,
+        dispatcher: Any = None,
+        *,
+        path: Any = None,
+        storage: Any = None,
+        durability: str = "os",
+        not_again: Iterable[type] = (),
+    ) -> Runtime:
+        """Open a runtime; ``dispatcher`` is one, or its name, or None for threads."""
+        if dispatcher == "stepped":
+            dispatcher = Stepped()
+        elif dispatcher == "thread":
+            dispatcher = None
+        if storage is None:
+            runtime = Runtime.open(path, durability=durability, dispatcher=dispatcher)
+        else:
+            log = Log.create_or_open(
+                None, storage=storage, durability=durability, entropy=os.urandom
+            )
+            runtime = Runtime(log, dispatcher=dispatcher)
+        self._made.append((runtime, tuple(not_again)))
+        return runtime
+
+    def audit(self) -> None:
+        """Close every runtime and hold its log against the laws and against today's code."""
+        for runtime, not_again in self._made:
+            runtime.close()
+            classes = [cls for cls in runtime._classes if issubclass(cls, Actor)]
+            audit(runtime.log, [cls for cls in classes if cls not in not_again])
+
+
+def audit(log: Any, classes: Iterable[type] = ()) -> None:
+    """See that a log is whole, breaks no law, and is executed again without a difference."""
+    report = check(read(log))
+    again = rerun(read(log), classes=classes)
+    broken = [
+        f"{law.law} {each.text} at {each.turns}"
+        for law in report.laws
+        for each in law.of(Verdict.BROKEN)
+    ]
+    if broken or report.damage or again.divergence is not None:
+        pytest.fail("\n".join([*broken, *map(str, report.damage), str(again), *story(log)]))
+
+
+def story(log: Any) -> list[str]:
+    """Return a log as text, a turn a line."""
+    return [
+        f"{turn.number:4} a{turn.actor} {getattr(turn.origin, 'name', turn.origin):8} "
+        f"<- {turn.cause and turn.cause.number} {turn.message} {list(turn.events)}"
+        for turn in read(log)
+    ]
+
+
+def turns(runtime: Runtime) -> list[Turn]:
+    """Write what is recorded and return all turns."""
+    if not runtime.closing:
+        runtime.flush()
+    return list(read(runtime.log))
+
+
+def turn_of(runtime: Runtime, message: Any) -> Turn:
+    """Return the one turn that took ``message``: a kind, a message, or the data of an Output."""
+    found = [turn for turn in turns(runtime) if _is(turn.message, message)]
+    assert len(found) == 1, f"{len(found)} turns took {message!r}\n" + "\n".join(
+        story(runtime.log)
+    )
+    return found[0]
+
+
+def _is(taken: Any, wanted: Any) -> bool:
+    if isinstance(wanted, type):
+        return isinstance(taken, wanted)
+    if isinstance(wanted, str):
+        return isinstance(taken, Submit) and list(taken.arguments) == [wanted]
+    return bool(taken == wanted)
+
+
+def by_of(turn: Turn) -> By:
+    """Return who made an application's call; there must be somebody."""
+    assert turn.by is not None, f"nobody called turn {turn.number}"
+    return turn.by
+
+
+def events_of(runtime: Runtime, kind: type) -> list[Any]:
+    """Return every event of one kind, in order."""
+    return [event for turn in turns(runtime) for event in turn.events if isinstance(event, kind)]

@@ -1,0 +1,112 @@
+"""An ask that races with a stop ends, with the answer or with ``ActorDeadError``.
+
+``RESCIND_ASKS`` says how many asks (default 3,000); each of them meets a stop half the time.
+"""
+
+import os
+import sys
+import threading
+from collections import Counter
+
+import pykka
+import pytest
+
+from rescind.actors.runtime import RuntimeClosedError
+
+from .actors import Doubler
+
+ASKS = int(os.environ.get("RESCIND_ASKS", "3000"))
+ASKERS = 4
+ASKS_PER_ROUND = 5
+
+
+@pytest.fixture
+def many_switches():
+    """Let threads take turns as often as the interpreter can."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
+class Race:
+    """Askers that start each round together with the test's own thread."""
+
+    def __init__(self, rounds):
+        self.ends = Counter()
+        self.ref = None
+        self.rounds = rounds
+        self.barrier = threading.Barrier(ASKERS + 1)
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self.ask, daemon=True) for _ in range(ASKERS)]
+        for thread in self.threads:
+            thread.start()
+
+    def ask(self):
+        for _ in range(self.rounds):
+            self.barrier.wait(30)
+            ends = [self.ask_once() for _ in range(ASKS_PER_ROUND)]
+            with self.lock:
+                self.ends.update(ends)
+            self.barrier.wait(30)
+
+    def ask_once(self):
+        try:
+            return self.ref.ask(21, timeout=20)
+        except (pykka.ActorDeadError, pykka.Timeout, RuntimeClosedError) as error:
+            return type(error)
+
+    def round(self, ref, stop):
+        """Race ``stop`` against the askers once."""
+        self.ref = ref
+        self.barrier.wait(30)
+        stop()
+        self.barrier.wait(30)
+
+    def end(self):
+        for thread in self.threads:
+            thread.join(30)
+        return self.ends
+
+
+@pytest.mark.timeout(60 + ASKS // 100)
+def test_every_ask_that_races_with_a_stop_ends(threaded, many_switches):
+    rounds = ASKS // (ASKERS * ASKS_PER_ROUND)
+    race = Race(rounds)
+    for number in range(rounds):
+        ref = threaded.start(Doubler)
+        race.round(ref, ref.stop if number % 2 else lambda ref=ref: ref.stop(block=False))
+    ends = race.end()
+    print(f"RESCIND_ASKS={ASKS}: {dict(ends)}")
+    assert ends.total() == rounds * ASKERS * ASKS_PER_ROUND
+    assert set(ends) == {42, pykka.ActorDeadError}, "both ends must have been raced for"
+
+
+@pytest.mark.timeout(60 + ASKS // 20)
+def test_every_ask_that_races_with_the_end_of_the_runtime_ends(recordings, many_switches):
+    rounds = ASKS // (ASKERS * ASKS_PER_ROUND) // 5
+    race = Race(rounds)
+    for _ in range(rounds):
+        runtime = recordings.open("thread")
+        race.round(runtime.start(Doubler), runtime.close)
+    ends = race.end()
+    assert ends.total() == rounds * ASKERS * ASKS_PER_ROUND
+    assert set(ends) <= {42, pykka.ActorDeadError, RuntimeClosedError}
+
+
+@pytest.mark.timeout(60 + ASKS // 100)
+def test_stops_that_race_with_each_other_all_return(threaded, many_switches):
+    rounds = ASKS // 20
+    for _ in range(rounds):
+        ref = threaded.start(Doubler)
+        said = []
+        threads = [
+            threading.Thread(target=lambda: said.append(ref.stop(timeout=20)), daemon=True)
+            for _ in range(3)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+        assert len(said) == 3
+        assert not ref.is_alive()

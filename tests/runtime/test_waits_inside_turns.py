@@ -1,0 +1,223 @@
+"""A handler that waits splits its turn: others go on, it takes nothing, and circles are refused."""
+
+import threading
+
+import pytest
+
+from rescind.actors.runtime import Actor, DeadlockError, Reply
+from rescind.events import Ask, Origin, Replied, Resume, Suspended, Tell
+
+from .actors import Doubler, Relay, Sums
+from .recordings import turn_of, turns
+
+
+def turns_of(runtime, ref):
+    return [turn for turn in turns(runtime) if turn.actor == ref.number]
+
+
+def test_a_wait_ends_one_part_and_the_answer_begins_the_next(runtime):
+    doubler = runtime.start(Doubler)
+    relay = runtime.start(Relay, doubler)
+    assert relay.ask(5) == 11
+    _, first, second = turns_of(runtime, relay)
+    inner = turns_of(runtime, doubler)[1]
+    assert first.message == Ask(5)
+    assert first.events == (Suspended(doubler.number),)
+    assert inner.cause.number == first.number
+    assert second.message == Resume(first.number, 10, None)
+    assert (second.origin, second.cause.number) == (Origin.ACTOR, inner.number)
+    assert second.events == (Replied(11),)
+
+
+def test_a_failed_answer_resumes_with_its_error(runtime):
+    relay = runtime.start(Relay, runtime.start(Doubler))
+    with pytest.raises(LookupError, match="as asked"):
+        relay.ask("fail")
+    resumed = turns_of(runtime, relay)[-1]
+    assert resumed.message.error == "LookupError: as asked"
+    assert relay.ask(1) == 3
+
+
+def test_a_chain_of_waits_is_nested(runtime):
+    ref = runtime.start(Doubler)
+    for _ in range(5):
+        ref = runtime.start(Relay, ref)
+    assert ref.ask(1) == 7
+    suspended = [turn for turn in turns(runtime) if Suspended in map(type, turn.events)]
+    resumed = [turn for turn in turns(runtime) if isinstance(turn.message, Resume)]
+    assert [turn.number for turn in suspended] == [turn.message.part for turn in resumed[::-1]]
+
+
+class Meeting(Actor):
+    """Waits for a reply that the test gives from outside, and notes what it takes."""
+
+    def __init__(self):
+        self.taken = []
+
+    def on_receive(self, message):
+        if isinstance(message, Reply):
+            self.taken.append(message.get())
+        elif message == "taken?":
+            return self.taken
+        else:
+            self.taken.append(message)
+        return None
+
+
+def test_the_waiting_actor_takes_nothing_and_others_go_on(recordings):
+    runtime = recordings.open("thread", not_again=[Meeting])
+    meeting, sums = runtime.start(Meeting), runtime.start(Sums)
+    answer = Reply(runtime)
+    meeting.tell(answer)
+    meeting.tell("behind")
+    taken = meeting.ask("taken?", block=False)
+    sums.tell(5)
+    thread = threading.Thread(target=answer.set, args=("answer",))
+    asked = sums.ask("sum?", block=False)
+    while not asked.is_done:  # whoever runs the meeting's turn, somebody runs this one
+        asked.get(timeout=30)
+    assert not taken.is_done
+    thread.start()
+    assert taken.get() == ["answer", "behind"]
+    thread.join()
+
+
+def test_an_actor_that_is_asked_while_it_waits_answers_afterwards(runtime):
+    """Here the stack of waits does not unwind in the order in which it was built."""
+    doubler = runtime.start(Doubler)
+    relay = runtime.start(Relay, doubler)
+    second = runtime.start(Relay, relay)
+    early, late = relay.ask(1, block=False), second.ask(2, block=False)
+    assert early.get() == 3
+    assert late.get() == 6
+
+
+def test_what_was_put_aside_comes_before_what_came_later(runtime):
+    class Boss(Actor):
+        def __init__(self, worker):
+            self.worker = worker
+            self.seen = []
+
+        def on_receive(self, message):
+            if message == "seen?":
+                return self.seen
+            if message == "ask":
+                self.worker.ask(self.actor_ref)
+            self.seen.append(message)
+            return None
+
+    class Worker(Actor):
+        def on_receive(self, boss):
+            for n in range(3):
+                boss.tell(n)
+
+    boss = runtime.start(Boss, runtime.start(Worker))
+    boss.ask("ask")
+    assert boss.ask("seen?") == ["ask", 0, 1, 2]
+
+
+class Asks(Actor):
+    """Asks whoever it is told about; a route is a list of references to go through."""
+
+    def on_receive(self, route):
+        return route[0].ask(route[1:]) if route else "end"
+
+
+def test_asking_oneself_is_refused_with_the_circle_named(recordings, dispatcher):
+    runtime = recordings.open(dispatcher, not_again=[Asks])
+    ref = runtime.start(Asks)
+    with pytest.raises(DeadlockError) as caught:
+        ref.ask([ref])
+    assert caught.value.cycle == (f"a{ref.number} Asks",) * 2
+    assert ref.ask([]) == "end"
+
+
+def test_a_circle_of_three_is_refused_with_all_its_names_in_order(recordings, dispatcher):
+    runtime = recordings.open(dispatcher, not_again=[Asks])
+    a, b, c = (runtime.start(Asks) for _ in range(3))
+    with pytest.raises(DeadlockError) as caught:
+        a.ask([b, c, a])
+    names = [f"a{ref.number} Asks" for ref in (c, a, b, c)]
+    assert list(caught.value.cycle) == names
+    assert " -> ".join(names) in str(caught.value)
+    assert all(ref.is_alive() and ref.ask([]) == "end" for ref in (a, b, c))
+
+
+def test_a_wait_inside_a_turn_may_time_out(stepped, connect):
+    endpoint, _ = connect(stepped)
+
+    class Impatient(Actor):
+        def on_receive(self, message):
+            request = endpoint.output(message, asynchronous=True)
+            try:
+                request.get(2)
+            except TimeoutError:
+                return "gave up"
+            return "sent"
+
+    ref = stepped.start(Impatient)
+    assert ref.ask("x") == "gave up"
+    assert stepped.clock.now_ns() == 2_000_000_000
+    assert turn_of(stepped, Resume).events[-1] == Replied("gave up")
+
+
+def test_a_synchronous_call_of_an_endpoint_splits_the_turn(stepped):
+    from rescind import newton
+
+    endpoint = newton.Endpoint(stepped, newton.twin(at_once=frozenset({"Bind", "Connect", "Output"})))
+    endpoint.bind()
+    endpoint.connect()
+
+    class Sends(Actor):
+        def on_receive(self, message):
+            return endpoint.output(message).result
+
+    ref = stepped.start(Sends)
+    assert ref.ask("x") is None
+    submitted = turn_of(stepped, "x")
+    assert submitted.origin is Origin.ACTOR
+    assert [type(turn.message) for turn in turns_of(stepped, ref)][-1] is Resume
+
+
+def test_an_actor_may_submit_thousands_of_requests_in_one_turn(threaded, connect):
+    endpoint, _ = connect(threaded)
+
+    class Sends(Actor):
+        def on_receive(self, count):
+            return [endpoint.output("x", asynchronous=True).number for _ in range(count)][-1]
+
+    ref = threaded.start(Sends)
+    assert ref.ask(6000, timeout=50) > 6000
+
+
+def test_flush_and_close_inside_a_turn_are_usage_errors_and_no_hang(recordings, dispatcher):
+    from rescind.actors.runtime import UsageError
+
+    runtime = recordings.open(dispatcher)
+
+    class Meddles(Actor):
+        def on_receive(self, message):
+            getattr(self.runtime, message)()
+
+    for name in ("close", "flush"):
+        with pytest.raises(UsageError):
+            runtime.start(Meddles).ask(name, timeout=30)
+
+
+def test_nothing_of_an_earlier_part_is_taken_back_when_a_later_one_fails(runtime):
+    class Fails(Actor):
+        def __init__(self, sums, doubler):
+            self.sums, self.doubler = sums, doubler
+
+        def on_receive(self, _message):
+            self.sums.tell(1)
+            self.doubler.ask(0)
+            self.sums.tell(10)
+            raise LookupError("as asked")
+
+    sums = runtime.start(Sums)
+    failing = runtime.start(Fails, sums, runtime.start(Doubler))
+    with pytest.raises(LookupError):
+        failing.ask("go")
+    assert sums.ask("sum?") == 1
+    assert turn_of(runtime, Tell(1)).actor == sums.number
