@@ -62,7 +62,7 @@ class OneCompletion(Law):
         """Hold a Drop to its word, and note what a closed endpoint leaves behind."""
         if isinstance(turn.message, Drop):
             request = self.ledger.requests.get(turn.actor)
-            if request is not None and request.is_pending:
+            if request is not None and request.submitted is not None and request.is_pending:
                 name = f"r{request.number}"
                 text = f"{name} was dropped and has no completion"
                 self.broken(name, [turn.number], text, request.number)

@@ -301,8 +301,14 @@ class _Dispatcher:
     """Moves nothing by itself; a wait inside a turn makes the handler's thread stand still."""
 
     def __init__(self) -> None:
-        self.part = Part()
+        self.parts: list[Part] = []
         self.is_hanging = False
+        self.renew()
+
+    def renew(self) -> None:
+        """Run the next handler in another thread; the present one has a handler that waits."""
+        self.part = Part()
+        self.parts.append(self.part)
 
     def attach(self, runtime: Runtime) -> None: ...
 
@@ -314,14 +320,17 @@ class _Dispatcher:
 
     def wait_in_turn(self, waitable: Waitable, timeout_s: float | None) -> bool:
         del timeout_s
-        part, self.part = self.part, Part()
+        part = self.part
+        self.renew()
         part.stand_still(waitable, None)
         return waitable.is_done
 
     def run_handler(self, body: Callable[[], object]) -> None:
         self.is_hanging = not self.part.begin(body, STOP_TIMEOUT_S)
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        for part in self.parts:
+            part.end()
 
 
 class _World:
@@ -348,7 +357,7 @@ class _World:
         """Let go of the actors: Pykka's registry must not see them."""
         for actor in list(self._runtime.actors.values()):
             self._runtime.forget(actor)
-        self._dispatcher.part.end()
+        self._dispatcher.close()
 
     def take(self, turn: Turn) -> None:
         """Execute one recorded turn, or several if its handler makes several records."""
@@ -418,9 +427,7 @@ class _World:
         asks = isinstance(message, Ask | Stop) or (isinstance(message, Proxy) and message.asked)
         reply: Reply[Any] | None = Reply(self._runtime) if asks else None
         message = type(message)(*(self._revive(field) for field in message))
-        return Envelope(
-            target, message, Origin(turn.origin), _wire_cause(turn), None, reply
-        )
+        return Envelope(target, message, Origin(turn.origin), _wire_cause(turn), None, reply)
 
     def _revive(self, value: Any) -> Any:
         """Put live actors in the place of what stands for them in the log."""

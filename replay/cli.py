@@ -192,7 +192,10 @@ def check_command(log: Path, *, show_all: bool, as_json: bool) -> None:
 @cli.command("rerun")
 @_LOG
 @click.option(
-    "--classes", "modules", multiple=True, metavar="MODULE",
+    "--classes",
+    "modules",
+    multiple=True,
+    metavar="MODULE",
     help="Import this module of yours for its actor classes.",
 )
 @_JSON

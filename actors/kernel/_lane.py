@@ -63,20 +63,27 @@ class DeliveryRun:
 class Input:
     """Received data on its way to the application: a delivery that completes nothing."""
 
-    __slots__ = ("cause", "number", "request", "script")
+    __slots__ = ("arrived", "number", "request", "script")
 
     def __init__(self, request: Request, script: Callable[[], None]) -> None:
-        """Be on the way; ``cause`` becomes the turn in which the data arrived."""
+        """Be on the way; ``arrived`` becomes the turn in which the data came."""
         self.request = request
-        self.cause = 0
+        self.arrived = 0
         self.script = script
         self.number = 0
 
-    def cause_for(self, log_id: bytes) -> WireCause:
+    @property
+    def log_id(self) -> bytes:
+        """Return the log that the request stands in."""
+        return self.request.runtime.log_id
+
+    def cause(self) -> WireCause:
         """Say what a call is a consequence of that the InputScript makes."""
-        if log_id != self.request.runtime.log_id:
-            return (self.request.runtime.log_id, self.number)
         return self.number
+
+    def foreign_cause(self) -> WireCause:
+        """Say the same to another log."""
+        return (self.request.runtime.log_id, self.number)
 
 
 class Turnstile:
@@ -197,7 +204,7 @@ class Lane:
         self._close_run()
         endpoint, number = self._endpoint, delivery.request.number
         with endpoint.runtime.baton:
-            endpoint.runtime.turn(endpoint, InputScript(number), Origin.ACTOR, delivery.cause)
+            endpoint.runtime.turn(endpoint, InputScript(number), Origin.ACTOR, delivery.arrived)
             delivery.number = endpoint.runtime.out.number
         CAUSE.set(delivery)
         error = None

@@ -223,12 +223,21 @@ class Request(Actor):
 
     # --- causes ----------------------------------------------------------------------------------
 
-    def cause_for(self, log_id: bytes) -> WireCause:
+    @property
+    def log_id(self) -> bytes:
+        """Return the log that the request stands in."""
+        return self.runtime.log_id
+
+    def cause(self) -> WireCause:
         """Say what a call is a consequence of that this request's script made."""
         run = self.run
-        number = self.turn if run is None else run.number_for(self)
-        if log_id != self.runtime.log_id:
-            return (self.runtime.log_id, number)
-        return number if run is None or run.last is self else (number, self.number)
+        if run is None:
+            return self.turn
+        number = run.number_for(self)
+        return number if run.last is self else (number, self.number)
 
-
+    def foreign_cause(self) -> WireCause:
+        """Say the same to another log; the delivery gets its record first."""
+        with self.runtime.baton:
+            run = self.run
+            return (self.runtime.log_id, self.turn if run is None else run.number_for(self))

@@ -68,7 +68,7 @@ class NewtonEndpoint(Endpoint):
     """One endpoint's actor.  The application holds ``newton.Endpoint``, which wraps it."""
 
     __slots__ = (
-        "_arriving", "api", "input", "is_posted", "port", "profile", "synchronous", "tool",
+        "_arriving", "api", "input", "is_in_input_script", "is_posted", "port", "profile", "synchronous", "tool",
     )  # fmt: skip
 
     def __init__(self, runtime: Runtime, number: int, profile: Profile, tool: "Tool") -> None:
@@ -88,6 +88,8 @@ class NewtonEndpoint(Endpoint):
         """The armed input spec."""
         self.is_posted = False
         """Whether a receive is posted for it: not while its InputScript is due or running."""
+        self.is_in_input_script = False
+        """Whether the InputScript runs: only then the spec may be replaced or ended."""
         self._arriving: Input | None = None
 
     # --- submission --------------------------------------------------------------------------------
@@ -139,9 +141,7 @@ class NewtonEndpoint(Endpoint):
         """Drop what is pending, last first, without any CompletionScript (6.4)."""
         if self.state == State.UNINIT:
             return None
-        pending = [
-            each for each in self.requests.values() if each.status <= Status.COMPLETED
-        ]
+        pending = [each for each in self.requests.values() if each.status <= Status.COMPLETED]
         request = self.accept(out, "Dispose", message, None)
         self._move(State.UNINIT, out)
         drop = Drop(request.number, "endpoint disposed")
@@ -175,13 +175,12 @@ class NewtonEndpoint(Endpoint):
         """Check the state only for a spec that is to be armed, then that none is active (3.3)."""
         refusal = None
         if not is_ending:
-            form, byte_count, end_sequence, _ = message.arguments
             refusal = self._refusal("Input", message) or _parameter(
-                refuse_input(form, byte_count, end_sequence),
+                refuse_input(*message.arguments),
             )
         elif self.state == State.UNINIT:
             refusal = self._refusal("Input", message)
-        if refusal is None and self.is_posted:
+        if refusal is None and self.input is not None and not self.is_in_input_script:
             return _parameter("N-54012-active")
         return refusal
 
@@ -274,9 +273,7 @@ class NewtonEndpoint(Endpoint):
         window: CancelWindow,
         operations: frozenset[str],
     ) -> None:
-        late = [
-            each for each in self.requests.values() if each.status is not Status.OUTSTANDING
-        ]
+        late = [each for each in self.requests.values() if each.status is not Status.OUTSTANDING]
         self.begin_cancel(out, trigger, by, window, late)
         out.effects.append((self._kill, window.cancel, operations))
 
@@ -401,16 +398,21 @@ class NewtonEndpoint(Endpoint):
             self.synchronous = 0
         if self.input is not None and self.input.number == event.request:
             self.input = None
-            self.is_posted = False
+            self.is_posted = self.is_in_input_script = False
 
     def _apply_arrived(self, _event: InputArrived, number: int) -> None:
         self.is_posted = False
         if self._arriving is not None:
-            self._arriving.cause = number
+            self._arriving.arrived = number
             self._arriving = None
+
+    def _apply_input_delivered(self, event: InputDelivered, _: int) -> None:
+        if self.input is not None and self.input.number == event.request:
+            self.is_in_input_script = True
 
     def _apply_posted(self, _event: InputPosted, _: int) -> None:
         self.is_posted = True
+        self.is_in_input_script = False
 
     # --- towards the application; no baton -----------------------------------------------------------
 
@@ -460,6 +462,7 @@ NewtonEndpoint.FACTS = {
     Accepted: NewtonEndpoint._apply_own_accepted,  # noqa: SLF001
     Completed: NewtonEndpoint._apply_own_completed,  # noqa: SLF001
     InputArrived: NewtonEndpoint._apply_arrived,  # noqa: SLF001
+    InputDelivered: NewtonEndpoint._apply_input_delivered,  # noqa: SLF001
     InputPosted: NewtonEndpoint._apply_posted,  # noqa: SLF001
 }
 

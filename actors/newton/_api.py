@@ -12,11 +12,12 @@ from rescind.events import Manner, Submit
 
 from ._actors import NewtonEndpoint
 from ._errors import CommError
-from ._protocol import PROFILES, STATES, State
+from ._protocol import PROFILES, STATES, State, is_text
 from ._specs import (
     CallbackSpec,
     CompletionScriptFunction,
     InputSpec,
+    Termination,
     Terminator,
     timeout_ns,
 )
@@ -166,7 +167,7 @@ class Endpoint:
 
     def output(
         self,
-        data: str | bytes,
+        data: str | bytes | bytearray | memoryview,
         spec: CallbackSpec | None = None,
         *,
         asynchronous: bool = False,
@@ -181,6 +182,8 @@ class Endpoint:
                 bytes; as the result of a synchronous call: whatever the tool reports.
         """
         spec = _spec(spec, asynchronous, timeout_s, completion_script)
+        if isinstance(data, bytearray | memoryview):
+            data = bytes(data)  # as it is now: the caller may go on changing it
         return self._submit("Output", (data,), spec)
 
     def cancel(
@@ -219,8 +222,7 @@ class Endpoint:
         """
         if spec is None:
             return self._call(Submit("SetInputSpec", (), True, None), None)
-        termination = spec.termination
-        ends = (None, None) if termination is None else _ends(termination)
+        ends = (None, None) if spec.termination is None else _ends(spec.termination)
         arguments = (spec.form, *ends, spec.discard_after)
         return self._call(
             Submit("SetInputSpec", arguments, True, timeout_ns(spec.timeout_s)),
@@ -321,9 +323,11 @@ def _spec(
     return spec
 
 
-def _ends(termination: Any) -> tuple[int | None, bytes | None]:
+def _ends(termination: Termination) -> tuple[Any, Any]:
+    """Return a termination as the table judges it; text becomes the bytes it is sent as."""
+    if not isinstance(termination, Termination):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise UsageError(f"termination is a newton.Termination, not {termination!r}")
     sequence = termination.end_sequence
-    return (
-        termination.byte_count,
-        sequence.encode() if isinstance(sequence, str) else sequence,
-    )
+    if isinstance(sequence, str) and is_text(sequence):
+        return termination.byte_count, sequence.encode()
+    return termination.byte_count, sequence

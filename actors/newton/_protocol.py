@@ -265,6 +265,7 @@ REFUSALS: dict[str, Code] = {
     "N-54001-form": Code.BAD_FORM,
     "N-54002-empty": Code.ZERO_LENGTH_DATA,
     "N-54005-sequence": Code.INVALID_END_SEQUENCE,
+    "N-16006-discard": Code.BAD_PARAMETER,
     "N-54007-termination": Code.INAPPROPRIATE_TERMINATION,
 }
 """Parameter checks, made after admission: rule id to code (sections 3 and 7)."""
@@ -272,20 +273,37 @@ REFUSALS: dict[str, Code] = {
 
 def refuse_output(data: object) -> str | None:
     """Return the rule by which this data cannot be sent, or None."""
-    if not isinstance(data, str | bytes):
+    if not isinstance(data, str | bytes) or not is_text(data):
         return "N-54001-form"
     return None if data else "N-54002-empty"
 
 
-def refuse_input(form: str, byte_count: int | None, end_sequence: object) -> str | None:
+def is_text(data: str | bytes) -> bool:
+    """Tell whether data can go over a wire: a lone surrogate is no character."""
+    if isinstance(data, bytes) or data.isascii():
+        return True
+    try:
+        data.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def refuse_input(
+    form: object, byte_count: object, end_sequence: object, discard_after: object
+) -> str | None:
     """Return the rule by which this input spec cannot be armed, or None."""
-    if form not in FORMS:
+    if not isinstance(form, str) or form not in FORMS:
         return "N-54001-form"
-    if byte_count is not None and byte_count < 1:
+    if byte_count is not None and not _is_count(byte_count):
         return "N-54007-termination"
-    if end_sequence is not None and not (isinstance(end_sequence, str | bytes) and end_sequence):
+    if end_sequence is not None and not (isinstance(end_sequence, bytes) and end_sequence):
         return "N-54005-sequence"
-    return None
+    return None if _is_count(discard_after) else "N-16006-discard"
+
+
+def _is_count(value: object) -> bool:
+    return isinstance(value, int) and value > 0
 
 
 def cancelled_code(operation: str, profile: Profile) -> Code:

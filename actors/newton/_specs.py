@@ -72,10 +72,11 @@ def timeout_ns(timeout_s: float | None) -> int | None:
     Raises:
         CommError: -16006 for a negative or endless time.
     """
-    if not timeout_s:
+    if timeout_s is None or timeout_s == 0:
         return None
-    if not 0 < timeout_s < _TIMEOUT_S_MAX:
-        raise CommError(Code.BAD_PARAMETER, detail=f"a time-out of {timeout_s} s")
+    is_time = isinstance(timeout_s, int | float)  # pyright: ignore[reportUnnecessaryIsInstance]
+    if not is_time or not 0 < timeout_s < _TIMEOUT_S_MAX:
+        raise CommError(Code.BAD_PARAMETER, detail=f"a time-out of {timeout_s!r} s")
     return round(timeout_s * 1e9)
 
 

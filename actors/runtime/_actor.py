@@ -19,7 +19,19 @@ from pykka.messages import (
     _ActorStop,  # pyright: ignore[reportPrivateUsage]
 )
 
-from rescind.events import Ask, Born, Failed, Proxy, Raised, Reference, Replied, Start, Stop, Stopped, Tell
+from rescind.events import (
+    Ask,
+    Born,
+    Failed,
+    Proxy,
+    Raised,
+    Reference,
+    Replied,
+    Start,
+    Stop,
+    Stopped,
+    Tell,
+)
 
 from ._errors import Abandon, UsageError
 from ._reply import Reply
@@ -308,5 +320,3 @@ def describe(error: BaseException) -> str:
 def class_name(cls: type) -> str:
     """Return the name under which a class stands in the log."""
     return f"{cls.__module__}.{cls.__qualname__}"
-
-

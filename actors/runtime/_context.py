@@ -18,24 +18,49 @@ WireCause: TypeAlias = int | tuple[int | bytes, int]
 class CauseSource(Protocol):
     """Something that is going on and that a call may come from: a turn, a delivered script."""
 
-    def cause_for(self, log_id: bytes) -> WireCause:
-        """Return the cause as the log ``log_id`` writes it down."""
+    @property
+    def log_id(self) -> bytes:
+        """Return the log that it stands in."""
         ...
+
+    def cause(self) -> WireCause:
+        """Return it as its own log writes it down; its runtime's baton is held."""
+        ...
+
+    def foreign_cause(self) -> WireCause:
+        """Return it as another log writes it down; no baton is held but perhaps its own."""
+        ...
+
+
+class NumberedLog(Protocol):
+    """As much of a log as a turn needs to know its number."""
+
+    log_id: bytes
+    last_number: int
 
 
 class TurnCause:
     """A turn that still runs, or has run: its number is known when its record was appended."""
 
-    __slots__ = ("_log_id", "number")
+    __slots__ = ("_log", "number")
 
-    def __init__(self, log_id: bytes) -> None:
-        """Belong to a turn of the log ``log_id``."""
-        self._log_id = log_id
+    def __init__(self, log: NumberedLog) -> None:
+        """Belong to a turn of ``log``."""
+        self._log = log
         self.number = 0
 
-    def cause_for(self, log_id: bytes) -> WireCause:
-        """Return the turn, or the turn of another log."""
-        return self.number if log_id == self._log_id else (self._log_id, self.number)
+    @property
+    def log_id(self) -> bytes:
+        """Return the log that the turn stands in."""
+        return self._log.log_id
+
+    def cause(self) -> WireCause:
+        """Return the turn's number; a turn that still runs gets the next one."""
+        return self.number or self._log.last_number + 1
+
+    def foreign_cause(self) -> WireCause:
+        """Return the turn's log and number."""
+        return (self._log.log_id, self.number or self._log.last_number + 1)
 
 
 CAUSE: ContextVar[CauseSource | None] = ContextVar("rescind_cause", default=None)

@@ -9,7 +9,10 @@ import threading
 from collections.abc import Callable
 from contextvars import Context, copy_context
 
+from ._errors import Abandon
 from ._waiting import Waitable
+
+_END_TIMEOUT_S = 5.0
 
 
 class Part:
@@ -23,6 +26,7 @@ class Part:
         self._context: Context | None = None
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
+        self._is_ending = False
         self.waits_for: Waitable | None = None
         """What the handler waits for, or None when it has ended."""
         self.until_ns: int | None = None
@@ -53,20 +57,26 @@ class Part:
         self.until_ns = until_ns
         self._stopped.release()
         self._go.acquire()
+        if self._is_ending:
+            raise Abandon("nobody will ever answer")
 
     def end(self) -> None:
-        """Let the thread of an idle part end."""
-        self._body = None
-        self._go.release()
+        """Let the thread end; a handler that still waits is given up where it stands."""
+        self._is_ending = True
+        if self._thread is not None:
+            self._go.release()
+            self._thread.join(_END_TIMEOUT_S)
 
     def _run(self) -> None:
         while True:
             self._go.acquire()
             body, context = self._body, self._context
-            if body is None or context is None:
+            if self._is_ending or body is None or context is None:
                 return
             try:
                 context.run(body)
             except BaseException as error:  # handed to whoever moves us
                 self._error = error
+            if self._is_ending:
+                return
             self._stopped.release()

@@ -224,12 +224,13 @@ class Runtime:
             ref = self._new_ref(cls, parent=self.out.actor.number)
             self.out.messages.append((ref, self._start_message(cls, args, kwargs), None))
             return ref
-        frame = calling_frame()
+        frame, foreign = calling_frame(), self.foreign_cause()
         with self.holding_baton():
             ref = self._new_ref(cls, parent=0)
             message = self._start_message(cls, args, kwargs)
             self._make(ref, args, kwargs)
-            self.run(Envelope(ref, message, Origin.APP, self.cause(), self.callers.by(frame)))
+            cause, by = self.cause(foreign), self.callers.by(frame)
+            self.run(Envelope(ref, message, Origin.APP, cause, by))
         self.dispatcher.wake()
         return ref
 
@@ -281,13 +282,15 @@ class Runtime:
                 reply.is_inside = True
             self.out.messages.append((ref, wire, reply))
             return
-        frame = calling_frame()
+        frame, foreign = calling_frame(), self.foreign_cause()
         with self.holding_baton():
-            by = self.callers.by(frame)
-            self._backlog.append(Envelope(ref, wire, Origin.APP, self.cause(), by, reply))
+            cause, by = self.cause(foreign), self.callers.by(frame)
+            self._backlog.append(Envelope(ref, wire, Origin.APP, cause, by, reply))
         self.dispatcher.wake()
 
-    def post(self, actor: "Actor | ActorRef[Any]", message: Message, origin: Origin, cause: WireCause) -> None:
+    def post(
+        self, actor: "Actor | ActorRef[Any]", message: Message, origin: Origin, cause: WireCause
+    ) -> None:
         """Bring something from outside into the runtime; drivers call it on any thread."""
         self._backlog.append(Envelope(actor, message, origin, cause))
         self.dispatcher.wake()
@@ -311,14 +314,14 @@ class Runtime:
         """
         if self.in_turn():
             return self._call_inside(actor, message, extra)
-        frame = calling_frame()
+        frame, foreign = calling_frame(), self.foreign_cause()
         with self.baton:
             if self.failure is not None or self.closing:
                 self._check_running()
             by = self.callers.by(frame)
             if before is not None:
                 before()
-            cause = self.cause()
+            cause = self.cause(foreign)
             self.out.extra = extra
             return self.turn(actor, message, Origin.APP, cause, by)
 
@@ -340,15 +343,28 @@ class Runtime:
             resume = Resume(part, None, said)
             self.out.begin(caller, resume, Origin.ACTOR, self.log.last_number, None, reply)
 
-    def cause(self) -> WireCause:
-        """Return what the running code is a consequence of; called under the baton."""
+    def foreign_cause(self) -> WireCause | None:
+        """Return what the running code is a consequence of, if that stands in another log.
+
+        Called before the baton is taken: the other runtime may need its own for the answer, and
+        two batons at once could wait for each other.
+        """
         source = CAUSE.get()
-        return 0 if source is None else source.cause_for(self.log_id)
+        if source is None or source.log_id == self.log_id:
+            return None
+        return source.foreign_cause()
+
+    def cause(self, foreign: WireCause | None) -> WireCause:
+        """Return what the running code is a consequence of; called under the baton."""
+        if foreign is not None:
+            return foreign
+        source = CAUSE.get()
+        return 0 if source is None else source.cause()
 
     def send_after(self, actor: Actor, delay_s: float, message: Any) -> Timer:
         """Tell ``actor`` something later; called inside one of its turns."""
         delay_ns = round(delay_s * 1e9)
-        cause = TurnCause(self.log_id)
+        cause = TurnCause(self.log)
 
         def fire() -> None:
             self.post(actor.actor_ref, Tell(message), Origin.TIMER, cause.number)
@@ -374,7 +390,7 @@ class Runtime:
     def enter_handler(self) -> Token[CauseSource | None]:
         """Mark the calling thread as being inside an ordinary actor's handler."""
         self._turn_thread = threading.get_ident()
-        cause = TurnCause(self.log_id)
+        cause = TurnCause(self.log)
         self.out.causes.append(cause)
         return CAUSE.set(cause)
 
@@ -547,9 +563,7 @@ class Runtime:
         elif actor.FACTS:
             self.turn(actor, message, origin, cause, by, reply)
         else:
-            self.dispatcher.run_handler(
-                lambda: self.turn(actor, message, origin, cause, by, reply)
-            )
+            self.dispatcher.run_handler(lambda: self.turn(actor, message, origin, cause, by, reply))
 
     def _bury(self, envelope: Envelope) -> None:
         """Record a message whose actor has stopped, and tell whoever waits for its answer."""
@@ -869,4 +883,3 @@ def calling_frame() -> FrameType:
 
 
 _IS_INSIDE: dict[str, bool] = {}
-

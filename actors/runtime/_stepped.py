@@ -48,9 +48,7 @@ class Stepped:
         """Let one thing happen: an answer, turns, a commit or deliveries; False if nothing could."""
         runtime = self._runtime
         if self._random is None:
-            return (
-                self._resume() or runtime.run_turns() or runtime.commit() or runtime.deliver()
-            )
+            return self._resume() or runtime.run_turns() or runtime.commit() or runtime.deliver()
         moves = [self._resume, lambda: runtime.run_turns(1), runtime.commit, runtime.deliver]
         self._random.shuffle(moves)
         return any(move() for move in moves)
@@ -150,9 +148,8 @@ class Stepped:
                 self._idle.append(part)
 
     def close(self) -> None:
-        """Let the idle threads end."""
-        for part in self._idle:
+        """End all threads; handlers that still wait are given up."""
+        for part in (*self._idle, *self._waiting):
             part.end()
         self._idle.clear()
-
-
+        self._waiting.clear()

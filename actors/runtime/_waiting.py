@@ -30,9 +30,7 @@ class Waitable(Protocol):
         ...
 
 
-def block(
-    waitable: Waitable, timeout_s: float | None, must_give_up: Callable[[], bool]
-) -> bool:
+def block(waitable: Waitable, timeout_s: float | None, must_give_up: Callable[[], bool]) -> bool:
     """Block until ``waitable`` is done; False when ``timeout_s`` passed first.
 
     The order matters: the waiter is in place before the last look, and whoever finishes, or makes

@@ -61,12 +61,8 @@ def _print_table(compared: list[Compared]) -> None:
         row = each.row
         met = {True: "yes", False: "NO", None: ""}[row.met]
         numbers = (_number(row.ratio), _number(each.pairs), _number(row.goal))
-        print(
-            COLUMNS.format(
-                row.benchmark, row.figure, _number(row.ours), _number(row.peer), row.unit,
-                row.peer_name, *numbers, met,
-            )  # fmt: skip
-        )
+        what = (row.benchmark, row.figure, _number(row.ours), _number(row.peer))
+        print(COLUMNS.format(*what, row.unit, row.peer_name, *numbers, met))
     print("ratio: of the medians, above 1 where ours is better; pairs: median of each round's")
 
 

@@ -90,42 +90,9 @@ def with_pykka(n: int) -> Mapping[str, float]:
     """One ThreadingActor per request, and one for the endpoint that they belong to."""
     import pykka
 
-    class Request(pykka.ThreadingActor):
-        def __init__(self, endpoint):
-            super().__init__()
-            self.endpoint = endpoint
+    from .pykka_endpoint import Endpoint
 
-        def on_receive(self, message):
-            assert message == "Cancel"
-            self.endpoint.tell(("Completed", self.actor_ref, -16005))
-            self.stop()
-
-    class Endpoint(pykka.ThreadingActor):
-        def __init__(self, script):
-            super().__init__()
-            self.script = script
-            self.requests = {}
-            self.cancel = None
-
-        def on_receive(self, message):
-            match message:
-                case "Submit":
-                    request = Request.start(self.actor_ref)
-                    self.requests[request.actor_urn] = request
-                case ("Cancel", future):
-                    self.cancel = future
-                    for request in self.requests.values():
-                        request.tell("Cancel")
-                case ("Completed", request, code):
-                    del self.requests[request.actor_urn]
-                    self.script(code)
-                    if self.cancel is not None and not self.requests:
-                        self.cancel.set(None)
-                case "Submitted?":
-                    return len(self.requests)
-            return None
-
-    heard = []
+    heard: list[int] = []
     endpoint = Endpoint.start(heard.append)
     ended = pykka.ThreadingFuture()
     watch = Stopwatch()

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from itertools import product
 
 import pytest
 
@@ -31,7 +32,8 @@ def test_the_json_has_a_row_for_each_figure_and_peer(pytestconfig, tmp_path, nam
     assert done.returncode == 0, done.stderr
     rows = json.loads(file.read_text())
     benchmark = load(name)
-    expected = [(figure.name, peer.name) for figure in benchmark.figures for peer in benchmark.peers]
+    pairs = product(benchmark.figures, benchmark.peers)
+    expected = [(figure.name, peer.name) for figure, peer in pairs]
     assert [(row["figure"], row["peer_name"]) for row in rows] == expected
     for row in rows:
         assert set(row) == KEYS

@@ -1,7 +1,10 @@
 """Real peers on the loopback, for tests over TCP, and an endpoint that talks to them."""
 
+import fcntl
 import socket
 import struct
+import sys
+import termios
 import threading
 from contextlib import suppress
 from typing import Any
@@ -44,6 +47,13 @@ def read_exactly(peer: socket.socket, count: int) -> bytes:
     return bytes(received)
 
 
+def unsent(peer: socket.socket) -> int:
+    """Return how many bytes the other side's kernel has not got yet."""
+    count = bytearray(4)
+    fcntl.ioctl(peer, termios.TIOCOUTQ, count)
+    return int.from_bytes(count, sys.byteorder)
+
+
 def reset(peer: socket.socket) -> None:
     """Close with a reset instead of an orderly end."""
     peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
@@ -53,7 +63,9 @@ def reset(peer: socket.socket) -> None:
 class Line:
     """An endpoint over TCP under real threads, its listener, and what its scripts heard."""
 
-    def __init__(self, profile: str = "guide", *, backlog: int = 8, port: int | None = None) -> None:
+    def __init__(
+        self, profile: str = "guide", *, backlog: int = 8, port: int | None = None
+    ) -> None:
         self.listener = listen(backlog)
         self.port = self.listener.getsockname()[1] if port is None else port
         self.runtime = Runtime.open()
@@ -115,13 +127,24 @@ class Line:
         )
         return self.endpoint.set_input_spec(spec)
 
+    def send(self, peer: socket.socket, data: bytes) -> None:
+        """Send a packet of its own: return once the tool has read it."""
+        peer.sendall(data)
+        unread = bytearray(b"once")
+        while unread != bytes(4) or unsent(peer):
+            fcntl.ioctl(self.tool._socket, termios.FIONREAD, unread)
+
     def close(self) -> None:
-        """Close everything, audit the log, and see that no thread is left."""
+        """Close everything, and audit the log."""
         self.runtime.close()
         for each in (self.listener, *self.peers):
             each.close()
-        left = [thread for thread in threading.enumerate() if thread.name.startswith("rescind-")]
-        for thread in left:
-            thread.join(WAIT_S)
-        assert not [thread for thread in left if thread.is_alive()]
         audit(self.runtime)
+
+
+def assert_no_thread_is_left() -> None:
+    """See that every thread of every closed runtime ends by itself."""
+    left = [thread for thread in threading.enumerate() if thread.name.startswith("rescind-")]
+    for thread in left:
+        thread.join(WAIT_S)
+    assert not [thread for thread in left if thread.is_alive()]

@@ -122,6 +122,12 @@ def code_of(call: Callable[[], object]) -> int | None:
     return None
 
 
+def window_is_open(endpoint: newton.Endpoint) -> bool:
+    """Ask the endpoint whether a cancel is in progress that refuses new requests."""
+    windows = endpoint._actor.windows.values()
+    return any(window.is_open and window.forbids for window in windows)
+
+
 class Stage:
     """One endpoint over a directed twin, and everything that its scripts heard, in order."""
 
@@ -270,6 +276,13 @@ class Stage:
         self.settle()
         self.twin.finish_kill(code)
         self.settle()
+
+    def finish_kills(self) -> None:
+        """Let the tool report the end of every kill it was asked for, one after the other."""
+        self.settle()
+        for cancel in list(self.twin.kills):
+            self.twin.port.killed(cancel, None, {})
+            self.settle()
 
     def answer_next(self, code: int | None = None) -> None:
         """Let the tool answer the oldest Output."""

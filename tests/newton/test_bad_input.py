@@ -150,9 +150,7 @@ def test_very_short_and_very_long_time_outs_are_times(stage, timeout_s):
     assert stage.heard == ([("A", CANCELED)] if timeout_s < 4 else [])
 
 
-@pytest.mark.parametrize(
-    "data", [None, 7, 1.5, ["a"], ("a",), {"a": 1}, object(), bytearray(b"x"), memoryview(b"x")]
-)
+@pytest.mark.parametrize("data", [None, 7, 1.5, ["a"], ("a",), {"a": 1}, object()])
 def test_data_that_is_neither_text_nor_bytes_is_refused(stage, data):
     with refused(BAD_FORM):
         stage.endpoint.output(data, asynchronous=True)
@@ -357,7 +355,8 @@ def test_a_closed_runtime_refuses_every_call_and_may_be_closed_again(new_stage):
 
 def test_closing_a_runtime_frees_every_kind_of_waiter():
     runtime = Runtime.open()
-    endpoints = [newton.Endpoint(runtime, newton.twin(label=f"twin {n}")) for n in range(3)]
+    tools = [newton.twin(label=f"twin {n}") for n in range(3)]
+    endpoints = [newton.Endpoint(runtime, tool) for tool in tools]
     for endpoint in endpoints:
         endpoint.bind()
         endpoint.connect()
@@ -378,7 +377,7 @@ def test_closing_a_runtime_frees_every_kind_of_waiter():
     ]
     for waiter in waiters:
         waiter.start()
-    while not all(endpoint._actor.synchronous for endpoint in endpoints[1:]):
+    while not all(tool.pending for tool in tools):
         runtime.pump()
     runtime.close()
     for waiter in waiters:

@@ -47,10 +47,11 @@ def test_scenario_02_the_cancel_waits_for_a_tool_that_is_slow_to_stop(either_hel
 
 def test_scenario_02_a_result_that_beats_the_cancel_stands_and_still_precedes_it(either_held):
     stage = either_held
-    stage.outputs("AB")
+    first = stage.output("A")
+    stage.outputs("B")
     stage.cancel("X")
     stage.settle()
-    stage.twin.complete(next(iter(stage.endpoint._actor.requests)))
+    stage.twin.complete(first.number)
     stage.finish_kill()
     assert stage.heard == [("A", None), ("B", CANCELED), ("X", None)]
 

@@ -64,6 +64,28 @@ def test_scenario_20_an_armed_spec_is_not_replaced_outside_its_script(either):
     assert either.heard == [("I", "data")]
 
 
+@pytest.mark.parametrize("other", ["another spec", None])
+def test_scenario_20_nor_between_the_arrival_of_data_and_its_script(either, other):
+    """What counts is whether the InputScript runs, not whether a receive is posted."""
+    stage = either
+    codes = []
+
+    def replace_from_outside():
+        stage.twin.receive("data")
+        while stage.runtime.run_turns():
+            pass
+        spec = other and stage.input_spec("J")
+        codes.append(code_of(lambda: stage.endpoint.set_input_spec(spec)))
+
+    stage.arm("I")
+    stage.settle()
+    stage.in_callback(replace_from_outside)
+    assert codes == [SPEC_ACTIVE]
+    assert stage.heard == [("I", "data")]
+    stage.receive("more")
+    assert stage.heard == [("I", "data"), ("I", "more")]
+
+
 def test_scenario_21_an_armed_spec_is_not_ended_outside_its_script(either):
     either.arm("I")
     with refused(SPEC_ACTIVE):

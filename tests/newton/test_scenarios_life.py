@@ -16,6 +16,7 @@ from .stage import (
     WRONG_STATE,
     code_of,
     refused,
+    window_is_open,
 )
 
 NOTHING_AT_ONCE = {"at_once": frozenset()}
@@ -138,6 +139,20 @@ def test_scenario_35_a_disconnect_whose_cancel_fails_is_not_carried_out(either_h
     assert stage.state is newton.State.DATA_XFER
 
 
+def test_scenario_35_a_disconnect_that_times_out_while_it_cancels_is_told_after_its_victims(
+    either_held,
+):
+    """Whether the line is then torn down the rules leave open; that A hears first they do not."""
+    stage = either_held
+    stage.outputs("A")
+    stage.endpoint.disconnect(stage.spec("Y", timeout_s=0.05))
+    stage.advance(1)
+    stage.finish_kills()
+    assert [name for name, _ in stage.heard] == ["A", "Y"]
+    assert stage.heard[0] == ("A", CANCELED)
+    assert not window_is_open(stage.endpoint)
+
+
 def test_scenario_36_a_disconnect_during_a_cancel_is_refused(either_held):
     stage = either_held
     stage.outputs("A")
@@ -149,7 +164,9 @@ def test_scenario_36_a_disconnect_during_a_cancel_is_refused(either_held):
     assert stage.state is newton.State.DATA_XFER
 
 
-def test_scenario_36_during_a_disconnect_first_the_window_then_the_state_refuses(new_stage, profile):
+def test_scenario_36_during_a_disconnect_first_the_window_then_the_state_refuses(
+    new_stage, profile
+):
     at_once = frozenset({"Bind", "Connect"})
     stage = new_stage(profile, holds_kills=True, at_once=at_once).connect()
     stage.outputs("A")

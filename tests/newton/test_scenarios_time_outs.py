@@ -187,10 +187,7 @@ def test_scenario_30_a_cancel_during_a_time_out_meets_its_window_in_the_guide(ei
     stage.advance(0.1)
     code = code_of(lambda: stage.cancel("X"))
     assert code == (None if stage.rom else IN_PROGRESS)
-    stage.settle()
-    for cancel in list(stage.twin.kills):
-        stage.twin.port.killed(cancel, None, {})
-        stage.settle()
+    stage.finish_kills()
     assert sorted(stage.heard[:2]) == [("A", CANCELED), ("B", CANCELED)]
     assert stage.heard[2:] == ([("X", None)] if stage.rom else [])
 

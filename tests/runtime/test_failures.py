@@ -113,7 +113,7 @@ def test_values_that_no_log_can_carry_go_through_and_are_marked(recordings, disp
         def on_receive(self, message):
             return message
 
-    runtime = recordings.open(dispatcher, not_again=[Keeps])
+    runtime = recordings.open(dispatcher, again=False)
     ref = runtime.start(Keeps)
     circle = []
     circle.append(circle)

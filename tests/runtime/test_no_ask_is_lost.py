@@ -7,6 +7,7 @@ import os
 import sys
 import threading
 from collections import Counter
+from functools import partial
 
 import pykka
 import pytest
@@ -14,6 +15,7 @@ import pytest
 from rescind.actors.runtime import RuntimeClosedError
 
 from .actors import Doubler
+from .helpers import Helper
 
 ASKS = int(os.environ.get("RESCIND_ASKS", "3000"))
 ASKERS = 4
@@ -53,7 +55,7 @@ class Race:
     def ask_once(self):
         try:
             return self.ref.ask(21, timeout=20)
-        except (pykka.ActorDeadError, pykka.Timeout, RuntimeClosedError) as error:
+        except Exception as error:  # noqa: BLE001 - which ones may come, the tests say
             return type(error)
 
     def round(self, ref, stop):
@@ -77,7 +79,7 @@ def test_every_ask_that_races_with_a_stop_ends(threaded, many_switches):
         ref = threaded.start(Doubler)
         race.round(ref, ref.stop if number % 2 else lambda ref=ref: ref.stop(block=False))
     ends = race.end()
-    print(f"RESCIND_ASKS={ASKS}: {dict(ends)}")
+    print(f"RESCIND_ASKS={ASKS}: {dict(ends)}")  # noqa: T201
     assert ends.total() == rounds * ASKERS * ASKS_PER_ROUND
     assert set(ends) == {42, pykka.ActorDeadError}, "both ends must have been raced for"
 
@@ -99,14 +101,6 @@ def test_stops_that_race_with_each_other_all_return(threaded, many_switches):
     rounds = ASKS // 20
     for _ in range(rounds):
         ref = threaded.start(Doubler)
-        said = []
-        threads = [
-            threading.Thread(target=lambda: said.append(ref.stop(timeout=20)), daemon=True)
-            for _ in range(3)
-        ]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(30)
-        assert len(said) == 3
+        stops = [Helper(partial(ref.stop, timeout=20)) for _ in range(3)]
+        assert {stop.result() for stop in stops} <= {True, False}
         assert not ref.is_alive()

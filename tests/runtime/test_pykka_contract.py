@@ -46,17 +46,21 @@ def test_an_exception_in_an_ask_reaches_the_caller_and_leaves_the_actor_alive(ru
     assert ref.ask(1) == 2
 
 
+class Sends(Actor):
+    """Waits inside its turn until an endpoint has sent something."""
+
+    def __init__(self, endpoint):
+        self.endpoint = endpoint
+
+    def on_receive(self, message):
+        self.endpoint.output(message, asynchronous=True).get()
+        return "sent"
+
+
 def test_an_ask_can_time_out_and_is_taken_all_the_same(recordings, connect):
-    runtime = recordings.open("stepped")
+    runtime = recordings.open("stepped", again=False)
     endpoint, twin = connect(runtime)
-
-    class Waits(Actor):
-        def on_receive(self, message):
-            endpoint.output(message, asynchronous=True).get()
-            return "sent"
-
-    ref = runtime.start(Waits)
-    late = ref.ask("slow", block=False)
+    late = runtime.start(Sends, endpoint).ask("slow", block=False)
     with pytest.raises(pykka.Timeout):
         late.get(timeout=3)
     assert runtime.clock.now_ns() == 3_000_000_000
@@ -124,8 +128,8 @@ class Stubborn(Actor):
             self.heard.append(message)
 
 
-def test_an_actor_that_stops_itself_takes_what_waited_before(stepped):
-    heard = []
+def test_an_actor_that_stops_itself_takes_what_waited_before(recordings):
+    stepped, heard = recordings.open("stepped", again=False), []
     ref = stepped.start(Stubborn, heard)
     ref.tell("stop")
     ref.tell("one")
@@ -134,8 +138,8 @@ def test_an_actor_that_stops_itself_takes_what_waited_before(stepped):
     assert not ref.is_alive()
 
 
-def test_start_stop_and_failure_hooks_are_called(runtime):
-    heard = []
+def test_start_stop_and_failure_hooks_are_called(recordings, dispatcher):
+    runtime, heard = recordings.open(dispatcher, again=False), []
     ref = runtime.start(Stubborn, heard)
     ref.stop()
     assert heard == ["start", "stop"]

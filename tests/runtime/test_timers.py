@@ -90,7 +90,7 @@ class Watch(Actor):
 @pytest.mark.parametrize("attempt", range(20))
 def test_a_timer_fires_in_real_time_though_nothing_else_happens(recordings, attempt):
     """Whoever ran the turn that set it: the background thread may sleep already."""
-    runtime = recordings.open("thread", not_again=[Watch])
+    runtime = recordings.open("thread", again=False)
     bell = threading.Event()
     ref = runtime.start(Watch, bell)
     ref.ask(0.001)
@@ -98,7 +98,7 @@ def test_a_timer_fires_in_real_time_though_nothing_else_happens(recordings, atte
 
 
 def test_an_earlier_timer_is_not_late_because_a_later_one_was_set_first(recordings):
-    runtime = recordings.open("thread", not_again=[Watch])
+    runtime = recordings.open("thread", again=False)
     late, soon = threading.Event(), threading.Event()
     runtime.start(Watch, late).ask(3600)
     runtime.start(Watch, soon).ask(0.001)

@@ -5,7 +5,7 @@ import contextvars
 import inspect
 import threading
 
-from rescind.actors.runtime import Actor
+from rescind.actors.runtime import Actor, Stepped
 from rescind.events import Answer, Ask, Born, Origin, Replied, Start, Stop, Tell, read
 
 from .actors import Doubler, Relay
@@ -121,8 +121,8 @@ def test_a_call_in_a_callback_has_the_delivery_as_its_cause(runtime, connect):
     assert by_of(turn).function.endswith("<locals>.script")
 
 
-def test_a_callback_may_call_another_log_which_names_this_one(recordings, dispatcher, connect):
-    here, there = recordings.open(dispatcher), recordings.open(dispatcher)
+def test_a_callback_may_call_another_log_which_names_this_one(recordings, connect):
+    here, there = recordings.open(Stepped(1)), recordings.open(Stepped(2))
     endpoint, twin = connect(here)
     far = there.start(Doubler)
 
@@ -203,7 +203,7 @@ class Starter(Actor):
 
 
 def test_a_thread_started_in_an_actors_turn_carries_that_turn_on(recordings):
-    threaded = recordings.open(not_again=[Starter])
+    threaded = recordings.open(again=False)
     go, threads = threading.Event(), []
     doubler = threaded.start(Doubler)
     starter = threaded.start(Starter, doubler, go, threads)

@@ -1,14 +1,14 @@
 """A handler that waits splits its turn: others go on, it takes nothing, and circles are refused."""
 
-import threading
-
 import pytest
 
-from rescind.actors.runtime import Actor, DeadlockError, Reply
-from rescind.events import Ask, Origin, Replied, Resume, Suspended, Tell
+from rescind import newton
+from rescind.actors.runtime import Actor, DeadlockError, Reply, UsageError
+from rescind.events import Ask, Opened, Origin, Replied, Resume, Suspended, Tell
 
 from .actors import Doubler, Relay, Sums
-from .recordings import turn_of, turns
+from .helpers import Helper
+from .recordings import events_of, turn_of, turns
 
 
 def turns_of(runtime, ref):
@@ -65,21 +65,21 @@ class Meeting(Actor):
 
 
 def test_the_waiting_actor_takes_nothing_and_others_go_on(recordings):
-    runtime = recordings.open("thread", not_again=[Meeting])
+    """Also the thread that asks another actor goes on: it may be the one to give the answer."""
+    runtime = recordings.open("thread", again=False)
     meeting, sums = runtime.start(Meeting), runtime.start(Sums)
     answer = Reply(runtime)
     meeting.tell(answer)
     meeting.tell("behind")
     taken = meeting.ask("taken?", block=False)
     sums.tell(5)
-    thread = threading.Thread(target=answer.set, args=("answer",))
-    asked = sums.ask("sum?", block=False)
-    while not asked.is_done:  # whoever runs the meeting's turn, somebody runs this one
-        asked.get(timeout=30)
-    assert not taken.is_done
-    thread.start()
-    assert taken.get() == ["answer", "behind"]
-    thread.join()
+    asker = Helper(lambda: sums.ask("sum?", timeout=5))
+    try:
+        assert asker.result() == 5
+        assert not taken.is_done
+    finally:
+        answer.set("answer")
+    assert taken.get(timeout=10) == ["answer", "behind"]
 
 
 def test_an_actor_that_is_asked_while_it_waits_answers_afterwards(runtime):
@@ -124,7 +124,7 @@ class Asks(Actor):
 
 
 def test_asking_oneself_is_refused_with_the_circle_named(recordings, dispatcher):
-    runtime = recordings.open(dispatcher, not_again=[Asks])
+    runtime = recordings.open(dispatcher, again=False)
     ref = runtime.start(Asks)
     with pytest.raises(DeadlockError) as caught:
         ref.ask([ref])
@@ -133,7 +133,7 @@ def test_asking_oneself_is_refused_with_the_circle_named(recordings, dispatcher)
 
 
 def test_a_circle_of_three_is_refused_with_all_its_names_in_order(recordings, dispatcher):
-    runtime = recordings.open(dispatcher, not_again=[Asks])
+    runtime = recordings.open(dispatcher, again=False)
     a, b, c = (runtime.start(Asks) for _ in range(3))
     with pytest.raises(DeadlockError) as caught:
         a.ask([b, c, a])
@@ -143,56 +143,65 @@ def test_a_circle_of_three_is_refused_with_all_its_names_in_order(recordings, di
     assert all(ref.is_alive() and ref.ask([]) == "end" for ref in (a, b, c))
 
 
-def test_a_wait_inside_a_turn_may_time_out(stepped, connect):
-    endpoint, _ = connect(stepped)
+class Sends(Actor):
+    """Uses an endpoint inside its turns; the endpoint is the test's own, so not for a rerun."""
 
-    class Impatient(Actor):
-        def on_receive(self, message):
-            request = endpoint.output(message, asynchronous=True)
-            try:
-                request.get(2)
-            except TimeoutError:
-                return "gave up"
-            return "sent"
+    def __init__(self, endpoint):
+        self.endpoint = endpoint
 
-    ref = stepped.start(Impatient)
-    assert ref.ask("x") == "gave up"
-    assert stepped.clock.now_ns() == 2_000_000_000
-    assert turn_of(stepped, Resume).events[-1] == Replied("gave up")
+    def on_receive(self, message):
+        match message:
+            case int(count):
+                sent = [self.endpoint.output("x", asynchronous=True) for _ in range(count)]
+                return sent[-1].number
+            case ("impatiently", data):
+                try:
+                    self.endpoint.output(data, asynchronous=True).get(2)
+                except TimeoutError:
+                    return "gave up"
+        return self.endpoint.output(message).result
 
 
-def test_a_synchronous_call_of_an_endpoint_splits_the_turn(stepped):
-    from rescind import newton
+def test_a_wait_inside_a_turn_may_time_out(recordings, connect):
+    runtime = recordings.open("stepped", again=False)
+    endpoint, _ = connect(runtime)
+    ref = runtime.start(Sends, endpoint)
+    assert ref.ask(("impatiently", "x")) == "gave up"
+    assert runtime.clock.now_ns() == 2_000_000_000
+    last = turns_of(runtime, ref)[-1]
+    assert isinstance(last.message, Resume)
+    assert last.events == (Replied("gave up"),)
 
-    endpoint = newton.Endpoint(stepped, newton.twin(at_once=frozenset({"Bind", "Connect", "Output"})))
-    endpoint.bind()
-    endpoint.connect()
 
-    class Sends(Actor):
-        def on_receive(self, message):
-            return endpoint.output(message).result
-
-    ref = stepped.start(Sends)
+def test_a_synchronous_call_of_an_endpoint_splits_the_turn(recordings, dispatcher, connect):
+    runtime = recordings.open(dispatcher, again=False)
+    endpoint, _ = connect(runtime, at_once=frozenset({"Bind", "Connect", "Output"}))
+    ref = runtime.start(Sends, endpoint)
     assert ref.ask("x") is None
-    submitted = turn_of(stepped, "x")
+    submitted = turn_of(runtime, "x")
     assert submitted.origin is Origin.ACTOR
-    assert [type(turn.message) for turn in turns_of(stepped, ref)][-1] is Resume
+    assert submitted.cause.number == turn_of(runtime, Ask("x")).number
+    assert isinstance(turns_of(runtime, ref)[-1].message, Resume)
 
 
-def test_an_actor_may_submit_thousands_of_requests_in_one_turn(threaded, connect):
-    endpoint, _ = connect(threaded)
+def test_an_actor_may_submit_thousands_of_requests_in_one_turn(recordings, connect):
+    runtime = recordings.open("thread", again=False)
+    endpoint, _ = connect(runtime)
+    assert runtime.start(Sends, endpoint).ask(6000, timeout=50) > 6000
 
-    class Sends(Actor):
-        def on_receive(self, count):
-            return [endpoint.output("x", asynchronous=True).number for _ in range(count)][-1]
 
-    ref = threaded.start(Sends)
-    assert ref.ask(6000, timeout=50) > 6000
+def test_an_endpoint_can_be_made_inside_a_turn(recordings, dispatcher):
+    class Makes(Actor):
+        def on_receive(self, message):
+            return newton.Endpoint(self.runtime, newton.twin(label=message)).number
+
+    runtime = recordings.open(dispatcher, again=False)
+    number = runtime.start(Makes).ask("made", timeout=30)
+    [opened] = events_of(runtime, Opened)
+    assert (opened.endpoint, opened.driver) == (number, "made")
 
 
 def test_flush_and_close_inside_a_turn_are_usage_errors_and_no_hang(recordings, dispatcher):
-    from rescind.actors.runtime import UsageError
-
     runtime = recordings.open(dispatcher)
 
     class Meddles(Actor):

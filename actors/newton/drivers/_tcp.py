@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rescind.actors.newton._codes import Code
+from rescind.actors.newton._errors import CommError
 
 from ._framing import discard_oldest, find_piece
 from ._poller import Poller
@@ -23,6 +24,7 @@ SEND_BUFFER_BYTES = 64 * 1024
 RECEIVE_BYTES = 64 * 1024
 _IN_PROGRESS = {0, errno.EINPROGRESS, errno.EWOULDBLOCK}
 REMOTE_DISCONNECT = 2
+_PORT_MAX = 65_535
 
 
 class _Output:
@@ -59,7 +61,12 @@ class TcpTool:
             port: the peer's port.
             send_buffer_bytes: how much the kernel may hold back (Linux doubles it); None leaves
                 the choice to the kernel, at the price that cancels find less to stop.
+
+        Raises:
+            CommError: -36001, there is no such port.
         """
+        if not 0 < port <= _PORT_MAX:
+            raise CommError(Code.TBADADDR, detail=f"there is no port {port}")
         self.host = host
         self.tcp_port = port
         self.label = f"tcp {host}:{port}"
@@ -119,14 +126,14 @@ class TcpTool:
         def look_up() -> None:
             try:
                 found = socket.getaddrinfo(self.host, self.tcp_port, type=socket.SOCK_STREAM)
-            except OSError as error:
+            except (OSError, UnicodeError) as error:
                 self._poller.call(self._looked_up, attempt, [], error)
             else:
                 self._poller.call(self._looked_up, attempt, found, None)
 
         threading.Thread(target=look_up, name="rescind-lookup", daemon=True).start()
 
-    def _looked_up(self, attempt: int, found: list[Any], error: OSError | None) -> None:
+    def _looked_up(self, attempt: int, found: list[Any], error: Exception | None) -> None:
         if attempt != self._attempt or self._is_closed:
             return  # canceled meanwhile
         if error is not None:
@@ -135,7 +142,7 @@ class TcpTool:
         self._candidates = deque(found)
         self._try_next(None)
 
-    def _try_next(self, error: OSError | None) -> None:
+    def _try_next(self, error: Exception | None) -> None:
         """Try the next address the name has; one that fails leaves the others a chance."""
         self._close_socket()
         if not self._candidates:
@@ -164,7 +171,7 @@ class TcpTool:
         self._watch()
         self._answer(request, None)
 
-    def _fail_connect(self, code: Code, error: OSError | None) -> None:
+    def _fail_connect(self, code: Code, error: Exception | None) -> None:
         request, self._connecting = self._connecting, 0
         self._close_socket()
         self._answer(request, code, f"{self.label}: {error}")
@@ -174,7 +181,8 @@ class TcpTool:
         if self._socket is None or self._connecting:
             return
         events = selectors.EVENT_WRITE if self._outputs else 0
-        if len(self._buffer) < RECEIVE_BYTES:
+        # A posted receive may want more than is kept for one that is not posted yet.
+        if self._receive is not None or len(self._buffer) < RECEIVE_BYTES:
             events |= selectors.EVENT_READ
         self._poller.watch(self._socket, events, self._ready)
 
@@ -242,7 +250,8 @@ class TcpTool:
             return
         piece = find_piece(buffer, receive.byte_count, receive.end_sequence)
         if piece is None:
-            discard_oldest(buffer, receive.discard_after)
+            if receive.byte_count is None:
+                discard_oldest(buffer, receive.discard_after)
             return
         data = bytes(buffer[: piece.length])
         del buffer[: piece.length]
@@ -293,8 +302,6 @@ class TcpTool:
             self._socket = None
 
 
-def tcp(
-    host: str, port: int, *, send_buffer_bytes: int | None = SEND_BUFFER_BYTES
-) -> TcpTool:
+def tcp(host: str, port: int, *, send_buffer_bytes: int | None = SEND_BUFFER_BYTES) -> TcpTool:
     """Return a tool that connects to ``host``:``port``; see ``TcpTool``."""
     return TcpTool(host, port, send_buffer_bytes=send_buffer_bytes)
