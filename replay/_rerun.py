@@ -10,6 +10,7 @@ turn, while other turns go on; at most one of these threads moves at a time.
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from os import PathLike
@@ -325,6 +326,9 @@ class _Dispatcher:
         part.stand_still(waitable, None)
         return waitable.is_done
 
+    def may_block(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
     def run_handler(self, body: Callable[[], object]) -> None:
         self.is_hanging = not self.part.begin(body, STOP_TIMEOUT_S)
 
@@ -351,6 +355,7 @@ class _World:
         self._sent: dict[int, deque[Envelope]] = {}
         self._refs: dict[int, ActorRef[Any]] = {}
         self._unknown: set[int] = set()
+        self._skipped: set[int] = set()
         self._parts: dict[int, Part] = {}
 
     def close(self) -> None:
@@ -408,6 +413,7 @@ class _World:
         if turn.actor not in self._unknown:
             what = "this actor does not exist in today's run"
             raise _Diverged(_divergence(turn, what, turn.message, None))
+        self._skipped.add(turn.number)
         self._recording.skipped += 1
         self._recording.advance()
 
@@ -417,7 +423,8 @@ class _World:
         """Return the turn's message on its way to its actor; None for an actor not known here."""
         message = turn.message
         is_delivery = isinstance(message, CompletionScript | InputScript)
-        if turn.origin is Origin.ACTOR and not is_delivery and turn.actor not in self._unknown:
+        is_sent = turn.origin is Origin.ACTOR and not is_delivery
+        if is_sent and turn.actor not in self._unknown and _cause(turn) not in self._skipped:
             return self._sent_to(turn)
         if is_delivery:
             self._check_lane(turn, message)

@@ -419,6 +419,8 @@ class Endpoint(Actor):
     def _apply_closed(self, event: Closed, _: int) -> None:
         if event.subject == self.number:
             self.windows.clear()
+            if self._actor_ref is not None:
+                self._actor_ref.actor_stopped.set()
         self.calls.pop(event.subject, None)
 
 

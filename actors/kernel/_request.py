@@ -199,6 +199,9 @@ class Request(Actor):
 
     def _drop(self, by: int, reason: str, out: Outbox) -> None:
         if self.status is Status.OUTSTANDING:
+            if self.doomed in self.endpoint.windows:
+                lost = (self.doomed, self.number, Outcome.SUPERSEDED, by)
+                out.events.append(CancelOutcome(*lost))
             out.events.append(Completed(self.number, None, How.ABANDONED, by))
         if self.status <= Status.COMPLETED:
             out.events.append(Discarded([self.number, self.number], reason, by))

@@ -16,6 +16,7 @@ from rescind.events import (
     AnswerIgnored,
     Born,
     Cancel,
+    CancelEnded,
     Closed,
     Completed,
     Discarded,
@@ -30,6 +31,7 @@ from rescind.events import (
     Received,
     Started,
     StateChanged,
+    Stop,
     Submit,
     ToolEvent,
 )
@@ -355,8 +357,14 @@ class NewtonEndpoint(Endpoint):
                 out.events.append(InputDelivered(request))
             case Drop(by):
                 # The last thing said of the endpoint: what it drops has been dropped by now.
+                for window in self.windows.values():
+                    if window.is_open:
+                        out.events.append(CancelEnded(window.cancel, None))
                 self.requests[by].complete(out, None, How.RESULT)
                 out.events.append(Closed(self.number, "disposed"))
+            case Stop():
+                self._dispose(Submit("Dispose", (), True, None), None, out)
+                self.runtime.answer(out.reply, None, None)
             case _:
                 return super().receive(message, out)
         return None

@@ -73,6 +73,8 @@ class ActorRef(pykka.ActorRef[A]):
         # Not pykka's __init__: it wants the living actor.
         self.runtime = runtime
         self.number = number
+        self.is_suspended = False
+        """Whether the actor waits for something inside a turn, and takes nothing meanwhile."""
         self.suspended_on = 0
         """The actor or request whose answer the actor waits for inside a turn, or 0."""
         self.parent = 0

@@ -7,6 +7,7 @@ from rescind.events import Origin
 
 from ._context import WireCause
 from ._reply import ExcInfo, Reply
+from ._timers import Timer
 
 if TYPE_CHECKING:
     from ._actor import Actor, ActorRef
@@ -31,7 +32,7 @@ class Outbox:
 
     __slots__ = (
         "actor", "answers", "broadcast", "by", "cause", "causes", "effects", "events", "extra",
-        "message", "messages", "number", "origin", "reply", "urgent",
+        "message", "messages", "number", "origin", "reply", "timers", "urgent",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -44,6 +45,8 @@ class Outbox:
         """Facts, in order; they are applied after the record was appended."""
         self.causes: list[Any] = []
         """Things whose ``number`` becomes the turn's, once it has one."""
+        self.timers: list[Timer] = []
+        """Timers that the turn has set; they are gone with it if it fails."""
         self.messages: list[tuple[Any, Message, Reply[Any] | None]] = []
         """(target, message, reply) for the targets' mailboxes."""
         self.urgent: list[tuple[Any, Message]] = []
@@ -81,3 +84,6 @@ class Outbox:
         self.effects.clear()
         self.answers.clear()
         self.causes.clear()
+        for timer in self.timers:
+            timer.cancel()
+        self.timers.clear()

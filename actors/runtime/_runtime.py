@@ -14,8 +14,10 @@ import os
 import random
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from contextvars import Token
 from types import FrameType, TracebackType
 from typing import Any, ClassVar, NamedTuple, Protocol, Self, TypeVar, cast
@@ -52,6 +54,9 @@ A = TypeVar("A", bound=Actor)
 
 TURNS_PER_HOLD = 256
 """Turns that one holder runs before it offers the baton to others."""
+YIELD_S = 20e-6
+YIELDS_MAX = 50
+"""How long, and how often, a runner steps aside for callers that wait for the baton."""
 PENDING_RECORDS_MAX = 4096
 """Records that may wait for a commit before a caller has to commit them itself."""
 
@@ -82,6 +87,10 @@ class Dispatcher(Protocol):
 
     def run_handler(self, body: Callable[[], object]) -> None:
         """Run a turn whose handler is the application's; the baton is held."""
+        ...
+
+    def may_block(self) -> AbstractContextManager[None]:
+        """Surround what may take long without running turns; others run them meanwhile."""
         ...
 
     def close(self) -> None:
@@ -158,6 +167,8 @@ class Runtime:
         self._turn_thread = 0
         self._lanes: deque[Lane] = deque()
         self._delivering: Lane | None = None
+        self._callers_waiting: deque[None] = deque()
+        self._is_log_closed = False
         self._waiting: dict[int, Waitable] = {}
         self.dispatcher: Dispatcher = ThreadDispatcher() if dispatcher is None else dispatcher
         self.dispatcher.attach(self)
@@ -315,7 +326,8 @@ class Runtime:
         if self.in_turn():
             return self._call_inside(actor, message, extra)
         frame, foreign = calling_frame(), self.foreign_cause()
-        with self.baton:
+        self.take_baton()
+        try:
             if self.failure is not None or self.closing:
                 self._check_running()
             by = self.callers.by(frame)
@@ -324,6 +336,8 @@ class Runtime:
             cause = self.cause(foreign)
             self.out.extra = extra
             return self.turn(actor, message, Origin.APP, cause, by)
+        finally:
+            self.baton.release()
 
     def _call_inside(self, actor: Actor, message: Message, extra: Any) -> Any:
         """Call from inside an actor's turn: that turn is split around the call."""
@@ -371,7 +385,9 @@ class Runtime:
 
         self.out.events.append(TimerSet(delay_ns))
         self.out.causes.append(cause)
-        return self.arm(delay_ns, fire)
+        timer = self.arm(delay_ns, fire)
+        self.out.timers.append(timer)
+        return timer
 
     def arm(self, delay_ns: int, fire: Callable[[], None]) -> Timer:
         """Have ``fire`` called, under the baton, after ``delay_ns``; called under the baton."""
@@ -405,9 +421,12 @@ class Runtime:
         if self.in_turn():
             yield
             return
-        with self.baton:
+        self.take_baton()
+        try:
             self._check_running()
             yield
+        finally:
+            self.baton.release()
 
     def _check_running(self) -> None:
         if self.failure is not None:
@@ -471,6 +490,7 @@ class Runtime:
             for cause in out.causes:
                 cause.number = number
             out.causes.clear()
+            out.timers.clear()
         if out.effects:
             self._effects += out.effects
             out.effects.clear()
@@ -502,17 +522,22 @@ class Runtime:
         if reply is not None:
             self.out.answers.append((reply, value, exc_info))
 
-    def run_turns(self, limit: int = TURNS_PER_HOLD) -> bool:
-        """Run waiting turns, control lane first; tell whether there was any."""
+    def run_turns(self, limit: int = TURNS_PER_HOLD, *, helping: int | None = None) -> bool:
+        """Run waiting turns, control lane first; tell whether there was any.
+
+        ``helping`` is for a thread that waits for the answer of that actor: it runs no other
+        handler of the application, because a handler may block for as long as it likes.
+        """
         if not self._control and not self._backlog:
             return False
         with self.baton:
             for count in range(limit):
-                if self.closing or not self._run_next():
+                if self.closing or not self._run_next(helping):
                     return count > 0
+        self._yield_baton()
         return True
 
-    def _run_next(self) -> bool:
+    def _run_next(self, helping: int | None) -> bool:
         control = self._control
         while control:
             head = control[0]
@@ -527,8 +552,27 @@ class Runtime:
             control.popleft()
         if not self._backlog:
             return False
+        if helping is not None:
+            target = self._backlog[0].target
+            if isinstance(target, ActorRef) and target.number != helping:
+                self.dispatcher.wake()
+                return False
         self.run(self._backlog.popleft())
         return True
+
+    def take_baton(self) -> None:
+        """Take the baton; whoever runs turns by the hundred steps aside for it."""
+        if not self.baton.acquire(blocking=False):
+            self._callers_waiting.append(None)
+            self.baton.acquire()
+            self._callers_waiting.pop()
+
+    def _yield_baton(self) -> None:
+        """Let callers that wait for the baton have it: a free lock goes to whoever asks first."""
+        for _ in range(YIELDS_MAX):
+            if not self._callers_waiting:
+                return
+            time.sleep(YIELD_S)
 
     def take_waiting(self) -> list[Envelope]:
         """Empty both lanes without running anything: for whoever re-executes a log."""
@@ -558,7 +602,7 @@ class Runtime:
             actor = self._make(target, message.args, message.kwargs)
         if actor is None or not target.is_alive():
             self._bury(envelope)
-        elif target.suspended_on:
+        elif target.is_suspended:
             self._parked.setdefault(actor.number, []).append(envelope)
         elif actor.FACTS:
             self.turn(actor, message, origin, cause, by, reply)
@@ -638,13 +682,13 @@ class Runtime:
         ref = actor.actor_ref
         self._check_cycle(actor, waitable.target)
         part = self._end_part(waitable.target)
-        ref.suspended_on = waitable.target
+        ref.is_suspended, ref.suspended_on = True, waitable.target
         self._turn_thread = 0
         try:
             return self.dispatcher.wait_in_turn(waitable, timeout_s)
         finally:
             self._turn_thread = threading.get_ident()
-            ref.suspended_on = 0
+            ref.is_suspended, ref.suspended_on = False, 0
             self._backlog.extendleft(reversed(self._parked.pop(actor.number, [])))
             self._begin_part(actor, part, waitable, answer_to)
 
@@ -673,12 +717,18 @@ class Runtime:
 
     # --- the way out ---------------------------------------------------------------------------
 
-    def commit(self) -> bool:
-        """Write everything that is recorded, then let its effects happen, in order."""
+    def commit(self, *, may_block: bool = True) -> bool:
+        """Write everything that is recorded, then let its effects happen, in order.
+
+        ``may_block=False`` leaves it to a runner when somebody else is at it.
+        """
         if not self.log.pending and not self._effects:
             return False
-        with self._commit:
-            while True:
+        if not self._commit.acquire(blocking=may_block):
+            self.dispatcher.wake()
+            return False
+        try:
+            while not self._is_log_closed:
                 with self.baton:
                     batch = self.log.seal()
                     effects, self._effects = self._effects, []
@@ -688,6 +738,9 @@ class Runtime:
                     self._write(batch)
                 for effect in effects:
                     self._let_happen(effect)
+        finally:
+            self._commit.release()
+        return False
 
     def _let_happen(self, effect: tuple[Any, ...]) -> None:
         """Call one effect; a defect in one must not take the others with it."""
@@ -699,7 +752,8 @@ class Runtime:
 
     def _write(self, batch: Any) -> None:
         try:
-            self.log.write(batch)
+            with self.dispatcher.may_block():
+                self.log.write(batch)
         except BaseException as error:
             self.fail(error)
             raise
@@ -712,9 +766,11 @@ class Runtime:
             LogFailedError: it could not be written.
         """
         self._refuse_in_turn("flush")
+        self.commit()
+        with self._commit:  # what another thread took is not durable before that one is through
+            pass
         if self.failure is not None:
             raise self.failure
-        self.commit()
 
     def _refuse_in_turn(self, what: str) -> None:
         if self.in_turn():
@@ -754,11 +810,15 @@ class Runtime:
                 self.dispatcher.wake()
         return True
 
-    def pump(self, *, scripts: bool = True) -> bool:
-        """Do whatever can be done now; tell whether there was anything."""
+    def pump(self, *, scripts: bool = True, helping: int | None = None) -> bool:
+        """Do whatever can be done now; tell whether there was anything.
+
+        A thread that waits for an answer passes ``scripts=False`` and whose answer it is
+        ``helping`` to bring about: it must not get stuck in other people's code.
+        """
         self.fire_timers()
-        progress = self.run_turns()
-        progress |= self.commit()
+        progress = self.run_turns(helping=helping)
+        progress |= self.commit(may_block=scripts)
         return self.deliver(scripts=scripts) or progress
 
     def fire_timers(self) -> bool:
@@ -783,7 +843,10 @@ class Runtime:
         if self.failure is None:
             self.failure = error
             for owned in self.owned:
-                owned.stop()
+                try:
+                    owned.stop()
+                except Exception:
+                    logger.exception("%r could not be stopped", owned)
             wake_all(list(self._waiting.values()))
 
     def stop_everything(self, error: BaseException) -> None:
@@ -800,9 +863,11 @@ class Runtime:
         does nothing.
 
         Raises:
-            UsageError: called inside a turn.
+            UsageError: called inside a turn or a script, which could not go on afterwards.
         """
         self._refuse_in_turn("close")
+        if self._world_owner == threading.get_ident():
+            raise UsageError("close inside a script would end the script's own runtime")
         if self.closing:
             return
         try:
@@ -843,7 +908,9 @@ class Runtime:
             if self.failure is None:
                 self.commit()
         finally:
-            self.log.close()
+            with self._commit:
+                self._is_log_closed = True
+                self.log.close()
 
 
 class _Broadcast(NamedTuple):

@@ -8,6 +8,7 @@ turn holds nobody up.
 
 import random
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from ._clock import VirtualClock
@@ -146,6 +147,10 @@ class Stepped:
             self._running.pop()
             if part.waits_for is None:
                 self._idle.append(part)
+
+    def may_block(self) -> AbstractContextManager[None]:
+        """Block: nobody else could run turns."""
+        return nullcontext()
 
     def close(self) -> None:
         """End all threads; handlers that still wait are given up."""

@@ -1,14 +1,14 @@
 """The dispatcher ``thread``: whoever waits runs turns; a thread in the background drains the rest.
 
 Threads: normally one, started with the first work.  When a runner blocks (a script in a synchronous
-call, a handler in a ``get``), another takes over; runners beyond one leave when they find nothing
-to do.
+call, a handler in a ``get``, a write that takes long), another takes over.
 """
 
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ._waiting import Waitable, block
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 logger = logging.getLogger("rescind.dispatcher")
 
 CLOSE_TIMEOUT_S = 5.0
+RUNNERS_MAX = 2
+"""Runners that stay although one would do: the second works while the first one writes."""
 
 
 class ThreadDispatcher:
@@ -45,7 +47,7 @@ class ThreadDispatcher:
         if not self._is_awake:
             self._is_awake = True
             self._work.set()
-            if not self._threads:
+            if len(self._threads) <= self._blocked:
                 self._spare()
 
     def _spare(self) -> None:
@@ -71,7 +73,8 @@ class ThreadDispatcher:
         if must_spare:
             return self._block_as_runner(waitable, timeout_s)
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while not waitable.is_done and self._runtime.pump(scripts=False):
+        target = waitable.target
+        while not waitable.is_done and self._runtime.pump(scripts=False, helping=target):
             if deadline is not None and time.monotonic() >= deadline:
                 return waitable.is_done
         left = None if deadline is None else max(0.0, deadline - time.monotonic())
@@ -87,14 +90,20 @@ class ThreadDispatcher:
             baton.acquire()
 
     def _block_as_runner(self, waitable: Waitable, timeout_s: float | None) -> bool:
-        is_runner = threading.current_thread() in self._threads
-        with self._lock:
-            self._blocked += is_runner
-        try:
+        with self.may_block():
             self._is_awake = True
             self._work.set()
             self._spare()
             return block(waitable, timeout_s, self._has_failed)
+
+    @contextmanager
+    def may_block(self) -> Iterator[None]:
+        """Count this thread as blocked if it is a runner, so that new work finds another."""
+        is_runner = threading.current_thread() in self._threads
+        with self._lock:
+            self._blocked += is_runner
+        try:
+            yield
         finally:
             with self._lock:
                 self._blocked -= is_runner
@@ -127,7 +136,7 @@ class ThreadDispatcher:
     def _must_leave(self) -> bool:
         """Leave when closed, or when another runner is free; decided and done in one step."""
         with self._lock:
-            if not self._closed and len(self._threads) - self._blocked <= 1:
+            if not self._closed and len(self._threads) - self._blocked <= RUNNERS_MAX:
                 return False
             self._threads.discard(threading.current_thread())
         # Another runner may have slept through work that was meant for this one.

@@ -94,7 +94,7 @@ def with_pykka(n: int) -> Mapping[str, float]:
 
     heard: list[int] = []
     endpoint = Endpoint.start(heard.append)
-    ended = pykka.ThreadingFuture()
+    ended: pykka.ThreadingFuture[None] = pykka.ThreadingFuture()
     watch = Stopwatch()
     for _ in range(n):
         endpoint.tell("Submit")

@@ -41,6 +41,8 @@ class Endpoint(pykka.ThreadingActor):
                     request.tell("Cancel")
             case ("Completed", request, code):
                 self._complete(request, code)
+            case _:
+                raise ValueError(message)
         return None
 
     def _complete(self, request: pykka.ActorRef[Any], code: int) -> None:

@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from itertools import product
+from typing import Any
 
 import pytest
 
@@ -62,7 +63,7 @@ def rows_of(figure, ours, peer):
         raise AssertionError("nothing is measured here")
 
     benchmark = Benchmark("b", "", Side("ours", none, 1, 1), (Side("peer", none, 1, 1),), (figure,))
-    measured = {"ours": [{"f": each} for each in ours], "peer": [{"f": each} for each in peer]}
+    measured: Any = {"ours": [{"f": each} for each in ours], "peer": [{"f": each} for each in peer]}
     return list(compare(benchmark, measured))
 
 

@@ -12,8 +12,6 @@ import threading
 
 from rescind import Actor, Runtime, newton
 
-PATH, DURABILITY, SEED = sys.argv[1], sys.argv[2], int(sys.argv[3])
-
 
 def say(*words):
     os.write(1, (" ".join(map(str, words)) + "\n").encode())
@@ -126,10 +124,10 @@ class Worker:
                 continue  # another request's time-out has the window open just now
 
 
-def main():
-    runtime = Runtime.open(PATH, durability=DURABILITY)
+def main(path, durability, seed):
+    runtime = Runtime.open(path, durability=durability)
     say(0, runtime.log.epoch)
-    workers = [Worker(runtime, name, SEED + n) for n, name in enumerate("ab")]
+    workers = [Worker(runtime, name, int(seed) + n) for n, name in enumerate("ab")]
     threads = [threading.Thread(target=worker.work) for worker in workers]
     for thread in threads:
         thread.start()
@@ -138,4 +136,4 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    main(*sys.argv[1:])

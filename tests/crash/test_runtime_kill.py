@@ -32,6 +32,8 @@ def run_and_kill(path, durability, seed, after_s, source):
     with subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
         begun = child.stdout.readline().split()
         assert begun[:1] == ["0"], child.stderr.read()
         timer = Timer(after_s, child.kill)
@@ -52,7 +54,7 @@ class Ledger:
         reader = read(path, verify_chain=True)
         self.numbers = {}
         self.codes = {}
-        self.completions = Counter()
+        self.completions: Counter[int] = Counter()
         self.delivered = set()
         for turn in reader:
             for event in turn.events:
@@ -105,7 +107,9 @@ def test_a_killed_runtime_loses_nothing_that_it_acknowledged(tmp_path, pytestcon
     moments = random.Random(f"{SEED} {durability}")
     kills = KILLS if durability == "os" else max(1, KILLS // 10)
     source = pytestconfig.rootpath / "src"
-    acknowledged, bad, facts = 0, {}, []
+    acknowledged = 0
+    bad: dict[tuple[int, Path], list[str]] = {}
+    facts: list[list[str]] = []
     for kill in range(kills):
         path = tmp_path / f"log{kill // KILLS_PER_LOG}"
         if kill % KILLS_PER_LOG == 0:

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+
 from rescind import newton
 from rescind.actors.runtime import Runtime, Stepped, VirtualClock
 from rescind.events import Log, read

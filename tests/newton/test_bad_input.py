@@ -3,6 +3,7 @@
 import threading
 
 import pytest
+
 from rescind import newton
 from rescind.actors.runtime import Runtime, RuntimeClosedError, Stepped, UsageError
 from rescind.events import LogLockedError, RescindError, read
@@ -239,6 +240,21 @@ def test_an_input_script_may_dispose_of_its_own_endpoint(either):
     stage.receive("data")
     assert stage.heard == [("I", "data")]
     assert stage.state is None
+
+
+def test_data_that_arrived_before_dispose_is_not_handed_over_after_it(either):
+    stage = either
+
+    def dispose_with_data_on_its_way():
+        stage.twin.receive("data")
+        while stage.runtime.run_turns():
+            pass
+        stage.endpoint.dispose()
+
+    stage.arm("I")
+    stage.settle()
+    stage.in_callback(dispose_with_data_on_its_way)
+    assert stage.heard == []
 
 
 def test_what_the_tool_says_after_dispose_is_ignored(either):

@@ -4,6 +4,7 @@ Numbers that the list leaves out are filled with what the rules say in between.
 """
 
 import pytest
+
 from rescind import newton
 
 from .stage import (

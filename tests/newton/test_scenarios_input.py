@@ -1,6 +1,7 @@
 """Scenarios 17 to 24 and 46 of spec/newton.md section 8: the input spec, and what a cancel does to it."""
 
 import pytest
+
 from rescind import newton
 
 from .stage import CANCELED, IN_PROGRESS, NOT_CONNECTED, SPEC_ACTIVE, code_of, refused

@@ -1,6 +1,7 @@
 """Scenarios 31 to 48 of spec/newton.md section 8: the control calls, Dispose, scripts and specs."""
 
 import pytest
+
 from rescind import newton
 from rescind.actors.newton._protocol import Channel
 from rescind.actors.runtime import Runtime, Stepped

@@ -1,6 +1,7 @@
 """Scenarios 25 to 30 and 33 of spec/newton.md section 8: time-outs, in virtual time."""
 
 import pytest
+
 from rescind import newton
 
 from .stage import ABORTED, CANCELED, IN_PROGRESS, TIMED_OUT, code_of

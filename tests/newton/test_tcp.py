@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+
 from rescind import newton
 from rescind.events import Killed, read
 

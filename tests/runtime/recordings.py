@@ -82,14 +82,14 @@ def story(log: Any) -> list[str]:
     ]
 
 
-def turns(runtime: Runtime) -> list[Turn]:
+def turns(runtime: Runtime) -> list[Any]:
     """Write what is recorded and return all turns."""
     if not runtime.closing:
         runtime.flush()
     return list(read(runtime.log))
 
 
-def turn_of(runtime: Runtime, message: Any) -> Turn:
+def turn_of(runtime: Runtime, message: Any) -> Any:
     """Return the one turn that took ``message``: a kind, a message, or the data of an Output."""
     found = [turn for turn in turns(runtime) if _is(turn.message, message)]
     assert len(found) == 1, f"{len(found)} turns took {message!r}\n" + "\n".join(story(runtime.log))

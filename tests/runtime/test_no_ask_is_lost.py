@@ -8,6 +8,7 @@ import sys
 import threading
 from collections import Counter
 from functools import partial
+from typing import Any
 
 import pykka
 import pytest
@@ -35,8 +36,8 @@ class Race:
     """Askers that start each round together with the test's own thread."""
 
     def __init__(self, rounds):
-        self.ends = Counter()
-        self.ref = None
+        self.ends: Counter = Counter()
+        self.ref: Any = None
         self.rounds = rounds
         self.barrier = threading.Barrier(ASKERS + 1)
         self.lock = threading.Lock()

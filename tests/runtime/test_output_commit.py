@@ -1,6 +1,7 @@
 """Effects and deliveries leave only after their batch is as durable as was asked for."""
 
 import threading
+from functools import partial
 
 import pytest
 
@@ -84,25 +85,23 @@ def test_a_flush_returns_after_what_another_thread_writes_is_durable(gated):
 class Chain(Actor):
     """Asks another actor, and says when it has its answer."""
 
-    def __init__(self, other, answered):
-        self.other, self.answered = other, answered
+    def __init__(self, other, answers, has_answer):
+        self.other, self.answers, self.has_answer = other, answers, has_answer
 
     def on_receive(self, message):
-        self.answered.append(self.other.ask(message))
-        self.answered_event.set()
-
-    answered_event = threading.Event()
+        self.answers.append(self.other.ask(message))
+        self.has_answer.set()
 
 
 def test_messages_between_actors_do_not_wait_for_the_medium(gated):
     runtime, gate = gated
-    answers = []
-    Chain.answered_event = threading.Event()
-    ref = runtime.start(Chain, runtime.start(Doubler), answers)
+    answers: list[int] = []
+    has_answer = threading.Event()
+    ref = runtime.start(Chain, runtime.start(Doubler), answers, has_answer)
     runtime.flush()
     gate.shut()
     asked = ref.ask(4, block=False)
-    assert Chain.answered_event.wait(PATIENCE_S)
+    assert has_answer.wait(PATIENCE_S)
     assert answers == [8]
     assert not asked.is_done
     gate.open()
@@ -112,16 +111,16 @@ def test_messages_between_actors_do_not_wait_for_the_medium(gated):
 def test_turns_go_on_while_a_batch_is_being_written(gated):
     """Group commit: what comes meanwhile shares the next write."""
     runtime, gate = gated
-    answers = []
-    Chain.answered_event = threading.Event()
+    answers: list[int] = []
+    has_answer = threading.Event()
     doubler = runtime.start(Doubler)
-    ref = runtime.start(Chain, doubler, answers)
+    ref = runtime.start(Chain, doubler, answers, has_answer)
     runtime.flush()
     gate.shut()
     doubler.tell("first")
     gate.wait_until_reached()
     asked = Helper(lambda: ref.ask(4, timeout=PATIENCE_S))
-    assert Chain.answered_event.wait(PATIENCE_S), "the actors wait for the medium"
+    assert has_answer.wait(PATIENCE_S), "the actors wait for the medium"
     gate.open()
     asked.result()
 
@@ -134,7 +133,7 @@ def test_records_of_many_threads_share_a_write(gated):
     first = ref.ask(0, block=False)
     gate.wait_until_reached()
     before = len(list(read(runtime.log.path).batches()))
-    helpers = [Helper(lambda n=n: ref.ask(n, timeout=PATIENCE_S)) for n in range(1, 9)]
+    helpers = [Helper(partial(ref.ask, n, timeout=PATIENCE_S)) for n in range(1, 9)]
     answers = [ref.ask(n, block=False) for n in range(9, 17)]
     gate.open()
     assert first.get(timeout=PATIENCE_S) == 0

@@ -8,6 +8,7 @@ import pytest
 from rescind import newton
 from rescind.events import Ask, Completed, Discarded, How, Replied, Stop, Stopped, Tell
 
+from .actors import Doubler
 from .helpers import PATIENCE_S, Helper
 from .recordings import events_of, turn_of, turns
 
@@ -77,15 +78,9 @@ def test_an_answer_to_a_stopped_request_is_ignored(outstanding, runtime):
     _, twin, request = outstanding
     Helper(request.actor_ref.stop).result()
     twin.complete(request.number)
-    runtime.start(pykka_free_actor()).ask("after")
+    runtime.start(Doubler).ask("after")
     completions = [each for each in events_of(runtime, Completed) if each.request == request.number]
     assert [each.how for each in completions] == [How.ABANDONED]
-
-
-def pykka_free_actor():
-    from .actors import Doubler
-
-    return Doubler
 
 
 def test_whoever_waits_for_a_stopped_request_hears_of_it(threaded, connect):

@@ -19,7 +19,7 @@ class Story:
         self.runtime = Runtime(Log.create_or_open(None, storage=self.storage))
         self.endpoint, self.twin = connect(self.runtime)
         self.ref = self.runtime.start(Doubler)
-        self.heard = []
+        self.heard: list[str] = []
         self.request = self.endpoint.output(
             "x", asynchronous=True, completion_script=lambda *_: self.heard.append("x")
         )

@@ -1,6 +1,7 @@
 """Timers count in the runtime's time, fire once, and their turn names the one that set them."""
 
 import threading
+from functools import partial
 
 import pytest
 
@@ -115,9 +116,10 @@ def test_the_record_bears_the_time_that_the_handler_saw(runtime):
 
 
 def test_the_heap_forgets_cancelled_timers_and_keeps_the_order_of_equal_deadlines():
-    timers, fired = Timers(), []
-    armed = [timers.arm(7, lambda n=n: fired.append(n)) for n in range(10)]
-    early = timers.arm(3, lambda: fired.append("early"))
+    timers = Timers()
+    fired: list = []
+    armed = [timers.arm(7, partial(fired.append, n)) for n in range(10)]
+    early = timers.arm(3, partial(fired.append, "early"))
     early.cancel()
     armed[4].cancel()
     assert timers.next_deadline_ns() == 7

@@ -13,7 +13,7 @@ from .recordings import by_of, turn_of, turns
 
 
 def line_here():
-    return inspect.currentframe().f_back.f_lineno
+    return inspect.stack()[1].lineno
 
 
 def test_numbers_are_dense_from_one_and_each_turn_has_one_time(runtime):
@@ -105,7 +105,7 @@ def test_a_call_in_a_callback_has_the_delivery_as_its_cause(runtime, connect):
     def script(endpoint, _options, _result):
         called.append(endpoint.output("called", asynchronous=True))
 
-    called = []
+    called: list = []
     request = endpoint.output("x", asynchronous=True, completion_script=script)
     runtime.flush()
     twin.complete(request.number)
@@ -154,7 +154,7 @@ def test_a_thread_started_with_a_copied_context_carries_the_cause_on(threaded, c
         started.append(threading.Thread(target=context.run, args=(later,), name="helper"))
         started[0].start()
 
-    started = []
+    started: list = []
     request = endpoint.output("x", asynchronous=True, completion_script=script)
     threaded.flush()
     twin.complete(request.number)
@@ -204,7 +204,8 @@ class Starter(Actor):
 
 def test_a_thread_started_in_an_actors_turn_carries_that_turn_on(recordings):
     threaded = recordings.open(again=False)
-    go, threads = threading.Event(), []
+    go = threading.Event()
+    threads: list[threading.Thread] = []
     doubler = threaded.start(Doubler)
     starter = threaded.start(Starter, doubler, go, threads)
     starter.ask(7)
@@ -236,7 +237,7 @@ def test_a_task_made_in_a_callback_carries_its_delivery_on(threaded, connect):
     endpoint, twin = connect(threaded)
     ref = threaded.start(Doubler)
     ready, done = threading.Event(), threading.Event()
-    loops = []
+    loops: list = []
 
     async def tell():
         ref.tell(7)

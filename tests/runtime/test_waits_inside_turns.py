@@ -68,7 +68,7 @@ def test_the_waiting_actor_takes_nothing_and_others_go_on(recordings):
     """Also the thread that asks another actor goes on: it may be the one to give the answer."""
     runtime = recordings.open("thread", again=False)
     meeting, sums = runtime.start(Meeting), runtime.start(Sums)
-    answer = Reply(runtime)
+    answer: Reply = Reply(runtime)
     meeting.tell(answer)
     meeting.tell("behind")
     taken = meeting.ask("taken?", block=False)
@@ -150,15 +150,14 @@ class Sends(Actor):
         self.endpoint = endpoint
 
     def on_receive(self, message):
-        match message:
-            case int(count):
-                sent = [self.endpoint.output("x", asynchronous=True) for _ in range(count)]
-                return sent[-1].number
-            case ("impatiently", data):
-                try:
-                    self.endpoint.output(data, asynchronous=True).get(2)
-                except TimeoutError:
-                    return "gave up"
+        if isinstance(message, int):
+            sent = [self.endpoint.output("x", asynchronous=True) for _ in range(message)]
+            return sent[-1].number
+        if message[0] == "impatiently":
+            try:
+                self.endpoint.output(message[1], asynchronous=True).get(2)
+            except TimeoutError:
+                return "gave up"
         return self.endpoint.output(message).result
 
 
