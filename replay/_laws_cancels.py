@@ -103,7 +103,8 @@ class OneOutcome(Law):
             for number in cancel.victims:
                 victim = self.ledger.requests[number]
                 # Blocked callers and the request that timed out hear after the cancel's end.
-                if victim.asynchronous and number != cancel.asked_by:
+                is_lost = any(attempt.target == number for attempt in cancel.attempts)
+                if victim.asynchronous and number != cancel.asked_by and not is_lost:
                     self._is_served(cancel, victim, turn)
 
     def _is_served(self, cancel: CancelLife, victim: Request, turn: Turn) -> None:
@@ -189,7 +190,9 @@ class OneWinner(Law):
         if isinstance(turn.message, Cancel) and turn.message.cancel != by:
             text = f"{name} was told of c{turn.message.cancel} and names c{by} as its winner"
             self.broken(name, [began, turn.number], text, *about, turn.message.cancel)
-        if cancel.began is not None and request is not None and by not in request.claims:
+        is_own_end = request is not None and cancel.asked_by == request.number
+        is_claimed = request is None or by in request.claims or is_own_end
+        if cancel.began is not None and not is_claimed:
             text = f"{name} was cancelled by c{by} and is none of its victims"
             blind = self.court.is_blind(cancel)
             self.broken(name, [began, turn.number], text, *about, blind=blind)

@@ -47,8 +47,8 @@ from rescind.events import (
 )
 
 from ._call import Call
-from ._lane import Lane, Turnstile
-from ._ranges import numbers_in, to_ranges
+from ._lane import Input, Lane, Turnstile
+from ._ranges import count_in, numbers_in, to_ranges
 from ._request import Request, Status
 from ._rules import Refusal
 from ._window import CancelWindow
@@ -115,6 +115,11 @@ class Endpoint(Actor):
     def input_returned(self, request: Request, out: Outbox) -> None:
         """Decide what follows when the script for received data has returned."""
         raise NotImplementedError
+
+    def still_tells(self, delivery: Request | Input) -> bool:
+        """Tell whether the application still hears of this delivery.  No baton."""
+        del delivery
+        return True
 
     def answer_ignored(self, request: Request, code: int | None, out: Outbox) -> None:
         """Decide what an answer means that came when its request had ended."""
@@ -283,12 +288,15 @@ class Endpoint(Actor):
             self.lane_of(victim).append(victim)
 
     def _deliver(self, ranges: Ranges, manner: str, out: Outbox, *, running: bool) -> None:
+        # A thread may dispose of the endpoint just as a script is about to be called.
+        known = [number for number in numbers_in(ranges) if number in self.requests]
+        if len(known) < count_in(ranges):
+            ranges, running = to_ranges(known), running and ranges[-1] in self.requests
         if running:
             out.events.append(ScriptRunning(ranges[-1]))
         out.events.append(Delivered(ranges, manner))
         if self.windows:
-            returned = list(numbers_in(ranges))
-            self.count_down(returned[:-1] if running else returned, out)
+            self.count_down(known[:-1] if running else known, out)
 
     def _script_came_back(self, number: int, error: str | None, out: Outbox) -> None:
         if error is not None:
@@ -398,13 +406,23 @@ class Endpoint(Actor):
         if earlier is not None and earlier.counts(request):
             earlier.waiting -= 1
 
+    def _apply_outcome(self, event: CancelOutcome, _: int) -> None:
+        """A duplicate of a cancel by that cancel's own trigger: its end is now a time-out's."""
+        window = self.windows.get(event.other)
+        trigger = None if window is None else window.trigger
+        if event.outcome == Outcome.DUPLICATE and window is not None and trigger is not None:
+            if trigger.number == event.target:
+                window.timed_out = trigger
+
     def _apply_stopped(self, event: WorkStopped, _: int) -> None:
         window = self.windows[event.cancel]
         window.is_stopped = True
         window.code = event.code
 
     def _apply_ended(self, event: CancelEnded, _: int) -> None:
-        window = self.windows[event.cancel]
+        window = self.windows.get(event.cancel)
+        if window is None:
+            return  # it never began
         window.is_open = False
         if window.trigger is None or window.trigger.status is not Status.OUTSTANDING:
             del self.windows[event.cancel]
@@ -432,6 +450,7 @@ Endpoint.FACTS = {
     ScriptReturned: Endpoint._apply_returned,  # noqa: SLF001
     Discarded: Endpoint._apply_discarded,  # noqa: SLF001
     CancelBegan: Endpoint._apply_began,  # noqa: SLF001
+    CancelOutcome: Endpoint._apply_outcome,  # noqa: SLF001
     WorkStopped: Endpoint._apply_stopped,  # noqa: SLF001
     CancelEnded: Endpoint._apply_ended,  # noqa: SLF001
     StateChanged: Endpoint._apply_state,  # noqa: SLF001

@@ -56,8 +56,7 @@ class DeliveryRun:
         ranges = to_ranges([each.number for each in self.requests])
         message = CompletionScript(ranges, running, self.manner)
         runtime = self._endpoint.runtime
-        runtime.turn(self._endpoint, message, Origin.ACTOR, self.last.turn)
-        self.number = runtime.out.number
+        self.number = runtime.note(self._endpoint, message, Origin.ACTOR, self.last.turn)
 
 
 class Input:
@@ -128,10 +127,10 @@ class Lane:
                 # Taken off before the script is called: while the script is blocked in a call of
                 # its own, somebody else goes on with the rest.
                 head = queue.popleft()
+                if isinstance(head, Turnstile) or not self._endpoint.still_tells(head):
+                    continue
                 if isinstance(head, Input):
                     self._call_input(head)
-                elif isinstance(head, Turnstile):
-                    pass
                 elif head.status is Status.COMPLETED:
                     self._deliver(head, self._endpoint.manner(head))
         finally:
@@ -143,9 +142,9 @@ class Lane:
         """Take the next delivery off without delivering it: for whoever re-executes a log."""
         while self._queue:
             head = self._queue.popleft()
-            if isinstance(head, Input):
-                return head
-            if isinstance(head, Request) and head.status is Status.COMPLETED:
+            if isinstance(head, Turnstile) or not self._endpoint.still_tells(head):
+                continue
+            if isinstance(head, Input) or head.status is Status.COMPLETED:
                 return head
         return None
 
@@ -195,7 +194,7 @@ class Lane:
                 run.record(running=True)
             number = run.number
             returned = Returned(request.number, None if error is None else describe(error))
-            endpoint.runtime.turn(endpoint, returned, Origin.APP, number)
+            endpoint.runtime.note(endpoint, returned, Origin.APP, number)
         if error is not None:
             endpoint.script_raised(error, "completionscript")
 
@@ -204,8 +203,9 @@ class Lane:
         self._close_run()
         endpoint, number = self._endpoint, delivery.request.number
         with endpoint.runtime.baton:
-            endpoint.runtime.turn(endpoint, InputScript(number), Origin.ACTOR, delivery.arrived)
-            delivery.number = endpoint.runtime.out.number
+            delivery.number = endpoint.runtime.note(
+                endpoint, InputScript(number), Origin.ACTOR, delivery.arrived
+            )
         CAUSE.set(delivery)
         error = None
         try:
@@ -215,7 +215,7 @@ class Lane:
             error = raised
         with endpoint.runtime.baton:
             returned = Returned(number, None if error is None else describe(error))
-            endpoint.runtime.turn(endpoint, returned, Origin.APP, delivery.number)
+            endpoint.runtime.note(endpoint, returned, Origin.APP, delivery.number)
         if error is not None:
             endpoint.script_raised(error, "inputscript")
 

@@ -17,6 +17,8 @@ from rescind.events import (
     Born,
     Cancel,
     CancelEnded,
+    CancelOutcome,
+    CancelRequested,
     Closed,
     Completed,
     Discarded,
@@ -28,6 +30,7 @@ from rescind.events import (
     InputScript,
     Manner,
     Opened,
+    Outcome,
     Received,
     Started,
     StateChanged,
@@ -287,6 +290,10 @@ class NewtonEndpoint(Endpoint):
         request = self.requests.get(number)
         if request is None or request.status is not Status.OUTSTANDING or request.doomed:
             return  # it ended meanwhile, or another cancel is ending it
+        running = self.window_of(request)
+        if running is not None and running.is_open:
+            self._duplicate_time_out(request, running, out)
+            return
         cancel = self.runtime.next_number()
         if self.profile.time_out_cancels_all:
             victims = self._victims(besides=request)
@@ -298,6 +305,14 @@ class NewtonEndpoint(Endpoint):
             victims = [each for each in self._victims() if each.operation in lane]
             window = CancelWindow(cancel, None, victims, forbids=False, timed_out=request)
             self._cancel(out, TIME_OUT, request, window, lane)
+
+    def _duplicate_time_out(self, request: Request, running: CancelWindow, out: Outbox) -> None:
+        """A Disconnect timed out that still cancels: what its time-out asks for is under way."""
+        cancel = self.runtime.next_number()
+        out.events.append(CancelRequested(cancel, self.number, TIME_OUT, request.number))
+        duplicate = (cancel, request.number, Outcome.DUPLICATE, running.cancel)
+        out.events.append(CancelOutcome(*duplicate))
+        out.events.append(CancelEnded(cancel, None))
 
     def cancel_victim(self, request: Request, cancel: int, out: Outbox) -> None:
         """Complete a victim with its table's code and move the state back."""
@@ -421,6 +436,12 @@ class NewtonEndpoint(Endpoint):
     def _apply_posted(self, _event: InputPosted, _: int) -> None:
         self.is_posted = True
         self.is_in_input_script = False
+
+    def still_tells(self, delivery: Request | Input) -> bool:
+        """Tell nothing once Dispose was called, but that it is done (6.4)."""
+        if self.state != State.UNINIT:
+            return True
+        return isinstance(delivery, Request) and delivery.operation == "Dispose"
 
     # --- towards the application; no baton -----------------------------------------------------------
 

@@ -22,7 +22,7 @@ class Part:
         """Begin idle; the thread starts with the first handler."""
         self._go = threading.Semaphore(0)
         self._stopped = threading.Semaphore(0)
-        self._body: Callable[[], None] | None = None
+        self._body: Callable[[], object] | None = None
         self._context: Context | None = None
         self._error: BaseException | None = None
         self._thread: threading.Thread | None = None
@@ -32,7 +32,7 @@ class Part:
         self.until_ns: int | None = None
         """When the wait gives up."""
 
-    def begin(self, body: Callable[[], None], timeout_s: float | None = None) -> bool:
+    def begin(self, body: Callable[[], object], timeout_s: float | None = None) -> bool:
         """Run a handler until it ends or waits; False when it does neither within ``timeout_s``."""
         self._body = body
         self._context = copy_context()

@@ -14,7 +14,6 @@ import os
 import random
 import sys
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -39,6 +38,7 @@ from rescind.events import (
 )
 
 from ._actor import Actor, ActorRef, class_name, describe, to_wire
+from ._baton import Baton
 from ._clock import Clock, MachineClock, VirtualClock
 from ._context import CAUSE, Callers, CauseSource, TurnCause, WireCause
 from ._errors import DeadlockError, RuntimeClosedError, UsageError
@@ -54,9 +54,6 @@ A = TypeVar("A", bound=Actor)
 
 TURNS_PER_HOLD = 256
 """Turns that one holder runs before it offers the baton to others."""
-YIELD_S = 20e-6
-YIELDS_MAX = 50
-"""How long, and how often, a runner steps aside for callers that wait for the baton."""
 PENDING_RECORDS_MAX = 4096
 """Records that may wait for a commit before a caller has to commit them itself."""
 
@@ -142,13 +139,16 @@ class Runtime:
         self.log = log
         self.log_id = log.log_id
         self.clock: Clock = MachineClock() if clock is None else clock
-        self.baton = threading.Lock()
+        self.baton = Baton()
         self.out = Outbox()
         self.turn_ns = 0
         self.timers = Timers()
         self.callers = Callers(log.who, log.site)
         self.failure: BaseException | None = None
         self.closing = False
+        """Whether no turn is run any more."""
+        self.is_ending = False
+        """Whether ``close`` was called."""
         self._interrupt: BaseException | None = None
         self.actors: dict[int, Actor] = {}
         """Live ordinary actors; requests and endpoints are kept by the kernel."""
@@ -167,7 +167,6 @@ class Runtime:
         self._turn_thread = 0
         self._lanes: deque[Lane] = deque()
         self._delivering: Lane | None = None
-        self._callers_waiting: deque[None] = deque()
         self._is_log_closed = False
         self._waiting: dict[int, Waitable] = {}
         self.dispatcher: Dispatcher = ThreadDispatcher() if dispatcher is None else dispatcher
@@ -326,7 +325,7 @@ class Runtime:
         if self.in_turn():
             return self._call_inside(actor, message, extra)
         frame, foreign = calling_frame(), self.foreign_cause()
-        self.take_baton()
+        self.baton.take()
         try:
             if self.failure is not None or self.closing:
                 self._check_running()
@@ -421,18 +420,25 @@ class Runtime:
         if self.in_turn():
             yield
             return
-        self.take_baton()
-        try:
+        with self.baton:
             self._check_running()
             yield
-        finally:
-            self.baton.release()
 
     def _check_running(self) -> None:
         if self.failure is not None:
             raise self.failure
         if self.closing:
             raise RuntimeClosedError("the runtime is closed; open another one")
+
+    def note(self, actor: Actor, message: Message, origin: Origin, cause: WireCause) -> int:
+        """Record what happened outside as a turn; returns its number, 0 once nothing is recorded.
+
+        The baton is held.  A script may have closed the runtime that called it.
+        """
+        if self.closing:
+            return 0
+        self.turn(actor, message, origin, cause)
+        return self.out.number
 
     def turn(
         self,
@@ -534,7 +540,7 @@ class Runtime:
             for count in range(limit):
                 if self.closing or not self._run_next(helping):
                     return count > 0
-        self._yield_baton()
+        self.baton.step_aside()
         return True
 
     def _run_next(self, helping: int | None) -> bool:
@@ -559,20 +565,6 @@ class Runtime:
                 return False
         self.run(self._backlog.popleft())
         return True
-
-    def take_baton(self) -> None:
-        """Take the baton; whoever runs turns by the hundred steps aside for it."""
-        if not self.baton.acquire(blocking=False):
-            self._callers_waiting.append(None)
-            self.baton.acquire()
-            self._callers_waiting.pop()
-
-    def _yield_baton(self) -> None:
-        """Let callers that wait for the baton have it: a free lock goes to whoever asks first."""
-        for _ in range(YIELDS_MAX):
-            if not self._callers_waiting:
-                return
-            time.sleep(YIELD_S)
 
     def take_waiting(self) -> list[Envelope]:
         """Empty both lanes without running anything: for whoever re-executes a log."""
@@ -738,6 +730,10 @@ class Runtime:
                     self._write(batch)
                 for effect in effects:
                     self._let_happen(effect)
+                if not may_block:
+                    # Whoever only helps must not be kept by those who record on and on.
+                    self.dispatcher.wake()
+                    return True
         finally:
             self._commit.release()
         return False
@@ -863,13 +859,12 @@ class Runtime:
         does nothing.
 
         Raises:
-            UsageError: called inside a turn or a script, which could not go on afterwards.
+            UsageError: called inside a turn.
         """
         self._refuse_in_turn("close")
-        if self._world_owner == threading.get_ident():
-            raise UsageError("close inside a script would end the script's own runtime")
         if self.closing:
             return
+        self.is_ending = True
         try:
             for owned in reversed(self.owned):
                 with contextlib.suppress(RescindError):

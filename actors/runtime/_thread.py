@@ -64,7 +64,8 @@ class ThreadDispatcher:
             except RuntimeError:
                 # No thread to be had, or the interpreter is going down: whoever waits runs turns.
                 self._threads.discard(thread)
-                logger.warning("no thread could be started to run turns", exc_info=True)
+                if not self._runtime.is_ending:
+                    logger.warning("no thread could be started to run turns", exc_info=True)
 
     # --- waiting -------------------------------------------------------------------------------
 
@@ -87,7 +88,7 @@ class ThreadDispatcher:
         try:
             return self._block_as_runner(waitable, timeout_s)
         finally:
-            baton.acquire()
+            baton.take()
 
     def _block_as_runner(self, waitable: Waitable, timeout_s: float | None) -> bool:
         with self.may_block():

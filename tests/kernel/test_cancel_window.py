@@ -121,7 +121,7 @@ def test_what_a_victims_script_submits_meets_the_window_and_what_the_cancels_own
     runtime, connect
 ):
     endpoint, _ = connect(runtime)
-    codes = []
+    codes: list[int | None] = []
 
     def again(endpoint, _options, _result):
         try:

@@ -9,7 +9,7 @@ from .stage import DISPATCHERS, Stage
 
 
 @pytest.fixture(params=DISPATCHERS)
-def dispatcher(request: pytest.FixtureRequest) -> str:
+def dispatcher(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 
@@ -34,7 +34,7 @@ def stage(new_stage: Callable[..., Stage]) -> Stage:
 
 
 @pytest.fixture(params=("guide", "rom"))
-def profile(request: pytest.FixtureRequest) -> str:
+def profile(request: pytest.FixtureRequest) -> Any:
     return request.param
 
 

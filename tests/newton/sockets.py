@@ -129,10 +129,11 @@ class Line:
 
     def send(self, peer: socket.socket, data: bytes) -> None:
         """Send a packet of its own: return once the tool has read it."""
+        tool_socket: Any = self.tool._socket
         peer.sendall(data)
         unread = bytearray(b"once")
         while unread != bytes(4) or unsent(peer):
-            fcntl.ioctl(self.tool._socket, termios.FIONREAD, unread)
+            fcntl.ioctl(tool_socket, termios.FIONREAD, unread)
 
     def close(self) -> None:
         """Close everything, and audit the log."""

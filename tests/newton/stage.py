@@ -14,7 +14,7 @@ import pytest
 
 from rescind import newton
 from rescind.actors.runtime import Runtime, Stepped, VirtualClock
-from rescind.events import Log, read
+from rescind.events import Log, Origin, read
 from rescind.replay import Verdict, check
 from rescind.replay._rerun import rerun
 
@@ -152,7 +152,7 @@ class Stage:
         return self.profile == "rom"
 
     @property
-    def state(self) -> newton.State | None:
+    def state(self) -> Any:
         return self.endpoint.state()
 
     def take_reports(self) -> list[dict[str, Any]]:
@@ -333,7 +333,7 @@ def audit_log(log: Any) -> None:
 def story(log: Any) -> list[str]:
     """Return a log as text, a turn a line."""
     return [
-        f"{turn.number:4} a{turn.actor} {turn.origin.name:5} "
+        f"{turn.number:4} a{turn.actor} {Origin(turn.origin).name:5} "
         f"<- {turn.cause and turn.cause.number} {turn.message} {list(turn.events)}"
         for turn in read(log)
     ]

@@ -1,4 +1,4 @@
-"""Scenarios 17 to 24 and 46 of spec/newton.md section 8: the input spec, and what a cancel does to it."""
+"""Scenarios 17 to 24 and 46 of spec/newton.md section 8: the input spec and its cancels."""
 
 import pytest
 

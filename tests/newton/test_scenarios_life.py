@@ -20,7 +20,7 @@ from .stage import (
     window_is_open,
 )
 
-NOTHING_AT_ONCE = {"at_once": frozenset()}
+NOTHING_AT_ONCE: dict[str, frozenset[str]] = {"at_once": frozenset()}
 
 
 def in_state(stage, state):
@@ -83,13 +83,13 @@ def test_scenario_34_a_canceled_bind_may_be_tried_again(new_stage, profile):
     stage = new_stage(profile, **NOTHING_AT_ONCE)
     stage.endpoint.bind(stage.spec("bind"))
     stage.settle()
-    assert stage.state is newton.State.IN_FLUX
+    assert stage.state == newton.State.IN_FLUX
     stage.cancel("X", lambda: stage.endpoint.bind(stage.spec("again")))
     stage.settle()
     stage.twin.complete_next(Channel.CONTROL)
     stage.settle()
     assert stage.heard == [("bind", CANCELED), ("X", None), ("again", None)]
-    assert stage.state is newton.State.IDLE
+    assert stage.state == newton.State.IDLE
 
 
 def test_scenario_34_a_canceled_unbind_leaves_the_endpoint_bound(new_stage, profile):

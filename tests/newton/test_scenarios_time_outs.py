@@ -198,10 +198,10 @@ def test_scenario_33_a_connect_that_times_out_falls_back_to_idle(new_stage, prof
     stage.endpoint.bind()
     stage.endpoint.connect(stage.spec("K", timeout_s=5))
     stage.advance(4)
-    assert stage.state is newton.State.OUT_CON
+    assert stage.state == newton.State.OUT_CON
     stage.advance(2)
     assert stage.heard == [("K", ABORTED if stage.rom else CANCELED)]
-    assert stage.state is newton.State.IDLE
+    assert stage.state == newton.State.IDLE
 
 
 def test_a_timed_out_request_that_the_tool_answers_while_it_stops_keeps_its_result(either_held):

@@ -60,7 +60,7 @@ class Told:
 
     @property
     def is_outstanding(self) -> bool:
-        return self.request.status == 0
+        return bool(self.request.status == 0)
 
 
 class AnyProgram(RuleBasedStateMachine):
@@ -360,5 +360,5 @@ class AnyProgram(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(1800)  # shrinking a failure takes minutes, and so does the nightly profile
-class TestAnyProgram(AnyProgram.TestCase):
+class TestAnyProgram(AnyProgram.TestCase):  # type: ignore[misc,valid-type]
     """Collected by pytest."""

@@ -1,4 +1,4 @@
-"""The core scenarios over real sockets, with peers that read slowly, reset, refuse or say nothing."""
+"""The core scenarios over real sockets: peers that read slowly, reset, refuse or say nothing."""
 
 import random
 import socket
@@ -50,7 +50,7 @@ def new_line() -> Iterator[Callable[..., Line]]:
 
 
 @pytest.fixture
-def line(new_line) -> Line:
+def line(new_line: Callable[..., Line]) -> Line:
     return new_line()
 
 

@@ -19,7 +19,7 @@ def recordings() -> Iterator[Recordings]:
 
 @pytest.fixture(params=DISPATCHERS)
 def dispatcher(request: pytest.FixtureRequest) -> str:
-    return request.param
+    return str(request.param)
 
 
 @pytest.fixture

@@ -1,9 +1,11 @@
 """The contract of every dispatcher: the same program, the same answers, the same laws."""
 
+import threading
+
 import pytest
 
 from rescind import newton
-from rescind.actors.runtime import Actor, RuntimeClosedError
+from rescind.actors.runtime import Actor, RuntimeClosedError, UsageError
 from rescind.events import Stop, Stopped
 
 from .actors import Doubler, Relay, Sums
@@ -176,27 +178,21 @@ def test_closing_takes_what_was_sent_before(recordings, dispatcher):
     assert asked.get() == sum(range(1000))
 
 
-def test_closing_inside_a_script_ends(recordings, connect):
-    runtime = recordings.open("thread", again=False)
+def test_closing_inside_a_script_closes_and_nothing_hangs(runtime, connect):
     endpoint, twin = connect(runtime)
-    closed = []
+    closed = threading.Event()
 
     def script(*_):
         runtime.close()
-        closed.append(True)
+        closed.set()
 
     request = endpoint.output("x", asynchronous=True, completion_script=script)
     runtime.flush()
     twin.complete(request.number)
-    Helper(lambda: request.wait_done(10)).result()
-    Helper(runtime.close).result()
-    runner_ends(runtime)
-    assert closed == [True]
-
-
-def runner_ends(runtime):
-    for thread in list(runtime.dispatcher._threads):
-        thread.join(10)
+    assert request.wait_done(15)
+    assert closed.wait(15)
+    with pytest.raises(UsageError, match="closed"):
+        runtime.start(Doubler)
 
 
 def test_a_busy_runtime_does_not_keep_a_waiter_beyond_its_time_out(recordings, connect):

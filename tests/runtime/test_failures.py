@@ -114,9 +114,9 @@ def test_values_that_no_log_can_carry_go_through_and_are_marked(recordings, disp
 
     runtime = recordings.open(dispatcher, again=False)
     ref = runtime.start(Keeps)
-    circle = []
+    circle: list = []
     circle.append(circle)
-    deep = []
+    deep: list = []
     for _ in range(5000):
         deep = [deep]
     for value in (object(), circle, deep, 1 << 100, "\udc80", {object(): 1}, {1, 2}):

@@ -129,7 +129,8 @@ class Stubborn(Actor):
 
 
 def test_an_actor_that_stops_itself_takes_what_waited_before(recordings):
-    stepped, heard = recordings.open("stepped", again=False), []
+    stepped = recordings.open("stepped", again=False)
+    heard: list = []
     ref = stepped.start(Stubborn, heard)
     ref.tell("stop")
     ref.tell("one")
@@ -139,7 +140,8 @@ def test_an_actor_that_stops_itself_takes_what_waited_before(recordings):
 
 
 def test_start_stop_and_failure_hooks_are_called(recordings, dispatcher):
-    runtime, heard = recordings.open(dispatcher, again=False), []
+    runtime = recordings.open(dispatcher, again=False)
+    heard: list = []
     ref = runtime.start(Stubborn, heard)
     ref.stop()
     assert heard == ["start", "stop"]

@@ -91,9 +91,10 @@ def test_a_runtime_with_real_time_cannot_be_stepped():
     from rescind.actors.runtime import MachineClock
     from rescind.events import Log
 
-    runtime = Runtime(Log.create_or_open(None), dispatcher=Stepped(), clock=MachineClock())
+    dispatcher = Stepped()
+    runtime = Runtime(Log.create_or_open(None), dispatcher=dispatcher, clock=MachineClock())
     with pytest.raises(TypeError, match="VirtualClock"):
-        runtime.dispatcher.advance(1)
+        dispatcher.advance(1)
     runtime.close()
 
 
@@ -113,12 +114,13 @@ def schedule(seed):
     from rescind import newton
 
     recordings = Recordings()
-    runtime = recordings.open(Stepped(seed, shuffle=True))
-    heard = []
+    dispatcher = Stepped(seed, shuffle=True)
+    runtime = recordings.open(dispatcher)
+    heard: list[str] = []
     for name in "ab":
         endpoint = newton.Endpoint(runtime, newton.twin(label=name))
         endpoint.bind(asynchronous=True, completion_script=lambda *_, n=name: heard.append(n))
-    runtime.dispatcher.run()
+    dispatcher.run()
     recordings.audit()
     return [(turn.actor, type(turn.message).__name__) for turn in read(runtime.log)]
 
