@@ -84,6 +84,7 @@ from ._vocabulary import (
     TimerSet,
     ToolEvent,
     Violation,
+    Watch,
     WorkStopped,
 )
 
@@ -151,9 +152,9 @@ __all__ = [
     "Raised",
     "Ranges",
     "ReadBatch",
-    "Reference",
     "Received",
     "Record",
+    "Reference",
     "Rejected",
     "Replied",
     "RescindError",
@@ -180,6 +181,7 @@ __all__ = [
     "Unknown",
     "UsageError",
     "Violation",
+    "Watch",
     "WorkStopped",
     "read",
 ]

@@ -115,6 +115,12 @@ class Proxy(NamedTuple):
     asked: bool
 
 
+class Watch(NamedTuple):
+    """Somebody wants to be told when this actor stops."""
+
+    watcher: Any
+
+
 class Resume(NamedTuple):
     """The answer an actor waited for inside turn ``part`` has come."""
 
@@ -497,14 +503,15 @@ class Violation(NamedTuple):
 
 
 MESSAGES: tuple[type[tuple[Any, ...]], ...] = (
-    Start, Stop, Tell, Ask, Proxy, Resume, Submit, Cancel, Drop, CompletionScript, Returned,
+    Start, Stop, Tell, Ask, Proxy, Watch, Resume, Submit, Cancel, Drop, CompletionScript, Returned,
     InputScript, Taken, CallReturned, Answer, Received, Killed, ToolEvent, TimedOut, Complete,
 )  # fmt: skip
 EVENTS: tuple[type[tuple[Any, ...]], ...] = (
-    Born, Stopped, Failed, Replied, Raised, Suspended, DeadLetter, TimerSet,
-    Opened, StateChanged, Closed, CallOpened, PrivilegeChanged, Notified, Accepted, Rejected, Started, Completed, Delivered, Discarded,
-    AnswerIgnored, CancelRequested, CancelBegan, CancelOutcome, CancelEnded, InputArrived,
-    InputDelivered, InputPosted, ScriptRaised, ScriptRunning, ScriptReturned, WorkStopped, Violation,
+    Born, Stopped, Failed, Replied, Raised, Suspended, DeadLetter, TimerSet, Opened, StateChanged,
+    Closed, CallOpened, PrivilegeChanged, Notified, Accepted, Rejected, Started, Completed,
+    Delivered, Discarded, AnswerIgnored, CancelRequested, CancelBegan, CancelOutcome, CancelEnded,
+    InputArrived, InputDelivered, InputPosted, ScriptRaised, ScriptRunning, ScriptReturned,
+    WorkStopped, Violation,
 )  # fmt: skip
 KINDS = MESSAGES + EVENTS
 

@@ -56,7 +56,7 @@ def _sorted(counter: "Counter[str]") -> tuple[tuple[str, int], ...]:
     return tuple(sorted(counter.items(), key=lambda item: (-item[1], item[0])))
 
 
-# --- screen ---------------------------------------------------------------------------------------
+# --- screen --------------------------------------------------------------------------------------
 
 
 def info_lines(overview: Overview, name: str) -> list[Line]:
@@ -154,7 +154,7 @@ def _cancels(ledger: Ledger) -> str:
     return f"{len(ledger.cancels):,} with {count(victims, 'victim')}{still}"
 
 
-# --- JSON -----------------------------------------------------------------------------------------
+# --- JSON ----------------------------------------------------------------------------------------
 
 
 def info_json(overview: Overview) -> dict[str, Any]:

@@ -416,7 +416,7 @@ def _ending(turn: Turn, code: int | None, how: int = How.RESULT, by: int = 0) ->
     return Ending(turn.number, turn.time_ns, code, how, by)
 
 
-# --- one function per event -----------------------------------------------------------------------
+# --- one function per event ----------------------------------------------------------------------
 # The first word about a thing stands: a second birth, completion or end is a broken law, and to
 # overwrite the first with it would hide what really was first.
 

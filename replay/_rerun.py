@@ -53,7 +53,6 @@ from rescind.events import (
     read,
 )
 
-
 STOP_TIMEOUT_S = 10.0
 """How long one turn may compute before it counts as hanging."""
 
@@ -133,9 +132,11 @@ def actor_classes(modules: Iterable[str]) -> list[type[Actor]]:
             module = import_module(name)
         except ImportError as error:
             raise UsageError(f"--classes {name}: {error}") from error
-        for value in vars(module).values():
-            if isinstance(value, type) and issubclass(value, Actor):
-                classes.append(value)
+        classes += [
+            value
+            for value in vars(module).values()
+            if isinstance(value, type) and issubclass(value, Actor)
+        ]
     return classes
 
 

@@ -101,7 +101,7 @@ def _window_line(one: Cancellation) -> Line:
     return _row("window", f"{span}, {count(turns, 'turn')}, {width}{stopped}")
 
 
-# --- victims --------------------------------------------------------------------------------------
+# --- victims -------------------------------------------------------------------------------------
 
 
 def _victim_lines(one: Cancellation, *, show_all: bool) -> list[Line]:
@@ -175,7 +175,7 @@ def _delivery(victim: Victim, one: Cancellation) -> Span:
     return Span("not yet" if victim.completed else "", "yellow")
 
 
-# --- who was refused, who lost --------------------------------------------------------------------
+# --- who was refused, who lost -------------------------------------------------------------------
 
 
 def _refused_lines(one: Cancellation, *, show_all: bool) -> list[Line]:
@@ -225,7 +225,7 @@ def _loser_lines(one: Cancellation, *, show_all: bool) -> list[Line]:
     return lines
 
 
-# --- the end --------------------------------------------------------------------------------------
+# --- the end -------------------------------------------------------------------------------------
 
 
 def _end_lines(one: Cancellation) -> list[Line]:
@@ -286,7 +286,7 @@ def sequences_summary(found: Sequence[Cancellation], ledger: Ledger) -> Line:
     return line(*parts)
 
 
-# --- JSON -----------------------------------------------------------------------------------------
+# --- JSON ----------------------------------------------------------------------------------------
 
 
 def sequence_json(one: Cancellation) -> dict[str, Any]:

@@ -107,7 +107,7 @@ def _holds(ranges: Any, number: int) -> bool:
     return any(first <= number <= last for first, last in pairs)
 
 
-# --- screen and JSON ------------------------------------------------------------------------------
+# --- screen and JSON -----------------------------------------------------------------------------
 
 
 def turns_head(clock: Clock) -> Line:

@@ -142,7 +142,7 @@ def story_of(log: Iterable[Turn], target: Target, ledger: Ledger) -> Story:
     return Story(target, plan.headline, moment, plan.facts, branches, plan.raced, plan.related)
 
 
-# --- the way back ---------------------------------------------------------------------------------
+# --- the way back --------------------------------------------------------------------------------
 
 
 def trace(ledger: Ledger, turn: int, focus: int = 0) -> list[_Point]:
@@ -226,7 +226,7 @@ _ROOTS: dict[int, str] = {
 }
 
 
-# --- one turn, as it concerns the outcome ---------------------------------------------------------
+# --- one turn, as it concerns the outcome --------------------------------------------------------
 
 
 def _step(turn: Turn, focus: int, moment: Moment, ledger: Ledger) -> Step:
@@ -323,7 +323,7 @@ _SAYS: dict[type, Callable[[Turn, Ledger], str]] = {
 """How a turn is told by its message; others are told as everywhere."""
 
 
-# --- what to say of each kind of target -----------------------------------------------------------
+# --- what to say of each kind of target ----------------------------------------------------------
 
 
 def _plan(target: Target, ledger: Ledger) -> _Plan:
@@ -441,7 +441,7 @@ def _attempt(target: int, cancel: CancelLife, ledger: Ledger) -> str:
     return f"{text}, it had completed ({code}) {gap} {order} the cancel was asked for"
 
 
-# --- a request ------------------------------------------------------------------------------------
+# --- a request -----------------------------------------------------------------------------------
 
 
 def _plan_request(request: Request, ledger: Ledger) -> _Plan:

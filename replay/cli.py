@@ -87,7 +87,7 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document 
 _ALL = click.option("--all", "show_all", is_flag=True, help="Fold nothing.")
 
 
-# --- commands -------------------------------------------------------------------------------------
+# --- commands ------------------------------------------------------------------------------------
 
 
 @cli.command("info")
@@ -231,7 +231,7 @@ def demo_command(folder: Path | None, *, as_json: bool) -> None:
     sys.exit(FINE if demo.is_good else BAD)
 
 
-# --- what the commands share ----------------------------------------------------------------------
+# --- what the commands share ---------------------------------------------------------------------
 
 
 def _target(selector: str, ledger: Ledger, reader: LogReader) -> Target:

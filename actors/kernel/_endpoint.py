@@ -5,11 +5,12 @@ of all of them change one state, through the ``_apply_*`` functions here.  A dia
 what its tables say: admission, transitions, codes, and the effects that reach its driver.
 
 Order of a cancel, in turns: the cancel's own (window opens, driver told to stop) ... the driver's
-``Killed`` ... one ``Cancel`` for each victim ... their delivery ... window closed in the turn of the
-last delivery ... ``Complete`` for the trigger ... its delivery ... blocked synchronous victims.
+``Killed`` ... one ``Cancel`` for each victim ... their delivery ... window closed in the turn of
+the last delivery ... ``Complete`` for the trigger ... its delivery ... blocked callers that it
+ended.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -255,6 +256,7 @@ class Endpoint(Actor):
     def won(self, request: Request, code: int, how: How, out: Outbox) -> None:
         """Complete a victim; a blocked caller hears of it behind the cancel's own end."""
         out.events.append(Completed(request.number, code, how, request.doomed))
+        request.tell_watchers(out, None)
         window = self.windows.get(request.doomed)
         if request.asynchronous or window is None or window.trigger is None:
             out.effects.append((self.lane_of(request).append, request))
@@ -410,9 +412,9 @@ class Endpoint(Actor):
         """A duplicate of a cancel by that cancel's own trigger: its end is now a time-out's."""
         window = self.windows.get(event.other)
         trigger = None if window is None else window.trigger
-        if event.outcome == Outcome.DUPLICATE and window is not None and trigger is not None:
-            if trigger.number == event.target:
-                window.timed_out = trigger
+        is_own = trigger is not None and trigger.number == event.target
+        if window is not None and is_own and event.outcome == Outcome.DUPLICATE:
+            window.timed_out = trigger
 
     def _apply_stopped(self, event: WorkStopped, _: int) -> None:
         window = self.windows[event.cancel]

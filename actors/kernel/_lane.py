@@ -45,7 +45,7 @@ class DeliveryRun:
         """The delivery that was begun last."""
         return self.requests[-1]
 
-    def number_for(self, request: Request) -> int:
+    def number_now(self) -> int:
         """Return the record's number, writing it now if need be.  The baton is held."""
         if self.number == 0:
             self.record(running=self.is_running)
@@ -57,6 +57,10 @@ class DeliveryRun:
         message = CompletionScript(ranges, running, self.manner)
         runtime = self._endpoint.runtime
         self.number = runtime.note(self._endpoint, message, Origin.ACTOR, self.last.turn)
+        if runtime.closing:
+            # A script closed the runtime that called it: nothing can be recorded any more.
+            for request in self.requests:
+                request.finish(Status.DELIVERED)
 
 
 class Input:
@@ -194,7 +198,8 @@ class Lane:
                 run.record(running=True)
             number = run.number
             returned = Returned(request.number, None if error is None else describe(error))
-            endpoint.runtime.note(endpoint, returned, Origin.APP, number)
+            if not endpoint.runtime.note(endpoint, returned, Origin.APP, number):
+                request.finish(Status.DELIVERED)
         if error is not None:
             endpoint.script_raised(error, "completionscript")
 

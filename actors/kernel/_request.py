@@ -203,6 +203,7 @@ class Request(Actor):
                 lost = (self.doomed, self.number, Outcome.SUPERSEDED, by)
                 out.events.append(CancelOutcome(*lost))
             out.events.append(Completed(self.number, None, How.ABANDONED, by))
+            self.tell_watchers(out, None)
         if self.status <= Status.COMPLETED:
             out.events.append(Discarded([self.number, self.number], reason, by))
             self.endpoint.count_down([self.number], out)
@@ -214,6 +215,7 @@ class Request(Actor):
         if self.doomed and by == 0:
             out.events.append(CancelOutcome(self.doomed, self.number, Outcome.TOO_LATE))
         out.events.append(Completed(self.number, code, how, by, value))
+        self.tell_watchers(out, None)
         out.effects.append(self.endpoint.way_out(self))
 
     def finish(self, status: Status) -> None:
@@ -236,11 +238,11 @@ class Request(Actor):
         run = self.run
         if run is None:
             return self.turn
-        number = run.number_for(self)
+        number = run.number_now()
         return number if run.last is self else (number, self.number)
 
     def foreign_cause(self) -> WireCause:
         """Say the same to another log; the delivery gets its record first."""
         with self.runtime.baton:
             run = self.run
-            return (self.runtime.log_id, self.turn if run is None else run.number_for(self))
+            return (self.runtime.log_id, self.turn if run is None else run.number_now())

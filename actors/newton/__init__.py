@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from ._codes import CANCELLED_CODES, Code, is_cancelled, meaning
     from ._errors import CommError
     from ._protocol import State
-    from ._specs import CallbackSpec, InputSpec, Terminator, Termination
+    from ._specs import CallbackSpec, InputSpec, Termination, Terminator
     from .drivers import TcpTool, TwinTool, tcp, twin
 
 _HOMES = {

@@ -97,7 +97,7 @@ class NewtonEndpoint(Endpoint):
         """Whether the InputScript runs: only then the spec may be replaced or ended."""
         self._arriving: Input | None = None
 
-    # --- submission --------------------------------------------------------------------------------
+    # --- submission ------------------------------------------------------------------------------
 
     def submit(self, message: Submit, extra: Any, out: Outbox) -> Any:
         """Admit or refuse one operation (section 1.7)."""
@@ -158,7 +158,7 @@ class NewtonEndpoint(Endpoint):
         if state != self.state:
             out.events.append(StateChanged(self.number, int(self.state), int(state)))
 
-    # --- the input spec ----------------------------------------------------------------------------
+    # --- the input spec --------------------------------------------------------------------------
 
     def _set_input_spec(self, message: Submit, extra: Any, out: Outbox) -> Any:
         is_ending = not message.arguments
@@ -213,7 +213,7 @@ class NewtonEndpoint(Endpoint):
             self.arm(request, request.timeout_ns)
         out.effects.append((self._perform, request.number, "Input", request.arguments))
 
-    # --- cancel, disconnect, time-out ----------------------------------------------------------------
+    # --- cancel, disconnect, time-out ------------------------------------------------------------
 
     def _submit_cancel(self, message: Submit, extra: Any, out: Outbox) -> Request | Refusal:
         refusal = self._refusal("Cancel", message)
@@ -354,7 +354,7 @@ class NewtonEndpoint(Endpoint):
             request.complete(out, self._time_out_code(request), How.TIMED_OUT, window.cancel)
             self._fall_back(request, out)
 
-    # --- answers -----------------------------------------------------------------------------------
+    # --- answers ---------------------------------------------------------------------------------
 
     def receive(self, message: tuple[Any, ...], out: Outbox) -> Any:
         """Take one message."""
@@ -378,7 +378,7 @@ class NewtonEndpoint(Endpoint):
                 self.requests[by].complete(out, None, How.RESULT)
                 out.events.append(Closed(self.number, "disposed"))
             case Stop():
-                self._dispose(Submit("Dispose", (), True, None), None, out)
+                self._dispose(_STOP, None, out)
                 self.runtime.answer(out.reply, None, None)
             case _:
                 return super().receive(message, out)
@@ -405,7 +405,7 @@ class NewtonEndpoint(Endpoint):
     def _must_undo(self, request: Request) -> bool:
         return not request.asynchronous and request.operation in SYNCHRONOUS_UNDO
 
-    # --- facts -------------------------------------------------------------------------------------
+    # --- facts -----------------------------------------------------------------------------------
 
     def _apply_own_accepted(self, event: Accepted, number: int) -> None:
         self._apply_accepted(event, number)
@@ -443,7 +443,7 @@ class NewtonEndpoint(Endpoint):
             return True
         return isinstance(delivery, Request) and delivery.operation == "Dispose"
 
-    # --- towards the application; no baton -----------------------------------------------------------
+    # --- towards the application; no baton -------------------------------------------------------
 
     def manner(self, request: Request) -> Manner:
         """Tell how the application will hear of a completion (3.5)."""
@@ -494,6 +494,10 @@ NewtonEndpoint.FACTS = {
     InputDelivered: NewtonEndpoint._apply_input_delivered,  # noqa: SLF001
     InputPosted: NewtonEndpoint._apply_posted,  # noqa: SLF001
 }
+
+
+_STOP = Submit("Dispose", (), asynchronous=True, timeout_ns=None)
+"""What a Stop of the actor comes to."""
 
 
 def _parameter(rule: str | None) -> Refusal | None:

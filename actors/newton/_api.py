@@ -7,7 +7,7 @@ from typing import Any, Self, TypeAlias
 
 from rescind.actors.kernel._request import Request, Status
 from rescind.actors.kernel._rules import Refusal
-from rescind.actors.runtime import Runtime, UsageError, class_name
+from rescind.actors.runtime import Runtime, UsageError
 from rescind.events import Manner, Submit
 
 from ._actors import NewtonEndpoint
@@ -71,8 +71,9 @@ class Endpoint:
             actor.api = self
             class_number = runtime.class_number(NewtonEndpoint)
         self._actor = actor
+        arguments = (profile, tool.label, class_number)
         runtime.owned.append(self)
-        runtime.call(actor, Submit("Instantiate", (profile, tool.label, class_number), False, None))
+        runtime.call(actor, _submit("Instantiate", arguments, asynchronous=False))
         runtime.relieve()
 
     def __enter__(self) -> Self:
@@ -127,7 +128,7 @@ class Endpoint:
             case _:
                 return bool(outstanding)
 
-    # --- the guide's methods -----------------------------------------------------------------------
+    # --- the guide's methods ---------------------------------------------------------------------
 
     def bind(
         self,
@@ -221,13 +222,13 @@ class Endpoint:
                 -54007 the spec contradicts itself.
         """
         if spec is None:
-            return self._call(Submit("SetInputSpec", (), True, None), None)
+            self._call(_submit("SetInputSpec", ()), None)
+            return None
         ends = (None, None) if spec.termination is None else _ends(spec.termination)
         arguments = (spec.form, *ends, spec.discard_after)
-        return self._call(
-            Submit("SetInputSpec", arguments, True, timeout_ns(spec.timeout_s)),
-            spec,
-        )
+        message = _submit("SetInputSpec", arguments, timeout_ns(spec.timeout_s))
+        request: Request = self._call(message, spec)
+        return request
 
     def dispose(self) -> None:
         """Drop what is pending, without any completion, and release the tool (6.4).
@@ -235,7 +236,7 @@ class Endpoint:
         Blocked synchronous callers get -54014, as does every later call but another dispose.
         """
         actor, runtime = self._actor, self._runtime
-        message = Submit("Dispose", (), False, None)
+        message = _submit("Dispose", (), asynchronous=False)
         request: Request | None = runtime.call(actor, message, None, actor.lane.cut)
         if request is not None:
             request.get()
@@ -248,7 +249,7 @@ class Endpoint:
         """Stop the tool at once; the runtime's log has failed."""
         self._actor.tool.close()
 
-    # --- the way in --------------------------------------------------------------------------------
+    # --- the way in ------------------------------------------------------------------------------
 
     def _submit(
         self,
@@ -275,7 +276,7 @@ class Endpoint:
         self._runtime.relieve()
         return decided
 
-    # --- the way out: called by the lane, one script at a time ---------------------------------------
+    # --- the way out: called by the lane, one script at a time -----------------------------------
 
     def run_completion(self, request: Request, manner: Manner) -> None:
         """Tell the application of a completion."""
@@ -304,6 +305,17 @@ class Endpoint:
             handler(self, {"name": name, "data": data, "debug": debug})
         except Exception:
             logger.exception("the exception_handler of a%d raised", self.number)
+
+
+def _submit(
+    operation: str,
+    arguments: tuple[Any, ...],
+    timeout: int | None = None,
+    *,
+    asynchronous: bool = True,
+) -> Submit:
+    """Return the message of a call that takes no callback spec."""
+    return Submit(operation, arguments, asynchronous, timeout)
 
 
 _ENDS_OTHERS = frozenset({"Cancel", "Disconnect"})

@@ -3,7 +3,7 @@
 Knows nothing of endpoints or dialects.  May import ``rescind.events`` and Pykka.
 """
 
-from ._actor import Actor, ActorRef, class_name, describe
+from ._actor import Actor, ActorRef, Terminated, class_name, describe
 from ._clock import Clock, MachineClock, VirtualClock
 from ._context import CAUSE, WireCause
 from ._errors import (
@@ -40,6 +40,7 @@ __all__ = [
     "RuntimeClosedError",
     "StalledError",
     "Stepped",
+    "Terminated",
     "ThreadDispatcher",
     "Timer",
     "Timers",

@@ -8,7 +8,8 @@ import logging
 import sys
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, cast
 
 import pykka
 from pykka._envelope import Envelope
@@ -31,13 +32,15 @@ from rescind.events import (
     Stop,
     Stopped,
     Tell,
+    Watch,
 )
 
 from ._errors import Abandon, UsageError
 from ._reply import Reply
 
 if TYPE_CHECKING:
-    from ._runtime import Outbox, Runtime
+    from ._outbox import Outbox
+    from ._runtime import Runtime
 
 logger = logging.getLogger("rescind.actors")
 A = TypeVar("A", bound="Actor")
@@ -73,6 +76,7 @@ class ActorRef(pykka.ActorRef[A]):
         # Not pykka's __init__: it wants the living actor.
         self.runtime = runtime
         self.number = number
+        self.watchers: list[ActorRef[Any]] = []
         self.is_suspended = False
         """Whether the actor waits for something inside a turn, and takes nothing meanwhile."""
         self.suspended_on = 0
@@ -121,6 +125,20 @@ class ActorRef(pykka.ActorRef[A]):
             reply.set_exception(_dead(f"{self} not found"))
         return reply.get(timeout=timeout) if block else reply
 
+    def watch(self, watcher: "ActorRef[Any]") -> None:
+        """Have ``watcher`` told ``Terminated`` when this actor stops, or its request completes.
+
+        It is told at once if that has happened already.
+        """
+        self.runtime.deliver_message(self, Watch(watcher))
+
+
+class Terminated(NamedTuple):
+    """What a watcher is told: the actor's number, and the failure that stopped it, if one did."""
+
+    actor: int
+    error: str | None
+
 
 def _dead(text: str) -> tuple[type[BaseException], BaseException, None]:
     return (pykka.ActorDeadError, pykka.ActorDeadError(text), None)
@@ -147,9 +165,9 @@ class Actor(pykka.Actor):
 
     # Pykka declares these four as plain attributes that its __init__ fills.  Here they are made on
     # first use; request actors never need them.
-    actor_urn = property(lambda self: self.actor_ref.actor_urn)  # type: ignore[assignment]
-    actor_inbox = property(lambda self: self.actor_ref.actor_inbox)  # type: ignore[assignment]
-    actor_stopped = property(lambda self: self.actor_ref.actor_stopped)  # type: ignore[assignment]
+    actor_urn = property(lambda self: self.actor_ref.actor_urn)
+    actor_inbox = property(lambda self: self.actor_ref.actor_inbox)
+    actor_stopped = property(lambda self: self.actor_ref.actor_stopped)
 
     @property
     def actor_ref(self) -> ActorRef[Any]:
@@ -169,7 +187,8 @@ class Actor(pykka.Actor):
     @classmethod
     def start(cls, *args: Any, **kwargs: Any) -> Any:
         """Start in the process's default runtime, which keeps its log in memory."""
-        from ._runtime import Runtime
+        # Here, because the runtime imports this module.
+        from ._runtime import Runtime  # noqa: PLC0415
 
         return Runtime.default().start(cls, *args, **kwargs)
 
@@ -201,6 +220,8 @@ class Actor(pykka.Actor):
                     self._answer(lambda: self._handle_receive(value))
                 case Proxy():
                     self._take_proxy(message)
+                case Watch(watcher):
+                    self.actor_ref.watchers.append(watcher)
                 case Start(cls):
                     out.events.append(Born(self.number, cls, self.actor_ref.parent))
                     self._guarded(self.on_start)
@@ -250,7 +271,7 @@ class Actor(pykka.Actor):
             out.forget()
             out.events += (*births, Failed(describe(error)))
             self._finish(describe(error))
-            self._hook(lambda: self.on_failure(type(error), error, error.__traceback__))
+            self._hook(partial(self.on_failure, type(error), error, error.__traceback__))
             self._stop_for(error)
 
     def _stop_for(self, error: BaseException) -> None:
@@ -262,11 +283,19 @@ class Actor(pykka.Actor):
         self.runtime.stop_everything(error)
 
     def _finish(self, error: str | None) -> None:
-        self.runtime.out.events.append(Stopped(self.number, error))
+        out = self.runtime.out
+        out.events.append(Stopped(self.number, error))
+        self.tell_watchers(out, error)
         self.runtime.forget(self)
         self.actor_ref.actor_stopped.set()
         if error is None:
             self._hook(self.on_stop)
+
+    def tell_watchers(self, out: "Outbox", error: str | None) -> None:
+        """Let those know who watch this actor that it has ended."""
+        if self._actor_ref is not None:
+            for watcher in self._actor_ref.watchers:
+                out.messages.append((watcher, Tell(Terminated(self.number, error)), None))
 
     def _hook(self, hook: Callable[[], None]) -> None:
         try:

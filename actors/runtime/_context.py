@@ -123,3 +123,23 @@ def _running_task() -> str | None:
     except RuntimeError:
         return None
     return None if task is None else str(task.get_name())
+
+
+_INSIDE = ("rescind.actors", "pykka")
+_IS_INSIDE: dict[str, bool] = {}
+
+
+def calling_frame() -> FrameType:
+    """Return the innermost frame that is neither ours nor Pykka's."""
+    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001
+    while frame is not None:
+        code = frame.f_code
+        # Asked at every call: which file a code object is from never changes, so it is kept.
+        is_inside = _IS_INSIDE.get(code.co_filename)
+        if is_inside is None:
+            name = frame.f_globals.get("__name__", "")
+            is_inside = _IS_INSIDE[code.co_filename] = name.startswith(_INSIDE)
+        if not is_inside:
+            return frame
+        frame = frame.f_back
+    return sys._getframe(1)  # noqa: SLF001

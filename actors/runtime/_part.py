@@ -1,7 +1,7 @@
 """A turn that can stand still: a thread that moves only when told, and then moves alone.
 
-Where one thread has to play a whole runtime (``Stepped``, re-execution), a handler that waits inside
-its turn cannot keep that thread; it gets a thread of its own instead.  At most one of them moves at
+Where one thread has to play a whole runtime (``Stepped``, re-execution), a handler that waits
+inside its turn cannot keep that thread; it gets a thread of its own instead.  At most one of them moves at
 a time, so that they are coroutines in all but name.
 """
 
@@ -75,7 +75,7 @@ class Part:
                 return
             try:
                 context.run(body)
-            except BaseException as error:  # handed to whoever moves us
+            except BaseException as error:  # noqa: BLE001  # handed to whoever moves us
                 self._error = error
             if self._is_ending:
                 return

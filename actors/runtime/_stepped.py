@@ -46,7 +46,7 @@ class Stepped:
     # --- stepping --------------------------------------------------------------------------------
 
     def step(self) -> bool:
-        """Let one thing happen: an answer, turns, a commit or deliveries; False if nothing could."""
+        """Let one thing happen: an answer, turns, a commit, deliveries; False if nothing could."""
         runtime = self._runtime
         if self._random is None:
             return self._resume() or runtime.run_turns() or runtime.commit() or runtime.deliver()

@@ -3,6 +3,7 @@
 import pytest
 
 from rescind import newton
+from rescind.events import TimedOut, read
 
 from .stage import ABORTED, CANCELED, IN_PROGRESS, TIMED_OUT, code_of
 
@@ -103,6 +104,7 @@ def test_scenario_28_a_time_out_after_its_completion_is_nothing(either):
     stage.answer_next()
     stage.advance(1)
     assert stage.heard == [("A", None)]
+    assert not [turn for turn in read(stage.runtime.log) if isinstance(turn.message, TimedOut)]
     stage.answer_next()
     assert stage.heard == [("A", None), ("B", None)]
 

@@ -199,6 +199,15 @@ def test_of_a_piece_without_end_only_the_newest_bytes_are_kept(line):
     line.wait_for(("I", "123456789\n"))
 
 
+def test_what_has_no_end_yet_is_not_hoarded(line):
+    peer = line.connect()
+    line.arm("I", discard_after=10, termination=newton.Termination(end_sequence="\n"))
+    for _ in range(20):
+        line.send(peer, b"x" * 1000)
+    line.send(peer, b"y")  # who has read this has dealt with what came before
+    assert len(line.tool._buffer) <= 10 + 1
+
+
 def test_bytes_that_no_spec_took_wait_for_the_next_one(line):
     peer = line.connect()
     line.arm("I", termination=newton.Termination(byte_count=3))
@@ -274,13 +283,14 @@ def test_scenario_35_a_disconnect_cancels_and_then_hangs_up(line):
 
 def test_after_a_disconnect_the_endpoint_connects_again_and_starts_clean(line):
     first = line.connect()
-    first.sendall(b"stale")
+    line.send(first, b"stale")
     line.endpoint.output(BIG, line.spec("A"))
     line.endpoint.disconnect()
     second = line.connect()
     line.arm("I", termination=newton.Termination(byte_count=5))
     second.sendall(b"fresh")
     line.wait_for(("I", "fresh"))
+    assert line.heard == [("A", CANCELED), ("I", "fresh")]
     line.endpoint.output(b"new")
     assert read_exactly(second, 3) == b"new"
 

@@ -75,7 +75,7 @@ class TwinTool:
         self.is_open = False
         self.pending.clear()
 
-    # --- what the test says ------------------------------------------------------------------------
+    # --- what the test says ----------------------------------------------------------------------
 
     def finish_kill(self, code: int | None = None) -> None:
         """Report that the last kill has stopped everything, or failed with ``code``."""

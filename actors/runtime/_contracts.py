@@ -1,0 +1,69 @@
+"""What a runtime asks of its dispatcher, its lanes, and what it owns."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Protocol
+
+from ._waiting import Waitable
+
+if TYPE_CHECKING:
+    from ._runtime import Runtime
+
+
+class Dispatcher(Protocol):
+    """Decides which thread runs turns, and when."""
+
+    def attach(self, runtime: "Runtime") -> None:
+        """Serve ``runtime``."""
+        ...
+
+    def wake(self) -> None:
+        """Hear that there is work; any thread, also under the baton."""
+        ...
+
+    def wait(self, waitable: Waitable, timeout_s: float | None, *, must_spare: bool) -> bool:
+        """Block the calling thread until ``waitable`` is done; False after ``timeout_s``.
+
+        ``must_spare``: the caller was running turns or scripts, somebody else has to now.
+        """
+        ...
+
+    def wait_in_turn(self, waitable: Waitable, timeout_s: float | None) -> bool:
+        """Let the running handler wait, and others have the baton meanwhile."""
+        ...
+
+    def run_handler(self, body: Callable[[], object]) -> None:
+        """Run a turn whose handler is the application's; the baton is held."""
+        ...
+
+    def may_block(self) -> AbstractContextManager[None]:
+        """Surround what may take long without running turns; others run them meanwhile."""
+        ...
+
+    def close(self) -> None:
+        """Stop; no thread of the dispatcher runs a turn afterwards."""
+        ...
+
+
+class Lane(Protocol):
+    """One endpoint's ordered deliveries."""
+
+    def deliver(self, *, scripts: bool) -> bool:
+        """Deliver some; tell whether more are left.  Without ``scripts``, stop before one."""
+        ...
+
+    def cut(self) -> None:
+        """Record what was delivered so far; the baton is held."""
+        ...
+
+
+class Owned(Protocol):
+    """What a runtime closes before itself."""
+
+    def close(self) -> None:
+        """End everything in order, in turns."""
+        ...
+
+    def stop(self) -> None:
+        """Stop the driver at once; the log has failed and nothing can be recorded."""
+        ...

@@ -1,0 +1,457 @@
+"""The engine: the baton, the turn, its record, and the two lanes of waiting messages.
+
+Whoever holds the baton runs turns, and everything here belongs to its holder.  A turn is *decide,
+record, act*: the handler fills an outbox, the outbox becomes one record, and only then are its
+events applied, its messages sent and its effects queued for the way out.
+"""
+
+import contextlib
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextvars import Token
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+
+import pykka
+
+from rescind.events import (
+    DeadLetter,
+    LogWriter,
+    Origin,
+    Resume,
+    Start,
+    Stop,
+    Suspended,
+    Tell,
+    TimerSet,
+    Watch,
+)
+
+from ._actor import Actor, ActorRef, Terminated, class_name, describe
+from ._baton import Baton
+from ._clock import Clock
+from ._context import CAUSE, Callers, CauseSource, TurnCause, WireCause
+from ._contracts import Dispatcher
+from ._errors import DeadlockError, RuntimeClosedError, UsageError
+from ._outbox import By, Envelope, Message, Outbox
+from ._reply import ExcInfo, Reply
+from ._timers import Timer, Timers
+from ._waiting import Waitable
+
+if TYPE_CHECKING:
+    from ._runtime import Runtime
+
+logger = logging.getLogger("rescind.runtime")
+A = TypeVar("A", bound=Actor)
+
+TURNS_PER_HOLD = 256
+"""Turns that one holder runs before it offers the baton to others."""
+
+
+class Engine:
+    """Runs turns, one at a time, and appends their records; the lowest third of a runtime."""
+
+    def __init__(self, log: LogWriter, dispatcher: Dispatcher, clock: Clock) -> None:
+        """Run on an open log."""
+        self.log = log
+        self.log_id = log.log_id
+        self.clock = clock
+        self.dispatcher = dispatcher
+        self.baton = Baton()
+        self.out = Outbox()
+        self.turn_ns = 0
+        """The running turn's time, which is the time its record bears."""
+        self.timers = Timers()
+        self.callers = Callers(log.who, log.site)
+        self.failure: BaseException | None = None
+        """Why nothing is acknowledged any more."""
+        self.closing = False
+        """Whether no turn is run any more."""
+        self.actors: dict[int, Actor] = {}
+        """Live ordinary actors; requests and endpoints are kept by the kernel."""
+        self._kind_ids = log.kind_ids
+        self._classes: dict[type, int] = {}
+        self._now_ns = clock.now_ns
+        self._control: deque[Envelope | _Broadcast] = deque()
+        self._backlog: deque[Envelope] = deque()
+        self._parked: dict[int, list[Envelope]] = {}
+        self._effects: list[tuple[Any, ...]] = []
+        self._turn_thread = 0
+        self._interrupt: BaseException | None = None
+
+    # --- actors --------------------------------------------------------------------------------
+
+    def class_number(self, cls: type) -> int:
+        """Return the number under which records name an actor class; called under the baton."""
+        number = self._classes.get(cls)
+        if number is None:
+            number = self._classes[cls] = self.log.class_(class_name(cls), 1, "")
+        return number
+
+    def _make(self, ref: ActorRef[A], args: Any, kwargs: Any) -> A:
+        actor = ref.actor_class.__new__(ref.actor_class)
+        actor.runtime, actor.number, actor.unit = cast("Runtime", self), ref.number, actor
+        actor._actor_ref = ref  # noqa: SLF001  # Pykka's own attribute
+        actor.__init__(*args, **kwargs)  # type: ignore[misc]
+        ref.actor = actor
+        self.actors[ref.number] = actor
+        pykka.ActorRegistry.register(ref)
+        return actor
+
+    def forget(self, actor: Actor) -> None:
+        """Take a stopped actor out of the runtime; called in its last turn."""
+        self.actors.pop(actor.number, None)
+        pykka.ActorRegistry.unregister(actor.actor_ref)
+        for envelope in self._parked.pop(actor.number, ()):
+            self._backlog.append(envelope)
+
+    def next_number(self) -> int:
+        """Return a fresh actor number; called under the baton."""
+        number = self.log.actors_next
+        self.log.actors_next = number + 1
+        return number
+
+    # --- turns ---------------------------------------------------------------------------------
+
+    def in_turn(self) -> bool:
+        """Tell whether the calling thread is inside an ordinary actor's handler."""
+        # Most calls find no handler running anywhere, and need not ask which thread they are.
+        return self._turn_thread != 0 and self._turn_thread == threading.get_ident()
+
+    def enter_handler(self) -> Token[CauseSource | None]:
+        """Mark the calling thread as being inside an ordinary actor's handler."""
+        self._turn_thread = threading.get_ident()
+        cause = TurnCause(self.log)
+        self.out.causes.append(cause)
+        return CAUSE.set(cause)
+
+    def leave_handler(self, token: Token[CauseSource | None]) -> None:
+        """Unmark it."""
+        self._turn_thread = 0
+        CAUSE.reset(token)
+
+    @contextlib.contextmanager
+    def holding_baton(self) -> Iterator[None]:
+        """Hold the baton of a runtime that still runs; inside a turn it is held already."""
+        if self.in_turn():
+            yield
+            return
+        with self.baton:
+            self._check_running()
+            yield
+
+    def _check_running(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+        if self.closing:
+            raise RuntimeClosedError("the runtime is closed; open another one")
+
+    def note(self, actor: Actor, message: Message, origin: Origin, cause: WireCause) -> int:
+        """Record what happened outside as a turn; returns its number, 0 once nothing is recorded.
+
+        The baton is held.  A script may have closed the runtime that called it.
+        """
+        if self.closing:
+            return 0
+        self.turn(actor, message, origin, cause)
+        return self.out.number
+
+    def turn(
+        self,
+        actor: Actor,
+        message: Message,
+        origin: Origin,
+        cause: WireCause,
+        by: By | None = None,
+        reply: Reply[Any] | None = None,
+    ) -> Any:
+        """Let ``actor`` take ``message``: decide, record, then act.  The baton is held.
+
+        Returns whatever the handler returned to its caller.
+        """
+        out = self.out
+        out.begin(actor, message, origin, cause, by, reply)
+        self.turn_ns = self._now_ns()
+        try:
+            result = actor.receive(message, out)
+        except BaseException:
+            out.forget()
+            raise
+        self._record(out)
+        if self._interrupt is not None:
+            # Only now, when nothing of the turn can be lost any more.
+            interrupt, self._interrupt = self._interrupt, None
+            raise interrupt
+        return result
+
+    def _record(self, out: Outbox) -> int:
+        """Append the record of what ``out`` holds, apply its events, and let the rest go on."""
+        kind_ids = self._kind_ids
+        events = out.events
+        message = out.message
+        actor = out.actor
+        number = out.number = self.log.append(
+            (
+                actor.number,
+                self.turn_ns,
+                out.origin,
+                out.cause,
+                (kind_ids[type(message)], *message),
+                [(kind_ids[type(event)], *event) for event in events],
+                out.by,
+            ),
+        )
+        unit = actor.unit
+        facts = unit.FACTS
+        for event in events:
+            apply = facts.get(type(event))
+            if apply is not None:
+                apply(unit, event, number)
+        events.clear()
+        if out.causes:
+            for cause in out.causes:
+                cause.number = number
+            out.causes.clear()
+            out.timers.clear()
+        if out.effects:
+            self._effects += out.effects
+            out.effects.clear()
+        if out.urgent or out.messages or out.broadcast or out.answers:
+            self._dispatch(out, number)
+        return number
+
+    def _dispatch(self, out: Outbox, number: int) -> None:
+        actor_origin = Origin.ACTOR
+        for targets, message in out.broadcast:
+            self._control.append(_Broadcast(iter(targets), message, number))
+        for target, message in out.urgent:
+            self._control.append(Envelope(target, message, actor_origin, number))
+        for target, message, reply in out.messages:
+            self._backlog.append(Envelope(target, message, actor_origin, number, None, reply))
+        for reply, value, exc_info in out.answers:
+            reply.turn = number
+            if reply.is_inside:
+                finish(reply, value, exc_info)
+            else:
+                self._effects.append((finish, reply, value, exc_info))
+        out.broadcast.clear()
+        out.urgent.clear()
+        out.messages.clear()
+        out.answers.clear()
+
+    def answer(self, reply: Reply[Any] | None, value: Any, exc_info: ExcInfo | None) -> None:
+        """Answer the ask of the running turn, once its record allows it."""
+        if reply is not None:
+            self.out.answers.append((reply, value, exc_info))
+
+    def run_turns(self, limit: int = TURNS_PER_HOLD, *, helping: int | None = None) -> bool:
+        """Run waiting turns, control lane first; tell whether there was any.
+
+        ``helping`` is for a thread that waits for the answer of that actor: it runs no other
+        handler of the application, because a handler may block for as long as it likes.
+        """
+        if not self._control and not self._backlog:
+            return False
+        with self.baton:
+            for count in range(limit):
+                if self.closing or not self._run_next(helping):
+                    return count > 0
+        self.baton.step_aside()
+        return True
+
+    def _run_next(self, helping: int | None) -> bool:
+        control = self._control
+        while control:
+            head = control[0]
+            if not isinstance(head, _Broadcast):
+                self.run(cast("Envelope", control.popleft()))
+                return True
+            target = next(head.targets, None)
+            if target is not None:
+                # A cancel's victims come this way, a hundred thousand at a time: no envelope.
+                self.turn(target, head.message, Origin.ACTOR, head.cause)
+                return True
+            control.popleft()
+        if not self._backlog:
+            return False
+        if helping is not None:
+            waiting = self._backlog[0].target
+            if isinstance(waiting, ActorRef) and waiting.number != helping:
+                self.dispatcher.wake()
+                return False
+        self.run(self._backlog.popleft())
+        return True
+
+    def take_waiting(self) -> list[Envelope]:
+        """Empty both lanes without running anything: for whoever re-executes a log."""
+        with self.baton:
+            waiting: list[Envelope] = []
+            for head in self._control:
+                if isinstance(head, _Broadcast):
+                    waiting += (
+                        Envelope(target, head.message, Origin.ACTOR, head.cause)
+                        for target in head.targets
+                    )
+                else:
+                    waiting.append(head)
+            waiting += self._backlog
+            self._control.clear()
+            self._backlog.clear()
+            return waiting
+
+    def run(self, envelope: Envelope) -> None:
+        """Run one waiting message's turn, or find it a place; the baton is held."""
+        target, message, origin, cause, by, reply = envelope
+        if not isinstance(target, ActorRef):
+            self.turn(target, message, origin, cause, by, reply)
+            return
+        actor = target.actor
+        if actor is None and isinstance(message, Start):
+            actor = self._make(target, message.args, message.kwargs)
+        if actor is None or not target.is_alive():
+            self._bury(envelope)
+        elif target.is_suspended:
+            self._parked.setdefault(actor.number, []).append(envelope)
+        elif actor.FACTS:
+            self.turn(actor, message, origin, cause, by, reply)
+        else:
+            self.dispatcher.run_handler(lambda: self.turn(actor, message, origin, cause, by, reply))
+
+    def _bury(self, envelope: Envelope) -> None:
+        """Record a message whose actor has stopped, and tell whoever waits for its answer."""
+        out = self.out
+        actor = cast("Actor", envelope.target)
+        out.begin(actor, envelope.message, envelope.origin, envelope.cause, envelope.by, None)
+        self.turn_ns = self._now_ns()
+        kind_ids = self._kind_ids
+        letter = DeadLetter(actor.number)
+        number = self.log.append(
+            (
+                actor.number,
+                self.turn_ns,
+                envelope.origin,
+                envelope.cause,
+                (kind_ids[type(envelope.message)], *envelope.message),
+                [(kind_ids[DeadLetter], *letter)],
+                envelope.by,
+            ),
+        )
+        if isinstance(envelope.message, Watch):
+            watcher = envelope.message.watcher
+            self._backlog.append(
+                Envelope(watcher, Tell(Terminated(actor.number, None)), Origin.ACTOR, number)
+            )
+        reply = envelope.reply
+        if reply is not None:
+            error = pykka.ActorDeadError(f"{actor} stopped before it took the message")
+            reply.turn = number
+            self._effects.append((finish, reply, None, (type(error), error, None)))
+
+    # --- parts of a turn -----------------------------------------------------------------------
+
+    def _begin_part(
+        self, actor: Actor, part: int, waitable: Waitable, answer_to: Reply[Any] | None
+    ) -> None:
+        value, error = waitable.outcome() if waitable.is_done else (None, None)
+        said = Resume(part, value, None if error is None else describe(error))
+        cause = waitable.turn if waitable.is_done else part
+        self.turn_ns = self._now_ns()
+        self.out.begin(actor, said, Origin.ACTOR, cause or part, None, answer_to)
+
+    def _end_part(self, target: int) -> int:
+        """Record what the running turn did so far; it is suspended on ``target``."""
+        self.out.events.append(Suspended(target))
+        return self._record(self.out)
+
+    def _check_cycle(self, actor: Actor, target: int) -> None:
+        names = [_short_name(actor)]
+        number = target
+        while other := self.actors.get(number):
+            names.append(_short_name(other))
+            if other is actor:
+                raise DeadlockError(tuple(names))
+            number = other.actor_ref.suspended_on
+
+    def post(
+        self, actor: "Actor | ActorRef[Any]", message: Message, origin: Origin, cause: WireCause
+    ) -> None:
+        """Bring something from outside into the runtime; drivers call it on any thread."""
+        self._backlog.append(Envelope(actor, message, origin, cause))
+        self.dispatcher.wake()
+
+    # --- causes and timers ---------------------------------------------------------------------
+
+    def foreign_cause(self) -> WireCause | None:
+        """Return what the running code is a consequence of, if that stands in another log.
+
+        Called before the baton is taken: the other runtime may need its own for the answer, and
+        two batons at once could wait for each other.
+        """
+        source = CAUSE.get()
+        if source is None or source.log_id == self.log_id:
+            return None
+        return source.foreign_cause()
+
+    def cause(self, foreign: WireCause | None) -> WireCause:
+        """Return what the running code is a consequence of; called under the baton."""
+        if foreign is not None:
+            return foreign
+        source = CAUSE.get()
+        return 0 if source is None else source.cause()
+
+    def send_after(self, actor: Actor, delay_s: float, message: Any) -> Timer:
+        """Tell ``actor`` something later; called inside one of its turns."""
+        delay_ns = round(delay_s * 1e9)
+        cause = TurnCause(self.log)
+
+        def fire() -> None:
+            self.post(actor.actor_ref, Tell(message), Origin.TIMER, cause.number)
+
+        self.out.events.append(TimerSet(delay_ns))
+        self.out.causes.append(cause)
+        timer = self.arm(delay_ns, fire)
+        self.out.timers.append(timer)
+        return timer
+
+    def arm(self, delay_ns: int, fire: Callable[[], None]) -> Timer:
+        """Have ``fire`` called, under the baton, after ``delay_ns``; called under the baton."""
+        timer = self.timers.arm(self.clock.monotonic_ns() + delay_ns, fire)
+        # Whoever sleeps until the next deadline may have to sleep less long.
+        self.dispatcher.wake()
+        return timer
+
+    def _refuse_in_turn(self, what: str) -> None:
+        if self.in_turn():
+            raise UsageError(f"{what} inside a turn would wait for itself; tell somebody outside")
+
+    def stop_everything(self, error: BaseException) -> None:
+        """Stop all actors because ``error`` came out of one's handler; called in its turn."""
+        for other in self.youngest_first():
+            self.out.messages.append((other.actor_ref, Stop(urgent=False), None))
+        if isinstance(error, KeyboardInterrupt):
+            self._interrupt = error
+
+    def youngest_first(self) -> list[Actor]:
+        """Return the living actors, the last started first."""
+        return sorted(self.actors.values(), key=lambda each: -each.number)
+
+
+class _Broadcast(NamedTuple):
+    """One message on its way to many actors of the kernel, one turn each."""
+
+    targets: Iterator[Actor]
+    message: Message
+    cause: int
+
+
+def _short_name(actor: Actor) -> str:
+    return f"a{actor.number} {type(actor).__name__}"
+
+
+def finish(reply: Reply[Any], value: Any, exc_info: ExcInfo | None) -> None:
+    """Give a reply its value or its exception."""
+    if exc_info is None:
+        reply.set(value)
+    else:
+        reply.set_exception(exc_info)

@@ -1,0 +1,169 @@
+"""The way out: what was decided leaves only when its record is as durable as the log promises.
+
+Locks, outermost first; whoever holds one may take those after it, never those before:
+
+- *world*: one script of the application at a time (a blocked script gives it up);
+- *commit*: one batch at a time on its way into the log, then its effects;
+- *baton*: see ``_engine``.
+"""
+
+import threading
+from collections import deque
+from typing import Any
+
+from rescind.events import LogWriter
+
+from ._clock import Clock
+from ._contracts import Dispatcher, Lane, Owned
+from ._engine import Engine, logger
+from ._waiting import Waitable, wake_all
+
+PENDING_RECORDS_MAX = 4096
+"""Records that may wait for a commit before a caller has to commit them itself."""
+
+
+class Exits(Engine):
+    """An engine whose effects and deliveries leave in order; the middle third of a runtime."""
+
+    def __init__(self, log: LogWriter, dispatcher: Dispatcher, clock: Clock) -> None:
+        """Run on an open log."""
+        super().__init__(log, dispatcher, clock)
+        self.owned: list[Owned] = []
+        """What has to be closed before the log, in order of creation."""
+        self._commit = threading.Lock()
+        self._is_log_closed = False
+        self._world = threading.Lock()
+        self._world_owner = 0
+        self._lanes: deque[Lane] = deque()
+        self._delivering: Lane | None = None
+        self._waiting: dict[int, Waitable] = {}
+
+    def commit(self, *, may_block: bool = True) -> bool:
+        """Write everything that is recorded, then let its effects happen, in order.
+
+        ``may_block=False`` leaves it to a runner when somebody else is at it.
+        """
+        if not self.log.pending and not self._effects:
+            return False
+        if not self._commit.acquire(blocking=may_block):
+            self.dispatcher.wake()
+            return False
+        try:
+            while not self._is_log_closed:
+                with self.baton:
+                    batch = self.log.seal()
+                    effects, self._effects = self._effects, []
+                if batch is None and not effects:
+                    return True
+                if batch is not None:
+                    self._write(batch)
+                for effect in effects:
+                    self._let_happen(effect)
+                if not may_block:
+                    # Whoever only helps must not be kept by those who record on and on.
+                    self.dispatcher.wake()
+                    return True
+        finally:
+            self._commit.release()
+        return False
+
+    def _let_happen(self, effect: tuple[Any, ...]) -> None:
+        """Call one effect; a defect in one must not take the others with it."""
+        function, *arguments = effect
+        try:
+            function(*arguments)
+        except Exception:  # noqa: BLE001  # logged; the effects behind it go on
+            logger.exception("an effect failed: %r", function)
+
+    def _write(self, batch: Any) -> None:
+        try:
+            with self.dispatcher.may_block():
+                self.log.write(batch)
+        except BaseException as error:
+            self.fail(error)
+            raise
+
+    def flush(self) -> None:
+        """Return when everything recorded so far is as durable as the log promises.
+
+        Raises:
+            UsageError: called inside a turn, whose own record is not there yet.
+            LogFailedError: it could not be written.
+        """
+        self._refuse_in_turn("flush")
+        self.commit()
+        with self._commit:  # what another thread took is not durable before that one is through
+            pass
+        if self.failure is not None:
+            raise self.failure
+
+    def relieve(self) -> None:
+        """See that what was just recorded gets on its way; callers use it when they do not wait."""
+        if self.log.pending >= PENDING_RECORDS_MAX and not self.in_turn():
+            self.commit()
+        self.dispatcher.wake()
+
+    def offer(self, lane: Lane) -> None:
+        """Hear that a lane has something to deliver."""
+        self._lanes.append(lane)
+        self.dispatcher.wake()
+
+    def deliver(self, *, scripts: bool = True) -> bool:
+        """Deliver some of one lane, if nobody else is delivering; tell whether anything moved.
+
+        ``scripts=False`` leaves the application's callbacks to others and only ends waits.
+        """
+        if not self._lanes or not self._world.acquire(blocking=False):
+            return False
+        self._world_owner = threading.get_ident()
+        try:
+            lane = self._delivering = self._lanes.popleft()
+            if lane.deliver(scripts=scripts):
+                self._lanes.append(lane)
+                return scripts
+        except IndexError:
+            return False
+        finally:
+            self._delivering = None
+            self._world_owner = 0
+            self._world.release()
+            if self._lanes:
+                self.dispatcher.wake()
+        return True
+
+    def pump(self, *, scripts: bool = True, helping: int | None = None) -> bool:
+        """Do whatever can be done now; tell whether there was anything.
+
+        A thread that waits for an answer passes ``scripts=False`` and whose answer it is
+        ``helping`` to bring about: it must not get stuck in other people's code.
+        """
+        self.fire_timers()
+        progress = self.run_turns(helping=helping)
+        progress |= self.commit(may_block=scripts)
+        return self.deliver(scripts=scripts) or progress
+
+    def fire_timers(self) -> bool:
+        """Fire what is due."""
+        deadline_ns = self.timers.next_deadline_ns()
+        if deadline_ns is None or deadline_ns > self.clock.monotonic_ns():
+            return False
+        with self.baton:
+            return self.timers.fire_due(self.clock.monotonic_ns())
+
+    @property
+    def has_work(self) -> bool:
+        """Tell whether a pump would find anything but timers."""
+        return bool(
+            self._control or self._backlog or self._effects or self.log.pending or self._lanes
+        )
+
+    def fail(self, error: BaseException) -> None:
+        """Stop for good: nothing is acknowledged any more, and whoever waits hears why."""
+        if self.failure is None:
+            self.failure = error
+            for owned in self.owned:
+                try:
+                    owned.stop()
+                except Exception:  # noqa: BLE001  # logged; the others still have to be stopped
+                    logger.exception("%r could not be stopped", owned)
+            wake_all(list(self._waiting.values()))
