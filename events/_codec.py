@@ -56,9 +56,10 @@ def substitute(value: Any) -> Any:
     if isinstance(value, Reference):
         return _reference(value)
     # Asked of the class: a proxy would take an attribute of its own for one of its actor's.
-    if not hasattr(type(value), "to_reference"):
-        raise TypeError(f"cannot carry {type_name(value)}")
-    return _reference(value.to_reference())
+    held: Any = value
+    if not hasattr(held.__class__, "to_reference"):
+        raise TypeError(f"cannot carry {type_name(held)}")
+    return _reference(held.to_reference())
 
 
 def _reference(value: Reference) -> Any:

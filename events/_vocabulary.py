@@ -5,9 +5,9 @@ The log binds small numbers to (name, version, field names) in-band, so nothing 
 Rules for change (see ``docs/reference/log-format.md``): append fields with a default and raise the
 version; never reorder, reuse or retype one; a kind that goes stays here for the readers.
 
-Identity: actors, requests, calls and cancels share one number space, so ``r17``, ``a17`` and ``c17``
-name the same thing or nothing; the letter only says what the reader expects.  A cancel that is an
-operation of its own (Newton's Cancel) has its request's number.
+Identity: actors, requests, calls and cancels share one number space, so ``r17``, ``a17`` and
+``c17`` name the same thing or nothing; the letter only says what the reader expects.  A cancel that
+is an operation of its own (Newton's Cancel) has its request's number.
 
 ``Ranges`` is a flat list of inclusive pairs ``[first, last, first, last, ...]`` **in order of
 happening**, not sorted: ``[4, 6, 2, 2]`` is 4, 5, 6, 2.
@@ -407,8 +407,8 @@ class AnswerIgnored(NamedTuple):
 class CancelRequested(NamedTuple):
     """A cancel was accepted as an operation.
 
-    ``scope`` is the endpoint, call or request that it covers; ``by`` the request that asked, or that
-    timed out, or 0; ``reason`` what the application said.
+    ``scope`` is the endpoint, call or request that it covers; ``by`` the request that asked, or
+    that timed out, or 0; ``reason`` what the application said.
     """
 
     cancel: int

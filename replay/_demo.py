@@ -75,7 +75,7 @@ def _free_name() -> Path:
 
 def _run_against_peer(log: Path) -> tuple[Terminal, dict[str, Any]]:
     command = [sys.executable, "-m", "rescind.replay._demo_peer", AGAIN]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as peer:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as peer:  # noqa: S603  # ours
         assert peer.stdout is not None, "asked for with PIPE"
         try:
             terminal = run(log, int(peer.stdout.readline()))

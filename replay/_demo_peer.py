@@ -13,12 +13,18 @@ PAUSE_S = 0.02
 RECEIVE_BUFFER_BYTES = 8 * 1024
 
 
+def say(text: str) -> None:
+    """Tell the demo, which reads our standard output."""
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+
+
 def serve(marker: bytes) -> None:
     """Serve one connection on a free loopback port; look for ``marker`` in what arrives."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         # Before the connection exists: the window it offers must be small from its beginning.
         server.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        print(server.getsockname()[1], flush=True)
+        say(str(server.getsockname()[1]))
         connection, _ = server.accept()
     got = bytearray()
     with connection:
@@ -28,7 +34,7 @@ def serve(marker: bytes) -> None:
                 time.sleep(PAUSE_S)
         except ConnectionError:
             pass
-    print(json.dumps({"bytes": len(got), "marker": marker in got}), flush=True)
+    say(json.dumps({"bytes": len(got), "marker": marker in got}))
 
 
 if __name__ == "__main__":

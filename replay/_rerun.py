@@ -14,11 +14,10 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
 from os import PathLike
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rescind.actors.kernel._lane import Input
 from rescind.actors.kernel._ranges import numbers_in
-from rescind.actors.kernel._request import Request
 from rescind.actors.newton._actors import NewtonEndpoint
 from rescind.actors.newton._protocol import PROFILES
 from rescind.actors.runtime import (
@@ -52,6 +51,9 @@ from rescind.events import (
     UsageError,
     read,
 )
+
+if TYPE_CHECKING:
+    from rescind.actors.kernel._request import Request
 
 STOP_TIMEOUT_S = 10.0
 """How long one turn may compute before it counts as hanging."""
@@ -194,7 +196,7 @@ def _difference(expected: Turn, made: tuple[Any, ...]) -> tuple[str, Any, Any] |
         return ("another origin", expected.origin, origin)
     if plain(message[1:]) != plain(expected.message) or message[0] is not type(expected.message):
         return ("another message", expected.message, _fact(message))
-    recorded = [(type(event), plain(event)) for event in expected.events]
+    recorded: list[Any] = [(event.__class__, plain(event)) for event in expected.events]
     actual = [(event[0], plain(event[1:])) for event in events]
     if actual != recorded:
         return ("other events", expected.events, tuple(_fact(event) for event in events))
@@ -220,15 +222,20 @@ def _wire_cause(turn: Turn) -> Any:
     return (cause.number, cause.request) if cause.request else cause.number
 
 
+def _items(value: Any) -> Iterable[Any]:
+    """Return a container of a log's values for what it is: a container of anything."""
+    return cast("Iterable[Any]", value)
+
+
 def plain(value: Any) -> Any:
     """Return a value as it would come back from a log, so that two can be compared."""
     match value:
         case list() | tuple():
-            return tuple(plain(each) for each in value)
+            return tuple(map(plain, _items(value)))
         case dict():
-            return {plain(key): plain(each) for key, each in value.items()}
+            return {plain(key): plain(each) for key, each in _items(value.items())}
         case bytearray() | memoryview():
-            return bytes(value)
+            return bytes(cast("bytearray", value))
         case None | bool() | int() | float() | str() | bytes() | Opaque() | Reference():
             return value
         case ActorRef():
@@ -443,11 +450,11 @@ class _World:
             case Reference(log, number) if log == self._log.log_id:
                 return self._refs.get(number, value)
             case tuple():
-                return tuple(self._revive(each) for each in value)
+                return tuple(map(self._revive, _items(value)))
             case list():
-                return [self._revive(each) for each in value]
+                return list(map(self._revive, _items(value)))
             case dict():
-                return {key: self._revive(each) for key, each in value.items()}
+                return {key: self._revive(each) for key, each in _items(value.items())}
             case _:
                 return value
 

@@ -200,7 +200,7 @@ def check_command(log: Path, *, show_all: bool, as_json: bool) -> None:
 )
 @_JSON
 def rerun_command(log: Path, *, modules: tuple[str, ...], as_json: bool) -> None:
-    """Execute the recording again through the present code; the first divergence."""
+    """Execute the recording again through today's code."""
     # Only here the actors are loaded: reading a log needs none of them.
     from ._rerun import actor_classes, rerun
     from ._rerun_screen import rerun_json, rerun_lines
@@ -220,7 +220,7 @@ def rerun_command(log: Path, *, modules: tuple[str, ...], as_json: bool) -> None
 )
 @_JSON
 def demo_command(folder: Path | None, *, as_json: bool) -> None:
-    """Run real endpoints against a real peer, cancel in the middle, read the log back."""
+    """Cancel a real endpoint in the middle of its work, and explain."""
     from ._demo import demo_json, demo_lines, run_demo
 
     demo = run_demo(folder)

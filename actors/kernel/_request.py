@@ -4,7 +4,7 @@ A request makes its name, reference and inbox when somebody asks for them.  Unti
 its endpoint keeps it; afterwards only whoever holds the handle does.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
@@ -50,8 +50,8 @@ class Request(Actor):
     """
 
     __slots__ = (
-        "arguments", "asynchronous", "by", "code", "doomed", "endpoint", "has_returned", "how", "operation",
-        "run", "spec", "status", "timeout_ns", "timer", "turn", "value", "waiter",
+        "arguments", "asynchronous", "by", "code", "doomed", "endpoint", "has_returned", "how",
+        "operation", "run", "spec", "status", "timeout_ns", "timer", "turn", "value", "waiter",
     )  # fmt: skip
 
     endpoint: "Endpoint"
@@ -164,38 +164,43 @@ class Request(Actor):
 
     def receive(self, message: tuple[Any, ...], out: Outbox) -> Any:
         """Take a message; only an outstanding request still decides anything."""
-        kind = type(message)
-        if kind is Cancel:
-            if self.status is Status.OUTSTANDING:
-                self.endpoint.cancel_victim(self, message[0], out)
-        elif kind is Answer:
-            self._take_answer(message[1], message[2], out)
-        elif kind is Received:
-            if self.status is Status.OUTSTANDING:
-                self.endpoint.received(self, message[1], message[2], out)
-            else:
-                self.endpoint.answer_ignored(self, None, out)
-        elif kind is Complete:
-            if self.status is Status.OUTSTANDING:
-                self.endpoint.end(self, message[0], out)
-        elif kind is TimedOut:
-            if self.status is Status.OUTSTANDING:
-                self.endpoint.time_out(self, out)
-        elif kind is Drop:
-            self._drop(message[0], message[1], out)
-        elif kind is Stop:
-            self._drop(0, "stopped", out)
-            out.events.append(Stopped(self.number, None))
-            self.runtime.answer(out.reply, None, None)
-        else:
-            super().receive(message, out)
+        take = _TAKES.get(type(message))
+        if take is None:
+            return super().receive(message, out)
+        take(self, message, out)
         return None
 
-    def _take_answer(self, code: int | None, value: Any, out: Outbox) -> None:
+    def _take_cancel(self, message: Cancel, out: Outbox) -> None:
         if self.status is Status.OUTSTANDING:
-            self.endpoint.answered(self, code, value, out)
+            self.endpoint.cancel_victim(self, message.cancel, out)
+
+    def _take_data(self, message: Received, out: Outbox) -> None:
+        if self.status is Status.OUTSTANDING:
+            self.endpoint.received(self, message.data, message.terminator, out)
         else:
-            self.endpoint.answer_ignored(self, code, out)
+            self.endpoint.answer_ignored(self, None, out)
+
+    def _take_complete(self, message: Complete, out: Outbox) -> None:
+        if self.status is Status.OUTSTANDING:
+            self.endpoint.end(self, message.code, out)
+
+    def _take_time_out(self, _message: TimedOut, out: Outbox) -> None:
+        if self.status is Status.OUTSTANDING:
+            self.endpoint.time_out(self, out)
+
+    def _take_drop(self, message: Drop, out: Outbox) -> None:
+        self._drop(message.by, message.reason, out)
+
+    def _take_stop(self, _message: Stop, out: Outbox) -> None:
+        self._drop(0, "stopped", out)
+        out.events.append(Stopped(self.number, None))
+        self.runtime.answer(out.reply, None, None)
+
+    def _take_answer(self, message: Answer, out: Outbox) -> None:
+        if self.status is Status.OUTSTANDING:
+            self.endpoint.answered(self, message.code, message.value, out)
+        else:
+            self.endpoint.answer_ignored(self, message.code, out)
 
     def _drop(self, by: int, reason: str, out: Outbox) -> None:
         if self.status is Status.OUTSTANDING:
@@ -246,3 +251,15 @@ class Request(Actor):
         with self.runtime.baton:
             run = self.run
             return (self.runtime.log_id, self.turn if run is None else run.number_now())
+
+
+_TAKES: dict[type, Callable[[Request, Any, Outbox], None]] = {
+    Cancel: Request._take_cancel,  # noqa: SLF001  # this table is part of the class
+    Answer: Request._take_answer,  # noqa: SLF001
+    Received: Request._take_data,  # noqa: SLF001
+    Complete: Request._take_complete,  # noqa: SLF001
+    TimedOut: Request._take_time_out,  # noqa: SLF001
+    Drop: Request._take_drop,  # noqa: SLF001
+    Stop: Request._take_stop,  # noqa: SLF001
+}
+"""What a request does with each message of the kernel."""

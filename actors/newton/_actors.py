@@ -73,7 +73,8 @@ class NewtonEndpoint(Endpoint):
     """One endpoint's actor.  The application holds ``newton.Endpoint``, which wraps it."""
 
     __slots__ = (
-        "_arriving", "api", "input", "is_in_input_script", "is_posted", "port", "profile", "synchronous", "tool",
+        "_arriving", "api", "input", "is_in_input_script", "is_posted", "port", "profile",
+        "synchronous", "tool",
     )  # fmt: skip
 
     def __init__(self, runtime: Runtime, number: int, profile: Profile, tool: "Tool") -> None:
@@ -358,31 +359,38 @@ class NewtonEndpoint(Endpoint):
 
     def receive(self, message: tuple[Any, ...], out: Outbox) -> Any:
         """Take one message."""
-        match message:
-            case Cancel(request):
-                self._cancel_for_time_out(request, out)
-            case Answer(request, code, _):
-                out.events.append(AnswerIgnored(request, code))
-            case Received(request):
-                out.events.append(AnswerIgnored(request, None))
-            case ToolEvent(code, _):
-                if code in REMOTE_EVENT_STATE and self.state != State.UNINIT:
-                    self._move(REMOTE_EVENT_STATE[code], out)
-            case InputScript(request):
-                out.events.append(InputDelivered(request))
-            case Drop(by):
-                # The last thing said of the endpoint: what it drops has been dropped by now.
-                for window in self.windows.values():
-                    if window.is_open:
-                        out.events.append(CancelEnded(window.cancel, None))
-                self.requests[by].complete(out, None, How.RESULT)
-                out.events.append(Closed(self.number, "disposed"))
-            case Stop():
-                self._dispose(_STOP, None, out)
-                self.runtime.answer(out.reply, None, None)
-            case _:
-                return super().receive(message, out)
+        take = _TAKES.get(type(message))
+        if take is None:
+            return super().receive(message, out)
+        take(self, message, out)
         return None
+
+    def _take_time_out(self, message: Cancel, out: Outbox) -> None:
+        self._cancel_for_time_out(message.cancel, out)
+
+    def _take_stray(self, message: Answer | Received, out: Outbox) -> None:
+        """Note what came for a request that is not here any more."""
+        code = message.code if isinstance(message, Answer) else None
+        out.events.append(AnswerIgnored(message.request, code))
+
+    def _take_tool_event(self, message: ToolEvent, out: Outbox) -> None:
+        if message.code in REMOTE_EVENT_STATE and self.state != State.UNINIT:
+            self._move(REMOTE_EVENT_STATE[message.code], out)
+
+    def _take_input_script(self, message: InputScript, out: Outbox) -> None:
+        out.events.append(InputDelivered(message.request))
+
+    def _take_drop(self, message: Drop, out: Outbox) -> None:
+        """Be gone: the last thing said of the endpoint, when all it drops has been dropped."""
+        for window in self.windows.values():
+            if window.is_open:
+                out.events.append(CancelEnded(window.cancel, None))
+        self.requests[message.by].complete(out, None, How.RESULT)
+        out.events.append(Closed(self.number, "disposed"))
+
+    def _take_stop(self, _message: Stop, out: Outbox) -> None:
+        self._dispose(_STOP, None, out)
+        self.runtime.answer(out.reply, None, None)
 
     def answered(self, request: Request, code: int | None, value: Any, out: Outbox) -> None:
         """Complete a request as the tool says, and move the state as its row says."""
@@ -485,6 +493,17 @@ _SPECIAL: dict[str, Callable[[NewtonEndpoint, Submit, Any, Outbox], Any]] = {
     "Dispose": NewtonEndpoint._dispose,  # noqa: SLF001
 }
 """Operations that do more than hand work to the tool."""
+
+_TAKES: dict[type, Callable[[NewtonEndpoint, Any, Outbox], None]] = {
+    Cancel: NewtonEndpoint._take_time_out,  # noqa: SLF001
+    Answer: NewtonEndpoint._take_stray,  # noqa: SLF001
+    Received: NewtonEndpoint._take_stray,  # noqa: SLF001
+    ToolEvent: NewtonEndpoint._take_tool_event,  # noqa: SLF001
+    InputScript: NewtonEndpoint._take_input_script,  # noqa: SLF001
+    Drop: NewtonEndpoint._take_drop,  # noqa: SLF001
+    Stop: NewtonEndpoint._take_stop,  # noqa: SLF001
+}
+"""What the endpoint does with messages that are not the kernel's."""
 
 NewtonEndpoint.FACTS = {
     **Endpoint.FACTS,

@@ -323,7 +323,7 @@ _ENDS_OTHERS = frozenset({"Cancel", "Disconnect"})
 
 def _spec(
     spec: CallbackSpec | None,
-    asynchronous: bool,
+    asynchronous: bool,  # noqa: FBT001  # passed on from a keyword of the same name
     timeout_s: float | None,
     completion_script: CompletionScriptFunction | None,
 ) -> CallbackSpec:

@@ -171,7 +171,7 @@ STATE = Check("N-36006-state", Code.TOUTSTATE, _is_out_of_state, "4")
 SYNCHRONOUS = Check(
     "N-36030-synchronous", Code.TALRDYSYNC, _beside("Cancel", "Disconnect"), "1.7, 6.6"
 )
-SYNCHRONOUS_ROM = Check("N-36030-synchronous", Code.TALRDYSYNC, _beside("Cancel"), "1.7, 6.6")
+SYNCHRONOUS_ROM = Check("N-36030-synchronous-rom", Code.TALRDYSYNC, _beside("Cancel"), "1.7, 6.6")
 
 
 FORMS = ("string", "bytes")

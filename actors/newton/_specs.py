@@ -1,4 +1,4 @@
-"""What the application hands in with a call: callback and input specs (spec/newton.md section 3)."""
+"""What the application hands in with a call: callback and input specs (spec/newton.md 3)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

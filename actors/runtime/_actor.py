@@ -165,9 +165,9 @@ class Actor(pykka.Actor):
 
     # Pykka declares these four as plain attributes that its __init__ fills.  Here they are made on
     # first use; request actors never need them.
-    actor_urn = property(lambda self: self.actor_ref.actor_urn)
-    actor_inbox = property(lambda self: self.actor_ref.actor_inbox)
-    actor_stopped = property(lambda self: self.actor_ref.actor_stopped)
+    actor_urn = property(lambda self: self.actor_ref.actor_urn)  # pyright: ignore[reportAssignmentType]
+    actor_inbox = property(lambda self: self.actor_ref.actor_inbox)  # pyright: ignore[reportAssignmentType]
+    actor_stopped = property(lambda self: self.actor_ref.actor_stopped)  # pyright: ignore[reportAssignmentType]
 
     @property
     def actor_ref(self) -> ActorRef[Any]:
@@ -178,7 +178,7 @@ class Actor(pykka.Actor):
     def _make_ref(self) -> ActorRef[Any]:
         ref = ActorRef(self.runtime, self.number, type(self))
         ref.actor = self
-        self._actor_ref = ref
+        self._actor_ref = ref  # pyright: ignore[reportIncompatibleVariableOverride]
         return ref
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:

@@ -9,7 +9,7 @@ import contextlib
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextvars import Token
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
@@ -132,7 +132,7 @@ class Engine:
         CAUSE.reset(token)
 
     @contextlib.contextmanager
-    def holding_baton(self) -> Iterator[None]:
+    def holding_baton(self) -> Generator[None]:
         """Hold the baton of a runtime that still runs; inside a turn it is held already."""
         if self.in_turn():
             yield

@@ -1,16 +1,17 @@
 """What the running turn has decided so far; nothing of it has happened yet."""
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from rescind.events import Origin
 
 from ._context import WireCause
 from ._reply import ExcInfo, Reply
-from ._timers import Timer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from ._actor import Actor, ActorRef
+    from ._timers import Timer
 
 Message: TypeAlias = tuple[Any, ...]
 By: TypeAlias = tuple[int, int]

@@ -1,8 +1,8 @@
 """A turn that can stand still: a thread that moves only when told, and then moves alone.
 
 Where one thread has to play a whole runtime (``Stepped``, re-execution), a handler that waits
-inside its turn cannot keep that thread; it gets a thread of its own instead.  At most one of them moves at
-a time, so that they are coroutines in all but name.
+inside its turn cannot keep that thread; it gets a thread of its own instead.  At most one of them
+moves at a time, so that they are coroutines in all but name.
 """
 
 import threading

@@ -2,7 +2,6 @@
 
 import queue
 import sys
-import threading
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -11,6 +10,8 @@ import pykka
 from ._waiting import block, wake
 
 if TYPE_CHECKING:
+    import threading
+
     from ._runtime import Runtime
 
 T = TypeVar("T")

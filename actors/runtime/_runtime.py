@@ -221,9 +221,8 @@ class Runtime(Exits):
                 done = self.dispatcher.wait(waitable, timeout_s, must_spare=False)
         finally:
             self._waiting.pop(id(waitable), None)
-        failure: BaseException | None = self.failure
-        if not waitable.is_done and failure is not None:
-            raise failure
+        if not done and self.failure is not None:
+            raise self.failure
         return done
 
     def _wait_in_script(self, waitable: Waitable, timeout_s: float | None) -> bool:

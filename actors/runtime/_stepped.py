@@ -27,7 +27,8 @@ class Stepped:
         """Derive everything that is random in the runtime from ``seed``.
 
         Args:
-            seed: names, ids, salts and, with ``shuffle``, the schedule.
+            seed: names, ids, salts and, with ``shuffle``, the schedule.  Runtimes that talk to each
+                other want different seeds: their logs' ids come from it.
             shuffle: pick the next thing to happen at random instead of in order.
         """
         self.seed = seed
@@ -38,7 +39,7 @@ class Stepped:
 
     def attach(self, runtime: "Runtime") -> None:
         """Serve ``runtime``, whose clock must be virtual."""
-        self._runtime = runtime
+        self._runtime: Runtime = runtime
 
     def wake(self) -> None:
         """Do nothing: work waits until somebody steps."""
@@ -50,7 +51,12 @@ class Stepped:
         runtime = self._runtime
         if self._random is None:
             return self._resume() or runtime.run_turns() or runtime.commit() or runtime.deliver()
-        moves = [self._resume, lambda: runtime.run_turns(1), runtime.commit, runtime.deliver]
+        moves: list[Callable[[], bool]] = [
+            self._resume,
+            lambda: runtime.run_turns(1),
+            runtime.commit,
+            runtime.deliver,
+        ]
         self._random.shuffle(moves)
         return any(move() for move in moves)
 

@@ -7,7 +7,7 @@ call, a handler in a ``get``, a write that takes long), another takes over.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -98,7 +98,7 @@ class ThreadDispatcher:
             return block(waitable, timeout_s, self._has_failed)
 
     @contextmanager
-    def may_block(self) -> Iterator[None]:
+    def may_block(self) -> Generator[None]:
         """Count this thread as blocked if it is a runner, so that new work finds another."""
         is_runner = threading.current_thread() in self._threads
         with self._lock:

@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 
 import pytest
 
-from rescind.actors.kernel._rules import first_refusal
 from rescind.actors.newton._codes import Code, is_cancelled
 from rescind.actors.newton._protocol import (
     CANCEL_RANK,
@@ -17,6 +16,7 @@ from rescind.actors.newton._protocol import (
     ROM,
     SYNCHRONOUS_RANK,
     WINDOW_OPERATIONS,
+    Facts,
     Operation,
     Profile,
     State,
@@ -35,7 +35,14 @@ class Endpoint:
 
 
 def refusal(facts: Endpoint) -> int | None:
-    found = first_refusal(facts.profile.admission, facts)
+    asked = Facts(
+        state=facts.state,
+        is_window_open=facts.window_open,
+        is_synchronous_pending=facts.synchronous_pending,
+        operation=facts.calling.name,
+        is_asynchronous=facts.calling_asynchronous,
+    )
+    found = facts.profile.admission.refusal(asked)
     return None if found is None else found.code
 
 

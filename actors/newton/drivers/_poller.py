@@ -1,7 +1,7 @@
 """One thread that waits for all sockets of all tools of this process.
 
-It starts with the first tool and ends with the last.  Whatever a tool keeps is touched only here, so
-that tools need no locks: other threads hand functions over with ``call``.
+It starts with the first tool and ends with the last.  Whatever a tool keeps is touched only here,
+so that tools need no locks: other threads hand functions over with ``call``.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ class Poller:
         self._calls: deque[tuple[Callable[..., None], tuple[Any, ...]]] = deque()
         self._wake_in, self._wake_out = socket.socketpair()
         for end in (self._wake_in, self._wake_out):
-            end.setblocking(False)
+            end.setblocking(False)  # noqa: FBT003  # the standard library's own signature
         self._selector.register(self._wake_out, selectors.EVENT_READ, self._drain)
         self._is_running = True
         threading.Thread(target=self._run, name="rescind-poller", daemon=True).start()

@@ -150,7 +150,7 @@ class TcpTool:
             return
         family, kind, protocol, _, address = self._candidates.popleft()
         sock = self._socket = socket.socket(family, kind, protocol)
-        sock.setblocking(False)
+        sock.setblocking(False)  # noqa: FBT003  # the standard library's own signature
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if self.send_buffer_bytes is not None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.send_buffer_bytes)
@@ -237,28 +237,29 @@ class TcpTool:
 
     def _post(self, receive: _Receive) -> None:
         self._receive = receive
-        self._hand_over()
-        if self._socket is None and self._receive is not None:
+        was_handed_over = self._hand_over()
+        if self._socket is None and not was_handed_over:
             self._receive = None
             self._answer(receive.request, Code.NOT_CONNECTED)
         self._watch()
 
-    def _hand_over(self) -> None:
-        """End the posted receive if a complete piece is there."""
+    def _hand_over(self) -> bool:
+        """End the posted receive if a complete piece is there; tell whether it was."""
         receive, buffer = self._receive, self._buffer
         if receive is None:
-            return
+            return False
         piece = find_piece(buffer, receive.byte_count, receive.end_sequence)
         if piece is None:
             if receive.byte_count is None:
                 discard_oldest(buffer, receive.discard_after)
-            return
+            return False
         data = bytes(buffer[: piece.length])
         del buffer[: piece.length]
         data = data[-receive.discard_after :] if receive.byte_count is None else data
         self._receive = None
         value = data.decode(errors="replace") if receive.form == "string" else data
         self._port.received(receive.request, value, [piece.condition, piece.length])
+        return True
 
     def _lose(self, error: OSError | None) -> None:
         """The connection is gone: say so, then end what was outstanding, in its order."""
