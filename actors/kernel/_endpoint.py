@@ -50,7 +50,7 @@ from rescind.events import (
 from ._call import Call
 from ._lane import Input, Lane, Turnstile
 from ._ranges import count_in, numbers_in, to_ranges
-from ._request import Request, Status
+from ._request import COMPLETED, DELIVERED, DISCARDED, OUTSTANDING, RUNNING, Request, Status
 from ._rules import Refusal
 from ._window import CancelWindow
 
@@ -244,9 +244,7 @@ class Endpoint(Actor):
             return  # disposed of meanwhile
         out.events.append(WorkStopped(cancel, code))
         left = [
-            each
-            for each in window.victims
-            if each.status is Status.OUTSTANDING and each.doomed == cancel
+            each for each in window.victims if each.status is OUTSTANDING and each.doomed == cancel
         ]
         if left:
             out.broadcast.append((left, Cancel(cancel)))
@@ -306,9 +304,9 @@ class Endpoint(Actor):
         request = self.requests.get(number)
         if request is None:
             return
-        if request.status is Status.OUTSTANDING:
+        if request.status is OUTSTANDING:
             self.input_returned(request, out)
-        elif request.status is Status.RUNNING:
+        elif request.status is RUNNING:
             out.events.append(ScriptReturned(number))
             self.count_down([number], out)
 
@@ -324,7 +322,7 @@ class Endpoint(Actor):
     def _end_window(self, window: CancelWindow, code: int | None, out: Outbox) -> None:
         out.events.append(CancelEnded(window.cancel, code))
         trigger = window.trigger
-        if trigger is None or trigger.status is Status.OUTSTANDING:
+        if trigger is None or trigger.status is OUTSTANDING:
             self.window_closed(window, code, out)
         else:
             # It was answered, or dropped, while the cancel it began was under way.
@@ -347,7 +345,7 @@ class Endpoint(Actor):
 
     def _apply_completed(self, event: Completed, number: int) -> None:
         request = self.requests[event.request]
-        request.status = Status.COMPLETED
+        request.status = COMPLETED
         _, request.code, request.how, request.by, request.value = event
         request.turn = number
         if request.timer is not None:
@@ -366,17 +364,17 @@ class Endpoint(Actor):
             del self.windows[cancel]
 
     def _apply_running(self, event: ScriptRunning, _: int) -> None:
-        self.requests[event.request].status = Status.RUNNING
+        self.requests[event.request].status = RUNNING
 
     def _apply_delivered(self, event: Delivered, _: int) -> None:
         requests = self.requests
         for number in numbers_in(event.requests):
             request = requests[number]
-            if request.status is not Status.RUNNING:
-                self._let_go(request, Status.DELIVERED)
+            if request.status is not RUNNING:
+                self._let_go(request, DELIVERED)
 
     def _apply_returned(self, event: ScriptReturned, _: int) -> None:
-        self._let_go(self.requests[event.request], Status.DELIVERED)
+        self._let_go(self.requests[event.request], DELIVERED)
 
     def _let_go(self, request: Request, status: Status) -> None:
         del self.requests[request.number]
@@ -388,7 +386,7 @@ class Endpoint(Actor):
 
     def _apply_discarded(self, event: Discarded, _: int) -> None:
         for number in numbers_in(event.requests):
-            self._let_go(self.requests[number], Status.DISCARDED)
+            self._let_go(self.requests[number], DISCARDED)
 
     def _apply_began(self, event: CancelBegan, number: int) -> None:
         window, self._next_window = self._next_window, None
@@ -426,7 +424,7 @@ class Endpoint(Actor):
         if window is None:
             return  # it never began
         window.is_open = False
-        if window.trigger is None or window.trigger.status is not Status.OUTSTANDING:
+        if window.trigger is None or window.trigger.status is not OUTSTANDING:
             del self.windows[event.cancel]
 
     def _apply_state(self, event: StateChanged, _: int) -> None:

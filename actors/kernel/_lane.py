@@ -14,7 +14,7 @@ from rescind.actors.runtime import CAUSE, WireCause, describe
 from rescind.events import CompletionScript, InputScript, Manner, Origin, Returned
 
 from ._ranges import to_ranges
-from ._request import Request, Status
+from ._request import COMPLETED, DELIVERED, Request
 
 if TYPE_CHECKING:
     from ._endpoint import Endpoint
@@ -60,7 +60,7 @@ class DeliveryRun:
         if runtime.closing:
             # A script closed the runtime that called it: nothing can be recorded any more.
             for request in self.requests:
-                request.finish(Status.DELIVERED)
+                request.finish(DELIVERED)
 
 
 class Input:
@@ -135,7 +135,7 @@ class Lane:
                     continue
                 if isinstance(head, Input):
                     self._call_input(head)
-                elif head.status is Status.COMPLETED:
+                elif head.status is COMPLETED:
                     self._deliver(head, self._endpoint.manner(head))
         finally:
             CAUSE.reset(token)
@@ -148,7 +148,7 @@ class Lane:
             head = self._queue.popleft()
             if isinstance(head, Turnstile) or not self._endpoint.still_tells(head):
                 continue
-            if isinstance(head, Input) or head.status is Status.COMPLETED:
+            if isinstance(head, Input) or head.status is COMPLETED:
                 return head
         return None
 
@@ -199,7 +199,7 @@ class Lane:
             number = run.number
             returned = Returned(request.number, None if error is None else describe(error))
             if not endpoint.runtime.note(endpoint, returned, Origin.APP, number):
-                request.finish(Status.DELIVERED)
+                request.finish(DELIVERED)
         if error is not None:
             endpoint.script_raised(error, "completionscript")
 

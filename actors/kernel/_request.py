@@ -43,6 +43,14 @@ class Status(IntEnum):
     DISCARDED = 4
 
 
+# Members of an enum are looked up through its metaclass at every use; hot code has them by name.
+OUTSTANDING = Status.OUTSTANDING
+COMPLETED = Status.COMPLETED
+RUNNING = Status.RUNNING
+DELIVERED = Status.DELIVERED
+DISCARDED = Status.DISCARDED
+
+
 class Request(Actor):
     """One operation: completes once, is delivered once, and can say why.
 
@@ -97,7 +105,7 @@ class Request(Actor):
         self.arguments = arguments
         self.spec = spec
         self.asynchronous = asynchronous
-        self.status = Status.OUTSTANDING
+        self.status = OUTSTANDING
         self.turn = 0
         self.code = None
         self.by = 0
@@ -114,7 +122,7 @@ class Request(Actor):
     @property
     def is_done(self) -> bool:
         """Tell whether the completion has reached the application, or never will."""
-        return self.status >= Status.DELIVERED
+        return self.status >= DELIVERED
 
     @property
     def result(self) -> int | None:
@@ -141,12 +149,12 @@ class Request(Actor):
 
     def outcome(self) -> tuple[Any, BaseException | None]:
         """Return the value, or the dialect's error."""
-        failed = self.code is not None or self.status is Status.DISCARDED
+        failed = self.code is not None or self.status is DISCARDED
         return (None, self.endpoint.failure(self)) if failed else (self.value, None)
 
     def wait_done(self, timeout_s: float | None = None) -> bool:
         """Wait until the completion was delivered or discarded; False after ``timeout_s``."""
-        return self.status >= Status.DELIVERED or self.runtime.wait(self, timeout_s)
+        return self.status >= DELIVERED or self.runtime.wait(self, timeout_s)
 
     def __repr__(self) -> str:
         """Show the selector, the operation and how it stands."""
@@ -171,21 +179,21 @@ class Request(Actor):
         return None
 
     def _take_cancel(self, message: Cancel, out: Outbox) -> None:
-        if self.status is Status.OUTSTANDING:
+        if self.status is OUTSTANDING:
             self.endpoint.cancel_victim(self, message.cancel, out)
 
     def _take_data(self, message: Received, out: Outbox) -> None:
-        if self.status is Status.OUTSTANDING:
+        if self.status is OUTSTANDING:
             self.endpoint.received(self, message.data, message.terminator, out)
         else:
             self.endpoint.answer_ignored(self, None, out)
 
     def _take_complete(self, message: Complete, out: Outbox) -> None:
-        if self.status is Status.OUTSTANDING:
+        if self.status is OUTSTANDING:
             self.endpoint.end(self, message.code, out)
 
     def _take_time_out(self, _message: TimedOut, out: Outbox) -> None:
-        if self.status is Status.OUTSTANDING:
+        if self.status is OUTSTANDING:
             self.endpoint.time_out(self, out)
 
     def _take_drop(self, message: Drop, out: Outbox) -> None:
@@ -197,19 +205,19 @@ class Request(Actor):
         self.runtime.answer(out.reply, None, None)
 
     def _take_answer(self, message: Answer, out: Outbox) -> None:
-        if self.status is Status.OUTSTANDING:
+        if self.status is OUTSTANDING:
             self.endpoint.answered(self, message.code, message.value, out)
         else:
             self.endpoint.answer_ignored(self, message.code, out)
 
     def _drop(self, by: int, reason: str, out: Outbox) -> None:
-        if self.status is Status.OUTSTANDING:
+        if self.status is OUTSTANDING:
             if self.doomed in self.endpoint.windows:
                 lost = (self.doomed, self.number, Outcome.SUPERSEDED, by)
                 out.events.append(CancelOutcome(*lost))
             out.events.append(Completed(self.number, None, How.ABANDONED, by))
             self.tell_watchers(out, None)
-        if self.status <= Status.COMPLETED:
+        if self.status <= COMPLETED:
             out.events.append(Discarded([self.number, self.number], reason, by))
             self.endpoint.count_down([self.number], out)
 

@@ -5,7 +5,7 @@ stand-in with the same attributes) and never change anything: admission asks fir
 afterwards.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -38,19 +38,20 @@ class Admission(Generic[FactsT]):
     admitted for the thousandth time costs one look-up.
     """
 
-    __slots__ = ("_known", "checks")
+    __slots__ = ("_facts", "_known", "checks")
 
-    def __init__(self, *checks: Check[FactsT]) -> None:
-        """Ask ``checks`` in this order."""
+    def __init__(self, facts: Callable[..., FactsT], *checks: Check[FactsT]) -> None:
+        """Ask ``checks`` in this order about ``facts``, a class whose fields they read."""
         self.checks = checks
-        self._known: dict[FactsT, Refusal | None] = {}
+        self._facts = facts
+        self._known: dict[tuple[Hashable, ...], Refusal | None] = {}
 
-    def refusal(self, facts: FactsT) -> Refusal | None:
-        """Return the first refusal, or None where every check lets the call pass."""
+    def refusal(self, *values: Hashable) -> Refusal | None:
+        """Return the first refusal for the facts of these values, or None where all checks pass."""
         try:
-            return self._known[facts]
+            return self._known[values]
         except KeyError:
-            refusal = self._known[facts] = first_refusal(self.checks, facts)
+            refusal = self._known[values] = first_refusal(self.checks, self._facts(*values))
             return refusal
 
 

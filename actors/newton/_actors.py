@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rescind.actors.kernel._endpoint import Endpoint
 from rescind.actors.kernel._lane import Input
-from rescind.actors.kernel._request import Request, Status
+from rescind.actors.kernel._request import COMPLETED, OUTSTANDING, Request
 from rescind.actors.kernel._rules import Refusal
 from rescind.actors.kernel._window import CancelWindow
 from rescind.actors.runtime import Outbox, Runtime, describe
@@ -49,7 +49,6 @@ from ._protocol import (
     REFUSALS,
     REMOTE_EVENT_STATE,
     SYNCHRONOUS_UNDO,
-    Facts,
     Profile,
     State,
     cancelled_code,
@@ -117,14 +116,14 @@ class NewtonEndpoint(Endpoint):
         return request
 
     def _refusal(self, operation: str, message: Submit) -> Refusal | None:
-        facts = Facts(
+        # In the order of _protocol.Facts, which is only made where the answer is not known yet.
+        refusal = self.profile.admission.refusal(
             self.state,
             self._is_window_open(),
             self.synchronous != 0,
             operation,
             message.asynchronous,
         )
-        refusal = self.profile.admission.refusal(facts)
         if refusal is None and operation == "Output":
             return _parameter(refuse_output(message.arguments[0]))
         return refusal
@@ -147,7 +146,7 @@ class NewtonEndpoint(Endpoint):
         """Drop what is pending, last first, without any CompletionScript (6.4)."""
         if self.state == State.UNINIT:
             return None
-        pending = [each for each in self.requests.values() if each.status <= Status.COMPLETED]
+        pending = [each for each in self.requests.values() if each.status <= COMPLETED]
         request = self.accept(out, "Dispose", message, None)
         self._move(State.UNINIT, out)
         drop = Drop(request.number, "endpoint disposed")
@@ -248,7 +247,7 @@ class NewtonEndpoint(Endpoint):
         """Return what a cancel ends now, in the order in which it will hear of it (section 9)."""
         ranks: dict[int, list[Request]] = {}
         for request in self.requests.values():
-            if request.status is not Status.OUTSTANDING or request is besides:
+            if request.status is not OUTSTANDING or request is besides:
                 continue
             if request is self.input and not self.is_posted:
                 continue  # 6.5: while the InputScript runs there is no receive to be canceled
@@ -279,7 +278,7 @@ class NewtonEndpoint(Endpoint):
         window: CancelWindow,
         operations: frozenset[str],
     ) -> None:
-        late = [each for each in self.requests.values() if each.status is not Status.OUTSTANDING]
+        late = [each for each in self.requests.values() if each.status is not OUTSTANDING]
         self.begin_cancel(out, trigger, by, window, late)
         out.effects.append((self._kill, window.cancel, operations))
 
@@ -289,7 +288,7 @@ class NewtonEndpoint(Endpoint):
 
     def _cancel_for_time_out(self, number: int, out: Outbox) -> None:
         request = self.requests.get(number)
-        if request is None or request.status is not Status.OUTSTANDING or request.doomed:
+        if request is None or request.status is not OUTSTANDING or request.doomed:
             return  # it ended meanwhile, or another cancel is ending it
         running = self.window_of(request)
         if running is not None and running.is_open:
@@ -359,6 +358,8 @@ class NewtonEndpoint(Endpoint):
 
     def receive(self, message: tuple[Any, ...], out: Outbox) -> Any:
         """Take one message."""
+        if type(message) is Submit:
+            return self.submit(message, out.extra, out)
         take = _TAKES.get(type(message))
         if take is None:
             return super().receive(message, out)

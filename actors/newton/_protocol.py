@@ -199,7 +199,7 @@ class Profile:
 
 GUIDE = Profile(
     name="guide",
-    admission=Admission(DISPOSED, WINDOW, STATE, SYNCHRONOUS),
+    admission=Admission(Facts, DISPOSED, WINDOW, STATE, SYNCHRONOUS),
     time_out_cancels_all=True,
     time_out_opens_window=True,
     synchronous_time_out_code=Code.REQUEST_CANCELED,
@@ -209,7 +209,7 @@ GUIDE = Profile(
 )
 ROM = Profile(
     name="rom",
-    admission=Admission(DISPOSED, STATE, SYNCHRONOUS_ROM, WINDOW),
+    admission=Admission(Facts, DISPOSED, STATE, SYNCHRONOUS_ROM, WINDOW),
     time_out_cancels_all=False,
     time_out_opens_window=False,
     synchronous_time_out_code=Code.MESSAGE_TIMED_OUT,

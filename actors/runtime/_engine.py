@@ -45,6 +45,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("rescind.runtime")
 A = TypeVar("A", bound=Actor)
 
+_ACTOR = Origin.ACTOR
+# Read here once: members of an enum are looked up through its metaclass at every use.
+
 TURNS_PER_HOLD = 256
 """Turns that one holder runs before it offers the baton to others."""
 
@@ -73,6 +76,7 @@ class Engine:
         self._kind_ids = log.kind_ids
         self._classes: dict[type, int] = {}
         self._now_ns = clock.now_ns
+        self._append = log.append
         self._control: deque[Envelope | _Broadcast] = deque()
         self._backlog: deque[Envelope] = deque()
         self._parked: dict[int, list[Envelope]] = {}
@@ -191,14 +195,20 @@ class Engine:
         events = out.events
         message = out.message
         actor = out.actor
-        number = out.number = self.log.append(
+        if len(events) == 1:  # nearly always; a comprehension would cost twice as much
+            event = events[0]
+            decided: Any = ((kind_ids[type(event)], *event),)
+        else:
+            decided = [(kind_ids[type(event)], *event) for event in events]
+        kind = kind_ids[type(message)]
+        number = out.number = self._append(
             (
                 actor.number,
                 self.turn_ns,
                 out.origin,
                 out.cause,
-                (kind_ids[type(message)], *message),
-                [(kind_ids[type(event)], *event) for event in events],
+                (kind, *message),
+                decided,
                 out.by,
             ),
         )
@@ -222,13 +232,12 @@ class Engine:
         return number
 
     def _dispatch(self, out: Outbox, number: int) -> None:
-        actor_origin = Origin.ACTOR
         for targets, message in out.broadcast:
             self._control.append(_Broadcast(iter(targets), message, number))
         for target, message in out.urgent:
-            self._control.append(Envelope(target, message, actor_origin, number))
+            self._control.append(Envelope(target, message, _ACTOR, number))
         for target, message, reply in out.messages:
-            self._backlog.append(Envelope(target, message, actor_origin, number, None, reply))
+            self._backlog.append(Envelope(target, message, _ACTOR, number, None, reply))
         for reply, value, exc_info in out.answers:
             reply.turn = number
             if reply.is_inside:
@@ -270,7 +279,7 @@ class Engine:
             target = next(head.targets, None)
             if target is not None:
                 # A cancel's victims come this way, a hundred thousand at a time: no envelope.
-                self.turn(target, head.message, Origin.ACTOR, head.cause)
+                self.turn(target, head.message, _ACTOR, head.cause)
                 return True
             control.popleft()
         if not self._backlog:

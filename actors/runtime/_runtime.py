@@ -23,6 +23,7 @@ from ._thread import ThreadDispatcher
 from ._waiting import Waitable
 
 A = TypeVar("A", bound=Actor)
+_APP = Origin.APP
 
 
 class Runtime(Exits):
@@ -177,7 +178,7 @@ class Runtime(Exits):
                 before()
             cause = self.cause(foreign)
             self.out.extra = extra
-            return self.turn(actor, message, Origin.APP, cause, by)
+            return self.turn(actor, message, _APP, cause, by)
         finally:
             self.baton.release()
 

@@ -27,6 +27,7 @@ FENCE = re.compile(
 )
 LINK = re.compile(r"(?<!!)\[[^\]]+\]\((?P<target>[^)\s]+)\)|!\[[^\]]*\]\((?P<image>[^)\s]+)\)")
 HEADING = re.compile(r"^#+ +(?P<title>.+?) *$", re.MULTILINE)
+COLUMNS = 100
 README_COMMANDS = (
     "python3 -m venv .venv && .venv/bin/pip install -e . && .venv/bin/rescind demo",
     "python3 -m venv .venv && .venv/bin/pip install -e '.[test]' && .venv/bin/pytest",
@@ -133,6 +134,23 @@ def test_the_readme_shows_its_two_commands_alone():
     shown = [code.strip() for _, code in blocks("sh", marked=False)]
     for command in README_COMMANDS:
         assert command in shown
+
+
+@pytest.mark.parametrize("page", PAGES, ids=name)
+def test_screens_and_programs_fit_into_a_hundred_columns(page):
+    text = page.read_text(encoding="utf-8")
+    code = [line for match in FENCE.finditer(text) for line in match["code"].splitlines()]
+    assert [line for line in code if len(line) > COLUMNS] == []
+
+
+def test_the_readme_shows_the_demos_screens():
+    """They are pasted by hand; this sees that they were, and that they tell of one sequence."""
+    sequences, why = (code for _, code in blocks("text", marked=False)[:2])
+    assert sequences.startswith("$ rescind sequences rescind-demo-1.log\n")
+    command = re.match(r"\$ rescind why rescind-demo-1\.log --of (r\d+)\n\1 ", why)
+    assert command
+    refused = sequences.partition("refused")[2]
+    assert re.search(rf"^ +{command[1]} +Output +-36003", refused, re.MULTILINE)
 
 
 def test_navigation_and_pages_are_the_same():

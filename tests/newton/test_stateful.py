@@ -253,7 +253,7 @@ class AnyProgram(RuleBasedStateMachine):
     def asked(self, *channels: Channel) -> list[int]:
         kinds = {"Input": Channel.GET, "Output": Channel.PUT}
         return [
-            number for number, (operation, _) in self.twin.pending.items()
+            number for number, (_, operation, _) in self.twin.pending.items()
             if kinds.get(operation, Channel.CONTROL) in channels
         ]  # fmt: skip
 

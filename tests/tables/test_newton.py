@@ -42,7 +42,7 @@ def refusal(facts: Endpoint) -> int | None:
         operation=facts.calling.name,
         is_asynchronous=facts.calling_asynchronous,
     )
-    found = facts.profile.admission.refusal(asked)
+    found = facts.profile.admission.refusal(*asked)
     return None if found is None else found.code
 
 

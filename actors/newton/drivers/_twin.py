@@ -19,8 +19,9 @@ class TwinTool:
     """A tool in the hand of a test.
 
     Attributes:
-        pending: what was asked for and has no answer yet: request number to (operation, arguments).
-        performed: everything that was ever asked for, in order.
+        pending: what was asked for and has no answer yet, by request number.
+        performed: everything that was ever asked for, in order, as (request, operation,
+            arguments).
         kills: the cancels that were asked for, in order.
     """
 
@@ -41,7 +42,7 @@ class TwinTool:
         self.label = label
         self.at_once = at_once
         self.holds_kills = holds_kills
-        self.pending: dict[int, tuple[str, Sequence[Any]]] = {}
+        self.pending: dict[int, tuple[int, str, Sequence[Any]]] = {}
         self.performed: list[tuple[int, str, Sequence[Any]]] = []
         self.kills: list[int] = []
         self.is_open = False
@@ -53,11 +54,12 @@ class TwinTool:
 
     def perform(self, request: int, operation: str, arguments: Sequence[Any]) -> None:
         """Note what is asked for; answer at once what is to be answered at once."""
-        self.performed.append((request, operation, arguments))
+        asked = (request, operation, arguments)
+        self.performed.append(asked)
         if operation in self.at_once:
             self.port.answer(request, None)
         elif request:
-            self.pending[request] = (operation, arguments)
+            self.pending[request] = asked
 
     def kill(self, cancel: int, operations: frozenset[str]) -> None:
         """Forget what is pending of these operations, and say so unless kills are held."""
@@ -65,7 +67,7 @@ class TwinTool:
         if len(operations) == len(OPERATIONS):
             self.pending.clear()
         else:
-            for request in [n for n, asked in self.pending.items() if asked[0] in operations]:
+            for request in [n for n, asked in self.pending.items() if asked[1] in operations]:
                 del self.pending[request]
         if not self.holds_kills:
             self.finish_kill()
@@ -88,7 +90,7 @@ class TwinTool:
 
     def complete_next(self, channel: Channel = Channel.PUT, code: int | None = None) -> int:
         """Answer the oldest pending request of a channel; returns its number."""
-        for request, (operation, _) in self.pending.items():
+        for request, operation, _ in self.pending.values():
             if OPERATIONS[operation].channel is channel:
                 self.complete(request, code)
                 return request
@@ -96,7 +98,7 @@ class TwinTool:
 
     def receive(self, data: str | bytes, terminator: Any = None) -> None:
         """Let a complete piece of input arrive for the posted receive."""
-        for request, (operation, _) in self.pending.items():
+        for request, operation, _ in self.pending.values():
             if operation == "Input":
                 del self.pending[request]
                 self.port.received(request, data, terminator)
@@ -105,7 +107,7 @@ class TwinTool:
 
     def arrive(self) -> None:
         """Let some data arrive that does not complete the posted receive yet."""
-        for request, (operation, _) in self.pending.items():
+        for request, operation, _ in self.pending.values():
             if operation == "Input":
                 self.port.arrived(request)
 
