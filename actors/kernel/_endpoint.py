@@ -165,9 +165,23 @@ class Endpoint(Actor):
         return None
 
     def accept(
-        self, out: Outbox, operation: str, message: Submit, spec: Any, *, started: bool = True
+        self,
+        out: Outbox,
+        operation: str,
+        message: Submit,
+        spec: Any,
+        *,
+        started: bool = True,
     ) -> Request:
-        """Admit a request: it is born in the running turn."""
+        """Admit a request: it is born in the running turn.
+
+        Args:
+            out: the running turn.
+            operation: the row of the dialect's table.
+            message: what the application called.
+            spec: the application's callback spec.
+            started: whether the driver gets it in this turn.
+        """
         runtime = self.runtime
         number = runtime.next_number()
         request = self._newborn = Request(
@@ -428,8 +442,10 @@ class Endpoint(Actor):
             del self.windows[event.cancel]
 
     def _apply_state(self, event: StateChanged, _: int) -> None:
-        subject = self.calls.get(event.subject, self)
-        subject.state = event.new
+        if event.subject == self.number:
+            self.state = event.new
+        elif event.subject in self.calls:
+            self.calls[event.subject].state = event.new
 
     def _apply_call(self, event: CallOpened, _: int) -> None:
         self.calls[event.call] = Call(self, event.call)

@@ -119,7 +119,7 @@ class NewtonEndpoint(Endpoint):
         # In the order of _protocol.Facts, which is only made where the answer is not known yet.
         refusal = self.profile.admission.refusal(
             self.state,
-            self._is_window_open(),
+            self._is_window_open() if self.windows else False,
             self.synchronous != 0,
             operation,
             message.asynchronous,
@@ -130,10 +130,7 @@ class NewtonEndpoint(Endpoint):
 
     def _is_window_open(self) -> bool:
         """Tell whether a cancel is in progress that refuses new requests."""
-        # Asked at every call, and nearly always answered by the empty table.
-        return bool(self.windows) and any(
-            each.is_open and each.forbids for each in self.windows.values()
-        )
+        return any(each.is_open and each.forbids for each in self.windows.values())
 
     def _instantiate(self, message: Submit, _extra: Any, out: Outbox) -> None:
         profile, label, cls = message.arguments

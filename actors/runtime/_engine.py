@@ -175,7 +175,14 @@ class Engine:
         Returns whatever the handler returned to its caller.
         """
         out = self.out
-        out.begin(actor, message, origin, cause, by, reply)
+        # Outbox.begin, written out: every turn of every actor comes through here.
+        out.actor = actor
+        out.message = message
+        out.origin = origin
+        out.cause = cause
+        out.by = by
+        out.reply = reply
+        out.number = 0
         self.turn_ns = self._now_ns()
         try:
             result = actor.receive(message, out)

@@ -18,8 +18,8 @@ from ._contracts import Dispatcher, Lane, Owned
 from ._engine import Engine, logger
 from ._waiting import Waitable, wake_all
 
-PENDING_RECORDS_MAX = 4096
-"""Records that may wait for a commit before a caller has to commit them itself."""
+PENDING_EFFECTS_MAX = 4096
+"""Effects that may wait for a commit before a caller has to commit them itself."""
 
 
 class Exits(Engine):
@@ -99,7 +99,7 @@ class Exits(Engine):
 
     def relieve(self) -> None:
         """See that what was just recorded gets on its way; callers use it when they do not wait."""
-        if self.log.pending >= PENDING_RECORDS_MAX and not self.in_turn():
+        if len(self._effects) >= PENDING_EFFECTS_MAX and not self.in_turn():
             self.commit()
         self.dispatcher.wake()
 

@@ -13,7 +13,7 @@ from rescind.events import Log, LogWriter, Origin, RescindError, Resume, Start
 
 from ._actor import Actor, ActorRef, describe, to_wire
 from ._clock import Clock, MachineClock, VirtualClock
-from ._context import calling_frame
+from ._context import CAUSE, calling_frame
 from ._contracts import Dispatcher
 from ._exits import Exits
 from ._outbox import Envelope, Message
@@ -166,9 +166,11 @@ class Runtime(Exits):
             extra: what the handler needs besides and no record can hold, such as callbacks.
             before: called first, under the baton.
         """
-        if self.in_turn():
+        if self._turn_thread and self.in_turn():
             return self._call_inside(actor, message, extra)
-        frame, foreign = calling_frame(), self.foreign_cause()
+        # The hottest way into the runtime: what most calls do not need is not called for them.
+        frame, source = calling_frame(), CAUSE.get()
+        foreign = None if source is None else self.foreign_cause()
         self.baton.take()
         try:
             if self.failure is not None or self.closing:
@@ -176,7 +178,7 @@ class Runtime(Exits):
             by = self.callers.by(frame)
             if before is not None:
                 before()
-            cause = self.cause(foreign)
+            cause = 0 if source is None else self.cause(foreign)
             self.out.extra = extra
             return self.turn(actor, message, _APP, cause, by)
         finally:
