@@ -59,7 +59,8 @@ def substitute(value: Any) -> Any:
     held: Any = value
     if not hasattr(held.__class__, "to_reference"):
         raise TypeError(f"cannot carry {type_name(held)}")
-    return _reference(held.to_reference())
+    refers: Refers = held
+    return _reference(refers.to_reference())
 
 
 def _reference(value: Reference) -> Any:

@@ -65,7 +65,9 @@ class LogInfo:
         if not self.damage:
             return "whole"
         if self.whole:
-            return f"whole; {len(self.damage)} unfinished write(s) lose nothing acknowledged"
+            return (
+                f"whole but for {len(self.damage)} unfinished end(s): a write that was never done"
+            )
         rotten = [damage for damage in self.damage if not damage.torn]
         first = rotten[0]
         return (

@@ -33,13 +33,13 @@ class Row(NamedTuple):
 
 BATCH_ROWS: tuple[Row, ...] = (
     Row("torn-header", "short", "", None, None, False,
-        "the last write stopped inside a batch's header; nothing acknowledged is lost"),
+        "the log ends inside a batch's header: an unfinished write, or the file was cut"),
     Row("torn-body", "good", "short", None, None, False,
-        "the last write stopped inside a batch; nothing acknowledged is lost"),
+        "the log ends inside a batch: an unfinished write, or the file was cut"),
     Row("torn-blank", "bad", "", False, True, False,
-        "the last write left blocks unwritten; nothing acknowledged is lost"),
+        "the log ends in blocks that were never written"),
     Row("torn-blank", "good", "bad", False, True, False,
-        "the last write left blocks unwritten; nothing acknowledged is lost"),
+        "the log ends in blocks that were never written"),
     Row("rot-header", "bad", "", True, None, None,
         "no batch verifies here, but one behind it does"),
     Row("rot-body", "good", "bad", True, None, None,
@@ -59,7 +59,7 @@ BATCH_ROWS: tuple[Row, ...] = (
 )  # fmt: skip
 
 SEGMENT_ROWS: dict[str, str] = {
-    "torn-preamble": "the segment's making was never finished; nothing was ever written to it",
+    "torn-preamble": "the segment ends inside its preamble: never finished, or the file was cut",
     "rot-preamble": "the segment's preamble is damaged, and nothing in it can be read without",
     "foreign": "this file is not a log segment, whatever its name",
     "unreadable": "the operating system does not let this segment be read",
@@ -68,7 +68,7 @@ SEGMENT_ROWS: dict[str, str] = {
     "missing-segment": "one or more segments are gone",
     "missing": "records are missing though no damage shows where they were",
     "repeated": "these records' numbers were taken before; they are left out",
-    "chain": "checksums hold, but the chain of hashes breaks here: bytes were exchanged on purpose",
+    "chain": "checksums hold, but the chain of hashes breaks here: other bytes were chained",
     "undecodable": "checksums hold, but what they guard is not a record",
 }
 """Damage that is no question of one batch's bytes."""

@@ -86,8 +86,11 @@ def _run_against_peer(log: Path) -> tuple[Terminal, dict[str, Any]]:
     return terminal, json.loads(said)
 
 
-def demo_lines(demo: Demo) -> Iterable[Line]:
-    """Return the demo's screen: the sequence, two stories, what to try next."""
+def demo_lines(demo: Demo, command: str = "rescind") -> Iterable[Line]:
+    """Return the demo's screen: the sequence, two stories, what to try next.
+
+    ``command`` is how the command line is called here.
+    """
     log, peer = demo.log, demo.peer
     reader = read(log)
     ledger = fold(reader)
@@ -106,8 +109,8 @@ def demo_lines(demo: Demo) -> Iterable[Line]:
         yield from story_lines(story_of(reader, resolve(selector, ledger), ledger), clock)
     yield line()
     yield line(f"The log is {log}.  Try next:")
-    for command in ("info", "turns", "check", "rerun"):
-        yield line(f"  rescind {command} {log}")
+    for question in ("info", "turns", "check", "rerun"):
+        yield line(f"  {command} {question} {log}")
 
 
 def _none(peer: dict[str, Any]) -> str:

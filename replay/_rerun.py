@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from importlib import import_module
+from math import isnan
 from os import PathLike
 from typing import TYPE_CHECKING, Any, cast
 
@@ -236,12 +237,13 @@ def plain(value: Any) -> Any:
             return {plain(key): plain(each) for key, each in _items(value.items())}
         case bytearray() | memoryview():
             return bytes(cast("bytearray", value))
+        case float() if isnan(value):
+            return "NaN"  # which equals nothing, itself included
         case None | bool() | int() | float() | str() | bytes() | Opaque() | Reference():
             return value
-        case ActorRef():
-            return value.to_reference()
         case _:
-            return Opaque(type(value).__name__)
+            is_actor = isinstance(value, ActorRef)
+            return value.to_reference() if is_actor else Opaque(type(value).__name__)
 
 
 class _Log:

@@ -37,7 +37,10 @@ def rerun_lines(result: Rerun) -> list[Line]:
         else line(),
     ]
     if found is None:
-        head = line(Span("equal", "green"), f": {count(result.turns, 'turn')} came out as recorded")
+        head = line(
+            Span("equal", "green") if result.turns else Span("nothing compared", "yellow"),
+            f": {count(result.turns, 'turn')} came out as recorded",
+        )
         return [head, *(each for each in left_out if each)]
     return [
         line(Span("divergence", "red"), f" at turn {found.number}: {found.what}"),

@@ -6,6 +6,7 @@ Exit codes: 0 fine; 1 the answer is bad; 2 usage, or nothing found; 3 the log is
 
 import json
 import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -227,7 +228,7 @@ def demo_command(folder: Path | None, *, as_json: bool) -> None:
     if as_json:
         _print_json("demo", demo.log, demo_json(demo))
     else:
-        _show(demo_lines(demo))
+        _show(demo_lines(demo, _ourselves()))
     sys.exit(FINE if demo.is_good else BAD)
 
 
@@ -346,7 +347,15 @@ def _hint(log: Path, *commands: str) -> None:
     """Say on a terminal what to try next; a pipe wants the answer alone."""
     del log
     if commands and sys.stdout.isatty():
-        _show([line(), *(line(f"  next: rescind {command}") for command in commands)])
+        _show([line(), *(line(f"  next: {_ourselves()} {command}") for command in commands)])
+
+
+def _ourselves() -> str:
+    """Return how to call this command: as it was called, where it is not found by its name."""
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return "python -m rescind.replay"
+    return str(called) if shutil.which(called.name) is None else called.name
 
 
 def _print_json(schema: str, log: Path, body: dict[str, Any]) -> None:
@@ -361,6 +370,8 @@ def _complain(text: str, code: int = NOTHING) -> int:
 
 def main() -> NoReturn:
     """Run the command line: errors become one sentence and an exit code, never a traceback."""
+    if sys.stdout is None:  # closed by whoever started us
+        sys.stdout = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # for good
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # arrows, on a terminal without them

@@ -41,6 +41,7 @@ from rescind.events import (
     ScriptRaised,
     ScriptReturned,
     ScriptRunning,
+    Started,
     StateChanged,
     Submit,
     TimedOut,
@@ -420,6 +421,16 @@ class Endpoint(Actor):
         if earlier is not None and earlier.counts(request):
             earlier.waiting -= 1
 
+    def _apply_started(self, event: Started, _: int) -> None:
+        """What a cancel held back goes on: its completion is not due yet."""
+        for window in self.windows.values():
+            if window.trigger is not None and window.trigger.number == event.request:
+                window.is_ending = False
+
+    def is_ending(self, request: Request) -> bool:
+        """Tell whether a request has been told to complete, as the end of a cancel."""
+        return any(each.is_ending and each.trigger is request for each in self.windows.values())
+
     def _apply_outcome(self, event: CancelOutcome, _: int) -> None:
         """A duplicate of a cancel by that cancel's own trigger: its end is now a time-out's."""
         window = self.windows.get(event.other)
@@ -438,6 +449,7 @@ class Endpoint(Actor):
         if window is None:
             return  # it never began
         window.is_open = False
+        window.is_ending = True
         if window.trigger is None or window.trigger.status is not OUTSTANDING:
             del self.windows[event.cancel]
 
@@ -466,6 +478,7 @@ Endpoint.FACTS = {
     ScriptReturned: Endpoint._apply_returned,  # noqa: SLF001
     Discarded: Endpoint._apply_discarded,  # noqa: SLF001
     CancelBegan: Endpoint._apply_began,  # noqa: SLF001
+    Started: Endpoint._apply_started,  # noqa: SLF001
     CancelOutcome: Endpoint._apply_outcome,  # noqa: SLF001
     WorkStopped: Endpoint._apply_stopped,  # noqa: SLF001
     CancelEnded: Endpoint._apply_ended,  # noqa: SLF001

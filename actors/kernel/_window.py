@@ -12,8 +12,8 @@ class CancelWindow:
     """
 
     __slots__ = (
-        "cancel", "code", "forbids", "held", "is_open", "is_stopped", "timed_out", "trigger",
-        "turn", "victims", "waiting",
+        "cancel", "code", "forbids", "held", "is_ending", "is_open", "is_stopped", "timed_out",
+        "trigger", "turn", "victims", "waiting",
     )  # fmt: skip
 
     def __init__(
@@ -44,6 +44,8 @@ class CancelWindow:
         self.turn = 0
         """The turn that began it."""
         self.is_open = True
+        self.is_ending = False
+        """Whether the trigger has been told to complete: it is nobody's victim any more."""
         self.is_stopped = False
         self.code: int | None = None
         self.held: list[Request] = []

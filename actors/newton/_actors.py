@@ -165,6 +165,9 @@ class NewtonEndpoint(Endpoint):
         if self.input is not None:
             # Inside the InputScript: the old spec ends here, in silence.
             number = self.input.number
+            if self.input.doomed in self.windows:
+                lost = (self.input.doomed, number, Outcome.TOO_LATE)
+                out.events.append(CancelOutcome(*lost))
             out.events.append(Completed(number, None, How.RESULT, 0))
             out.events.append(Discarded([number, number], "ended by SetInputSpec", 0))
         if is_ending:
@@ -245,6 +248,8 @@ class NewtonEndpoint(Endpoint):
         ranks: dict[int, list[Request]] = {}
         for request in self.requests.values():
             if request.status is not OUTSTANDING or request is besides:
+                continue
+            if self.windows and self.is_ending(request):
                 continue
             if request is self.input and not self.is_posted:
                 continue  # 6.5: while the InputScript runs there is no receive to be canceled
@@ -480,6 +485,8 @@ class NewtonEndpoint(Endpoint):
                 detail=f"{request.operation} was dropped with its endpoint",
             )
         detail = request.value if isinstance(request.value, str) else ""
+        if request.how == How.TIMED_OUT and request.timeout_ns is not None:
+            detail = f"its time-out of {request.timeout_ns / 1e9:g} s passed"
         return CommError(request.code, request=request.number, detail=detail)
 
 

@@ -11,6 +11,7 @@ from rescind.actors.runtime import Runtime, UsageError
 from rescind.events import Manner, Submit
 
 from ._actors import NewtonEndpoint
+from ._codes import CANCELLED_CODES
 from ._errors import CommError
 from ._protocol import PROFILES, STATES, State, is_text
 from ._specs import (
@@ -298,8 +299,10 @@ class Endpoint:
     def _handle(self, name: str, data: Any, debug: str) -> None:
         handler = self.exception_handler
         if handler is None:
+            # What a cancel ended was ended by the application itself: that need not alarm anybody.
+            level = logging.INFO if data in CANCELLED_CODES else logging.WARNING
             where = (self.number, name, data, debug)
-            logger.warning("a%d: %s %s in a %s, and there is no exception_handler", *where)
+            logger.log(level, "a%d: %s %s in a %s, and there is no exception_handler", *where)
             return
         try:
             handler(self, {"name": name, "data": data, "debug": debug})

@@ -11,11 +11,13 @@ import threading
 from collections import deque
 from typing import Any
 
-from rescind.events import LogWriter
+from rescind.events import LogWriter, RescindError
 
+from ._actor import describe
 from ._clock import Clock
 from ._contracts import Dispatcher, Lane, Owned
 from ._engine import Engine, logger
+from ._errors import InternalError
 from ._waiting import Waitable, wake_all
 
 PENDING_EFFECTS_MAX = 4096
@@ -160,10 +162,17 @@ class Exits(Engine):
     def fail(self, error: BaseException) -> None:
         """Stop for good: nothing is acknowledged any more, and whoever waits hears why."""
         if self.failure is None:
-            self.failure = error
+            self.failure = error if isinstance(error, RescindError) else defect(error)
             for owned in self.owned:
                 try:
                     owned.stop()
                 except Exception:  # noqa: BLE001  # logged; the others still have to be stopped
                     logger.exception("%r could not be stopped", owned)
             wake_all(list(self._waiting.values()))
+
+
+def defect(error: BaseException) -> InternalError:
+    """Return the error that waiters get when rescind itself went wrong."""
+    found = InternalError(f"the runtime has stopped: {describe(error)}; please report this")
+    found.__cause__ = error
+    return found

@@ -5,16 +5,20 @@ import contextlib
 import os
 import random
 import threading
+import weakref
 from collections.abc import Callable
+from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
 from rescind.events import Log, LogWriter, Origin, RescindError, Resume, Start
 
 from ._actor import Actor, ActorRef, describe, to_wire
+from ._baton import Baton
 from ._clock import Clock, MachineClock, VirtualClock
 from ._context import CAUSE, calling_frame
 from ._contracts import Dispatcher
+from ._errors import RuntimeClosedError
 from ._exits import Exits
 from ._outbox import Envelope, Message
 from ._reply import Reply
@@ -77,6 +81,7 @@ class Runtime(Exits):
         runtime = cls(log, dispatcher=dispatcher, clock=clock)
         # A program that ends without closing still gets its log whole and its endpoints ended.
         atexit.register(runtime.close)
+        os.register_at_fork(after_in_child=partial(_leave_to_parent, weakref.ref(runtime)))
         return runtime
 
     @classmethod
@@ -313,3 +318,15 @@ class Runtime(Exits):
             with self._commit:
                 self._is_log_closed = True
                 self.log.close()
+
+
+def _leave_to_parent(reference: "weakref.ref[Runtime]") -> None:
+    """Make a runtime unusable in a forked child: its threads and its log are the parent's."""
+    runtime = reference()
+    if runtime is not None:
+        # The baton may have been held at the fork by a thread that does not exist here.
+        runtime.baton = Baton()
+        runtime.closing = True
+        runtime.failure = RuntimeClosedError(
+            "this process was forked, and the runtime stays with its parent; open one of your own",
+        )

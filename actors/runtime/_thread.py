@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 logger = logging.getLogger("rescind.dispatcher")
 
 CLOSE_TIMEOUT_S = 5.0
+BREATHLESS_S = 5e-3
+BREATH_S = 1e-4
+"""How long a runner works at a stretch, and for how long it then steps back."""
 RUNNERS_MAX = 2
 """Runners that stay although one would do: the second works while the first one writes."""
 
@@ -34,6 +37,9 @@ class ThreadDispatcher:
         self._blocked = 0
         self._started = 0
         self._closed = False
+        self._breathed = 0.0
+        self._worker: threading.Thread | None = None
+        """The runner that runs turns now."""
         self._is_awake = False
         """Whether some runner is going to look for work, whatever it is doing now."""
 
@@ -100,9 +106,12 @@ class ThreadDispatcher:
     @contextmanager
     def may_block(self) -> Generator[None]:
         """Count this thread as blocked if it is a runner, so that new work finds another."""
-        is_runner = threading.current_thread() in self._threads
+        current = threading.current_thread()
+        is_runner = current in self._threads
         with self._lock:
             self._blocked += is_runner
+            if self._worker is current:
+                self._worker = None
         try:
             yield
         finally:
@@ -124,8 +133,9 @@ class ThreadDispatcher:
                 self._work.clear()
                 # From here on whoever brings work wakes a runner; what came before is found below.
                 self._is_awake = False
-                while not self._closed and self._runtime.pump():
-                    pass
+                while not self._closed and self._claim() and self._runtime.pump():
+                    self._breathe()
+                self._disclaim()
                 if not self._closed:
                     self._work.wait(self._next_s())
         except BaseException as error:  # a defect, or a log that failed: nobody may wait for ever
@@ -133,6 +143,38 @@ class ThreadDispatcher:
             self._runtime.fail(error)
             with self._lock:
                 self._threads.discard(threading.current_thread())
+
+    def _claim(self) -> bool:
+        """Be the one runner that works; the others only stand in while that one blocks.
+
+        Two that pass the locks to and fro would starve everybody else of the interpreter.
+        """
+        current = threading.current_thread()
+        with self._lock:
+            if self._worker is None:
+                self._worker = current
+            return self._worker is current
+
+    def _breathe(self) -> None:
+        """Let other threads have the interpreter now and then.
+
+        Writing a batch lets go of the interpreter's lock and takes it again within microseconds.
+        Whoever waits for it then is woken too late each time, and as the lock was free in between
+        never gets to demand it: a busy runner could keep everybody waiting for seconds.
+        """
+        now = time.monotonic()
+        if now - self._breathed > BREATHLESS_S:
+            time.sleep(BREATH_S)
+            self._breathed = time.monotonic()
+
+    def _disclaim(self) -> None:
+        with self._lock:
+            if self._worker is not threading.current_thread():
+                return
+            self._worker = None
+        # What came since the last look may have woken only a runner that could not claim.
+        if self._runtime.has_work:
+            self._work.set()
 
     def _must_leave(self) -> bool:
         """Leave when closed, or when another runner is free; decided and done in one step."""

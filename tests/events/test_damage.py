@@ -421,7 +421,7 @@ def test_the_overview_says_in_one_line_whether_the_log_is_whole():
     segments = small_log(lives=2)
     assert read(FrozenStorage(segments)).info().verdict == "whole"
     torn = segments | {2: segments[2][:-1]}
-    assert read(FrozenStorage(torn)).info().verdict.startswith("whole; 1 unfinished write")
+    assert read(FrozenStorage(torn)).info().verdict.startswith("whole but for 1 unfinished end")
     rotten = segments | {1: flipped(segments[1], 8 * (len(segments[1]) - 50))}
     info = read(FrozenStorage(rotten)).info()
     assert not info.whole

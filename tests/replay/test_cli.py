@@ -297,7 +297,7 @@ def terminal(*arguments, **environment):
 def test_a_terminal_gets_colours_and_the_next_question(log):
     text = terminal("why", log, "--of", "r4")
     assert b"\x1b[1m" in text
-    assert b"next: rescind why" in text
+    assert b" why " in text.split(b"next: ")[1]
 
 
 def test_no_color_is_respected_on_a_terminal(log):

@@ -173,3 +173,33 @@ def assert_opens(path):
     reader = read(path)
     list(reader)
     assert all(each.torn for each in reader.damage)
+
+
+def test_a_forked_child_is_told_that_the_runtime_is_its_parents(tmp_path):
+    program = (
+        PROLOGUE
+        + """
+import os
+endpoint = connect(runtime)
+for _ in range(200):
+    endpoint.output("x", asynchronous=True)
+child = os.fork()
+if child == 0:
+    try:
+        endpoint.output("from the child", asynchronous=True)
+    except Exception as error:
+        print(type(error).__name__, error, flush=True)
+    sys.exit(0)
+os.waitpid(child, 0)
+endpoint.output("from the parent", asynchronous=True)
+endpoint.cancel()
+runtime.close()
+"""
+    )
+    log = str(tmp_path / "forked.log")
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", program, log, "os"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("RuntimeClosedError this process was forked")
+    assert check(read(log)).verdict is not Verdict.BROKEN
+    assert not any("from the child" in str(turn.message) for turn in read(log))
