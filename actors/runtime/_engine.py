@@ -17,11 +17,13 @@ import pykka
 
 from rescind.events import (
     DeadLetter,
+    Failed,
     LogWriter,
     Origin,
     Resume,
     Start,
     Stop,
+    Stopped,
     Suspended,
     Tell,
     TimerSet,
@@ -324,7 +326,14 @@ class Engine:
             return
         actor = target.actor
         if actor is None and isinstance(message, Start):
-            actor = self._make(target, message.args, message.kwargs)
+            try:
+                actor = self._make(target, message.args, message.kwargs)
+            except Exception as error:
+                logger.exception("an actor that another one started could not be made")
+                target.actor_stopped.set()
+                text = describe(error)
+                self._record_without(envelope, Failed(text), Stopped(target.number, text))
+                return
         if actor is None or not target.is_alive():
             self._bury(envelope)
         elif target.is_suspended:
@@ -334,25 +343,26 @@ class Engine:
         else:
             self.dispatcher.run_handler(lambda: self.turn(actor, message, origin, cause, by, reply))
 
-    def _bury(self, envelope: Envelope) -> None:
-        """Record a message whose actor has stopped, and tell whoever waits for its answer."""
-        out = self.out
-        actor = cast("Actor", envelope.target)
-        out.begin(actor, envelope.message, envelope.origin, envelope.cause, envelope.by, None)
+    def _record_without(self, envelope: Envelope, *events: tuple[Any, ...]) -> int:
+        """Record what became of a message that no actor takes; returns the turn's number."""
         self.turn_ns = self._now_ns()
         kind_ids = self._kind_ids
-        letter = DeadLetter(actor.number)
-        number = self.log.append(
+        return self._append(
             (
-                actor.number,
+                envelope.target.number,
                 self.turn_ns,
                 envelope.origin,
                 envelope.cause,
                 (kind_ids[type(envelope.message)], *envelope.message),
-                [(kind_ids[DeadLetter], *letter)],
+                [(kind_ids[type(event)], *event) for event in events],
                 envelope.by,
             ),
         )
+
+    def _bury(self, envelope: Envelope) -> None:
+        """Record a message whose actor has stopped, and tell whoever waits for its answer."""
+        actor = envelope.target
+        number = self._record_without(envelope, DeadLetter(actor.number))
         if isinstance(envelope.message, Watch):
             watcher = envelope.message.watcher
             self._backlog.append(

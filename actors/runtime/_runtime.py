@@ -18,7 +18,7 @@ from ._baton import Baton
 from ._clock import Clock, MachineClock, VirtualClock
 from ._context import CAUSE, calling_frame
 from ._contracts import Dispatcher
-from ._errors import RuntimeClosedError
+from ._errors import RuntimeClosedError, UsageError
 from ._exits import Exits
 from ._outbox import Envelope, Message
 from ._reply import Reply
@@ -110,7 +110,14 @@ class Runtime(Exits):
         """Start an actor; its constructor and ``on_start`` run in its first turn.
 
         From inside a turn the new actor starts after that turn; its reference is good at once.
+
+        Raises:
+            UsageError: it is not a subclass of ``rescind.Actor``.
+            Exception: whatever the constructor raises, outside of turns; inside one the new actor
+                is recorded as failed, and its reference is dead.
         """
+        if not issubclass(cls, Actor):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise UsageError(f"{cls!r} is not a subclass of rescind.Actor")
         if self.in_turn():
             ref = self._new_ref(cls, parent=self.out.actor.number)
             self.out.messages.append((ref, self._start_message(cls, args, kwargs), None))
@@ -119,7 +126,12 @@ class Runtime(Exits):
         with self.holding_baton():
             ref = self._new_ref(cls, parent=0)
             message = self._start_message(cls, args, kwargs)
-            self._make(ref, args, kwargs)
+            try:
+                self._make(ref, args, kwargs)
+            except BaseException:
+                if self.log.actors_next == ref.number + 1:
+                    self.log.actors_next = ref.number  # it never lived; nothing is recorded of it
+                raise
             cause, by = self.cause(foreign), self.callers.by(frame)
             self.run(Envelope(ref, message, Origin.APP, cause, by))
         self.dispatcher.wake()
