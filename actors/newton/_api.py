@@ -74,7 +74,7 @@ class Endpoint:
         self._actor = actor
         arguments = (profile, tool.label, class_number)
         runtime.owned.append(self)
-        runtime.call(actor, _submit("Instantiate", arguments, asynchronous=False))
+        runtime.call(actor, Submit("Instantiate", arguments, asynchronous=False, timeout_ns=None))
         runtime.relieve()
 
     def __enter__(self) -> Self:
@@ -223,11 +223,13 @@ class Endpoint:
                 -54007 the spec contradicts itself.
         """
         if spec is None:
-            self._call(_submit("SetInputSpec", ()), None)
+            disarm = Submit("SetInputSpec", (), asynchronous=True, timeout_ns=None)
+            self._call(disarm, None)
             return None
         ends = (None, None) if spec.termination is None else _ends(spec.termination)
         arguments = (spec.form, *ends, spec.discard_after)
-        message = _submit("SetInputSpec", arguments, timeout_ns(spec.timeout_s))
+        timeout = timeout_ns(spec.timeout_s)
+        message = Submit("SetInputSpec", arguments, asynchronous=True, timeout_ns=timeout)
         request: Request = self._call(message, spec)
         return request
 
@@ -237,7 +239,7 @@ class Endpoint:
         Blocked synchronous callers get -54014, as does every later call but another dispose.
         """
         actor, runtime = self._actor, self._runtime
-        message = _submit("Dispose", (), asynchronous=False)
+        message = Submit("Dispose", (), asynchronous=False, timeout_ns=None)
         request: Request | None = runtime.call(actor, message, None, actor.lane.cut)
         if request is not None:
             request.get()
@@ -270,7 +272,6 @@ class Endpoint:
         return request
 
     def _call(self, message: Submit, extra: Any) -> Any:
-        # Two frames out is the public method's caller, unless a public method called another.
         decided = self._runtime.call(self._actor, message, extra)
         if isinstance(decided, Refusal):
             raise CommError(decided.code, rule=decided.rule, request=decided.request)
@@ -308,17 +309,6 @@ class Endpoint:
             handler(self, {"name": name, "data": data, "debug": debug})
         except Exception:
             logger.exception("the exception_handler of a%d raised", self.number)
-
-
-def _submit(
-    operation: str,
-    arguments: tuple[Any, ...],
-    timeout: int | None = None,
-    *,
-    asynchronous: bool = True,
-) -> Submit:
-    """Return the message of a call that takes no callback spec."""
-    return Submit(operation, arguments, asynchronous, timeout)
 
 
 _ENDS_OTHERS = frozenset({"Cancel", "Disconnect"})

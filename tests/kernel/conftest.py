@@ -1,46 +1,5 @@
-"""Recordings that are audited after each test."""
+"""The fixtures of the runtime's tests: a kernel test needs the same recordings and dispatchers."""
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from tests.runtime.conftest import connect, dispatcher, recordings, runtime, stepped, threaded
 
-import pytest
-
-from rescind import newton
-from tests.runtime.recordings import DISPATCHERS, Recordings
-
-
-@pytest.fixture
-def recordings() -> Iterator[Recordings]:
-    made = Recordings()
-    yield made
-    made.audit()
-
-
-@pytest.fixture(params=DISPATCHERS)
-def runtime(recordings: Recordings, request: pytest.FixtureRequest) -> Any:
-    """A runtime under each dispatcher, with its log in memory."""
-    return recordings.open(request.param)
-
-
-@pytest.fixture
-def stepped(recordings: Recordings) -> Any:
-    return recordings.open("stepped")
-
-
-@pytest.fixture
-def threaded(recordings: Recordings) -> Any:
-    return recordings.open("thread")
-
-
-@pytest.fixture
-def connect() -> Callable[..., Any]:
-    """Return a maker of endpoints in kDataXfer: ``endpoint, twin = connect(runtime)``."""
-
-    def make(runtime: Any, **twin: Any) -> tuple[newton.Endpoint, newton.TwinTool]:
-        tool = newton.twin(**twin)
-        endpoint = newton.Endpoint(runtime, tool)
-        endpoint.bind()
-        endpoint.connect()
-        return endpoint, tool
-
-    return make
+__all__ = ["connect", "dispatcher", "recordings", "runtime", "stepped", "threaded"]
