@@ -8,14 +8,19 @@ import contextlib
 import errno
 import os
 import re
+import select
 import stat
 from pathlib import Path
 from typing import Protocol
 
 from ._errors import LogAccessError, LogLockedError, NotALogError
 
+MARK_BYTES_MAX = 512
+"""A mark fits into one sector, so that a medium replaces it whole or not at all."""
+
 _NAME = re.compile(r"([0-9]{8,})\.seg")
 _LOCK = "lock"
+_MARK = "mark"
 
 
 def _flags(*names: str) -> int:
@@ -28,6 +33,7 @@ def _flags(*names: str) -> int:
 
 # O_NONBLOCK: a fifo that somebody put into the directory must not block whoever opens it.
 _READ = _flags("O_RDONLY", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
+_WRITE = _flags("O_RDWR", "O_CREAT", "O_CLOEXEC", "O_NOFOLLOW", "O_NONBLOCK", "O_BINARY")
 _CREATE = _flags("O_WRONLY", "O_CREAT", "O_EXCL", "O_APPEND", "O_CLOEXEC", "O_NOFOLLOW", "O_BINARY")
 
 
@@ -68,6 +74,22 @@ class Storage(Protocol):
         """Return when everything appended to the segment created last is durable."""
         ...
 
+    def remove(self, segment: int) -> None:
+        """Remove a whole segment; one that is not there is no error."""
+        ...
+
+    def set_mark(self, mark: bytes, *, sync: bool) -> None:
+        """Replace the log's one small cell, at most ``MARK_BYTES_MAX`` bytes, in one step."""
+        ...
+
+    def mark(self) -> bytes:
+        """What the cell holds, perhaps padded with zeros; empty when it was never set."""
+        ...
+
+    def wait(self, timeout_s: float) -> None:
+        """Return after ``timeout_s``, or sooner when something may have changed: only a hint."""
+        ...
+
     def close(self) -> None:
         """Give up lock and files; reading may go on."""
         ...
@@ -80,6 +102,7 @@ class MemoryStorage:
         """Begin empty."""
         self.path: Path | None = None
         self._segments: dict[int, bytearray] = {}
+        self._mark = b""
         self._locked = False
 
     def segments(self) -> list[int]:
@@ -116,6 +139,22 @@ class MemoryStorage:
     def sync(self, segment: int) -> None:
         """Nothing to do: memory is as durable as it gets."""
 
+    def remove(self, segment: int) -> None:
+        """Remove a whole segment; one that is not there is no error."""
+        self._segments.pop(segment, None)
+
+    def set_mark(self, mark: bytes, *, sync: bool) -> None:  # noqa: ARG002
+        """Replace the cell."""
+        self._mark = mark
+
+    def mark(self) -> bytes:
+        """What the cell holds."""
+        return self._mark
+
+    def wait(self, timeout_s: float) -> None:
+        """Return after ``timeout_s``; nothing tells of changes in memory."""
+        select.select((), (), (), timeout_s)
+
     def close(self) -> None:
         """Give up the lock."""
         self._locked = False
@@ -138,6 +177,7 @@ class DirectoryStorage:
         self.path: Path | None = Path(path)
         self._directory = Path(path)
         self._lock_file: int | None = None
+        self._mark_file: int | None = None
         self._target: tuple[int, int] | None = None
         self._source: tuple[int, int] | None = None
         self._owner = 0
@@ -202,15 +242,50 @@ class DirectoryStorage:
             raise OSError(errno.EBADF, "segment is not open for writing", _name(segment))
         _sync_data(self._target[1])
 
+    def remove(self, segment: int) -> None:
+        """Remove a whole segment; one that is not there is no error."""
+        if self._source is not None and self._source[0] == segment:
+            os.close(self._source[1])
+            self._source = None
+        (self._directory / _name(segment)).unlink(missing_ok=True)
+
+    def set_mark(self, mark: bytes, *, sync: bool) -> None:
+        """Replace the cell in one write; padded, so that a shorter mark leaves nothing behind."""
+        self._check_owner()
+        if self._mark_file is None:
+            self._mark_file = os.open(self._directory / _MARK, _WRITE, 0o666)
+        os.pwrite(self._mark_file, mark.ljust(MARK_BYTES_MAX, b"\0"), 0)
+        if sync:
+            os.fsync(self._mark_file)
+            _sync_directory(self._directory)
+
+    def mark(self) -> bytes:
+        """What the cell holds; empty when it was never set or is no plain file."""
+        try:
+            file = os.open(self._directory / _MARK, _READ)
+        except OSError:
+            return b""
+        try:
+            if not stat.S_ISREG(os.fstat(file).st_mode):
+                return b""
+            return os.pread(file, MARK_BYTES_MAX, 0)
+        finally:
+            os.close(file)
+
+    def wait(self, timeout_s: float) -> None:
+        """Return after ``timeout_s``, or sooner when the system says that something changed."""
+        select.select((), (), (), timeout_s)
+
     def close(self) -> None:
         """Give up lock and files; reading may go on and opens them again."""
         for held in (self._target, self._source):
             if held is not None:
                 os.close(held[1])
         self._target = self._source = None
-        if self._lock_file is not None:
-            os.close(self._lock_file)
-            self._lock_file = None
+        for file in (self._mark_file, self._lock_file):
+            if file is not None:
+                os.close(file)
+        self._mark_file = self._lock_file = None
 
     def __del__(self) -> None:
         """Close what a reader left open; a reader has no end that it is told of."""
@@ -293,7 +368,7 @@ def open_directory(path: str | os.PathLike[str], *, for_writing: bool) -> Direct
         return storage
     if not for_writing:
         raise NotALogError(f"{path}: this directory holds no log segment (00000001.seg)", path)
-    if set(names) - {_LOCK}:
+    if set(names) - {_LOCK, _MARK}:
         message = f"{path}: this directory holds other files and no log; name an empty or new one"
         raise NotALogError(message, path)
     return storage
