@@ -4,7 +4,7 @@ The innermost room.  It imports nothing of ours, no actor library and no threads
 are handed in.  Write with ``Log.create_or_open``, read with ``read``.
 """
 
-from ._codec import RECORD_ELEMENTS, Bindings, ClassBinding, Kind, Record
+from ._codec import RECORD_ELEMENTS, Bindings, ClassBinding, Record
 from ._errors import (
     LogAccessError,
     LogClosedError,
@@ -19,10 +19,15 @@ from ._errors import (
 )
 from ._info import LogInfo, SegmentInfo
 from ._journal import Batch, Log, LogWriter
+from ._keyframe import Entry, Keyframe, Source
+from ._payloads import digest_of
 from ._reader import LogReader, read
+from ._repair import Recovery, recover
+from ._retention import Old, Pruned, Retention, prune
 from ._scan import ReadBatch
 from ._storage import DirectoryStorage, MemoryStorage, Storage
-from ._turn import By, Cause, Damage, Opaque, Reference, Turn, Unknown
+from ._turn import By, Cause, Damage, Opaque, Reference, Turn, Unknown, Withheld
+from ._upcast import Kind, Upcaster, Upcasters
 from ._vocabulary import (
     EVENTS,
     KINDS,
@@ -120,12 +125,14 @@ __all__ = [
     "DirectoryStorage",
     "Discarded",
     "Drop",
+    "Entry",
     "Failed",
     "How",
     "InputArrived",
     "InputDelivered",
     "InputPosted",
     "InputScript",
+    "Keyframe",
     "Killed",
     "Kind",
     "Log",
@@ -143,27 +150,32 @@ __all__ = [
     "MemoryStorage",
     "NotALogError",
     "Notified",
+    "Old",
     "Opaque",
     "Opened",
     "Origin",
     "Outcome",
     "PrivilegeChanged",
     "Proxy",
+    "Pruned",
     "Raised",
     "Ranges",
     "ReadBatch",
     "Received",
     "Record",
+    "Recovery",
     "Reference",
     "Rejected",
     "Replied",
     "RescindError",
     "Resume",
+    "Retention",
     "Returned",
     "ScriptRaised",
     "ScriptReturned",
     "ScriptRunning",
     "SegmentInfo",
+    "Source",
     "Start",
     "Started",
     "StateChanged",
@@ -179,9 +191,15 @@ __all__ = [
     "ToolEvent",
     "Turn",
     "Unknown",
+    "Upcaster",
+    "Upcasters",
     "UsageError",
     "Violation",
     "Watch",
+    "Withheld",
     "WorkStopped",
+    "digest_of",
+    "prune",
     "read",
+    "recover",
 ]

@@ -5,13 +5,24 @@ cannot be carried becomes ``opaque(type name)`` and the record is marked.  Readi
 valid MessagePack: unknown kinds, extra and missing fields are kept or filled.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple, Protocol, TypeAlias, get_type_hints
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from ._msgpack import CANNOT_UNPACK, ExtType, Pack, Timestamp, Unpacker, pack, unpack, unpacker
-from ._turn import By, Cause, Opaque, Reference, Turn, Unknown
-from ._vocabulary import KINDS, LEDGER_VERSION, Origin
+from ._msgpack import (
+    CANNOT_PACK,
+    CANNOT_UNPACK,
+    ExtType,
+    Pack,
+    Timestamp,
+    Unpacker,
+    pack,
+    unpack,
+    unpacker,
+)
+from ._turn import By, Cause, Opaque, Reference, Turn, Unknown, Withheld
+from ._upcast import UPCASTERS, Decode, Kind, Upcasters, Wire, decoder_for, version_of
+from ._vocabulary import KINDS, Origin
 
 OPAQUE = 1
 """The MessagePack extension type of a value that was not carried."""
@@ -19,14 +30,20 @@ OPAQUE = 1
 MARK_OPAQUE = 1
 """The mark of a record that holds an opaque value: it cannot be re-executed."""
 
-Wire: TypeAlias = tuple[Any, ...]
+MARK_WITHHELD = 2
+"""The mark of a record of which a payload policy withheld something."""
+
 Record: TypeAlias = tuple[Any, ...]
 """``(actor, time_ns, origin, cause, message, events, by)`` and perhaps marks and later elements."""
 
 REFERENCE = 2
 """The MessagePack extension type of a reference: a log id, 16 bytes, and 8 bytes of number."""
 
+WITHHELD = 3
+"""The MessagePack extension type of a withheld value: nothing, or 8 bytes of length and SHA-256."""
+
 _LOG_ID_BYTES = 16
+_DIGEST_BYTES = 32
 
 RECORD_ELEMENTS = 7
 RECORD_BYTES_MAX = 128 * 1024 * 1024
@@ -51,10 +68,12 @@ def substitute(value: Any) -> Any:
     """What is written for a value of a type that MessagePack does not know.
 
     Raises:
-        TypeError: It is no reference, so it cannot be carried.
+        TypeError: It stands for nothing else, so it cannot be carried.
     """
     if isinstance(value, Reference):
         return _reference(value)
+    if isinstance(value, Withheld):
+        return withheld(value)
     # Asked of the class: a proxy would take an attribute of its own for one of its actor's.
     held: Any = value
     if not hasattr(held.__class__, "to_reference"):
@@ -67,9 +86,24 @@ def _reference(value: Reference) -> Any:
     return ExtType(REFERENCE, value.log + value.number.to_bytes(8, "big"))
 
 
+def withheld(value: Withheld) -> Any:
+    """What is written in the place of a value that a payload policy withholds."""
+    if value.length is None or value.digest is None:
+        return ExtType(WITHHELD, b"")
+    return ExtType(WITHHELD, value.length.to_bytes(8, "big") + value.digest)
+
+
 def pack_with_opaques(packing: Pack, record: Record) -> bytes:
     """Pack a record that the fast path refused: what will not go is opaque."""
     return packing(_marked([_sanitise(value, ()) for value in record], record))
+
+
+def pack_value(packing: Pack, value: Any) -> bytes:
+    """Pack any value; what will not go in it is opaque."""
+    try:
+        return packing(value)
+    except CANNOT_PACK:
+        return packing(_sanitise(value, ()))
 
 
 def limit(data: bytes) -> bytes:
@@ -183,18 +217,10 @@ def _is_a(value: object, *sorts: type[Any]) -> bool:
 
 
 def _only_kind(wire: Any) -> list[Any]:
-    return [wire[0], *(opaque(value) for value in wire[1:])]
+    return [wire[0], *(value if _is_a(value, ExtType) else opaque(value) for value in wire[1:])]
 
 
 # --- bindings ----------------------------------------------------------------------------------
-
-
-class Kind(NamedTuple):
-    """What a log says a kind id stands for."""
-
-    name: str
-    version: int
-    fields: tuple[str, ...]
 
 
 class ClassBinding(NamedTuple):
@@ -215,21 +241,22 @@ class Bindings:
         classes: Class id to ``ClassBinding``.
     """
 
-    __slots__ = ("_decoders", "classes", "kinds", "sites", "who")
+    __slots__ = ("_decoders", "_upcasters", "classes", "kinds", "sites", "who")
 
-    def __init__(self) -> None:
-        """Begin with nothing bound."""
+    def __init__(self, upcasters: Upcasters = UPCASTERS) -> None:
+        """Begin with nothing bound; ``upcasters`` bring old versions to the present one."""
         self.kinds: dict[int, Kind] = {}
         self.who: dict[int, str] = {}
         self.sites: dict[int, tuple[str, int, str]] = {}
         self.classes: dict[int, ClassBinding] = {}
-        self._decoders: dict[int, Callable[[Wire], Any]] = {}
+        self._upcasters = upcasters
+        self._decoders: dict[int, Decode] = {}
 
     def learn(self, rows: Any) -> None:
         """Take in bindings from the wire; rows of unknown sort or shape are skipped."""
         for row in rows:
             match row:
-                case ("kind", int(number), str(name), int(version), fields, *_):
+                case ("kind", int(number), str(name), int(version), (*fields,), *_):
                     self.kinds[number] = Kind(name, version, tuple(map(str, fields)))
                     self._decoders.pop(number, None)
                 case ("who", int(number), str(text), *_):
@@ -242,7 +269,13 @@ class Bindings:
                     pass
 
     def decode(self, wire: Wire) -> Any:
-        """A message or event as a kind of the vocabulary, or ``Unknown``."""
+        """A message or event as a kind of the vocabulary, or ``Unknown``.
+
+        Raises:
+            ValueError, TypeError, IndexError: It is not shaped like one.
+        """
+        if type(wire) is not tuple:
+            raise ValueError(f"not a message or event: {wire!r}")
         number = wire[0]
         decoder = self._decoders.get(number)
         return self._decode_first(wire) if decoder is None else decoder(wire)
@@ -251,7 +284,7 @@ class Bindings:
         kind = self.kinds.get(wire[0])
         if kind is None:
             return Unknown(f"kind {wire[0]}", 0, (), wire[1:])
-        decoder = self._decoders[wire[0]] = _decoder_for(kind)
+        decoder = self._decoders[wire[0]] = decoder_for(kind, self._upcasters)
         return decoder(wire)
 
     def by(self, wire: Any) -> By | None:
@@ -262,13 +295,6 @@ class Bindings:
         return By(self.who.get(who, "?"), *self.sites.get(site, ("?", 0, "?")))
 
 
-Upcaster: TypeAlias = Callable[[Wire], Wire]
-UPCASTERS: Mapping[tuple[str, int], Upcaster] = {}
-"""(kind name, version) to what turns that version's fields into the next version's."""
-
-_CLASSES: dict[str, Any] = {kind.__name__: kind for kind in KINDS}
-
-
 def binding_rows() -> list[tuple[Any, ...]]:
     """The bindings of every kind of the vocabulary, numbered from 1 in its order."""
     return [
@@ -277,82 +303,9 @@ def binding_rows() -> list[tuple[Any, ...]]:
     ]
 
 
-def version_of(name: str) -> int:
-    """The version of a kind of the vocabulary."""
-    return LEDGER_VERSION.get(name, 1)
-
-
 def _fields_of(kind: Any) -> tuple[str, ...]:
     fields: tuple[str, ...] = kind._fields
     return fields
-
-
-def _decoder_for(kind: Kind) -> Callable[[Wire], Any]:
-    cls = _CLASSES.get(kind.name)
-    if cls is None:
-        return lambda wire: Unknown(*kind, wire[1:])
-    return _Decoder(cls, kind, _upcast_from(kind)).decode
-
-
-def _upcast_from(kind: Kind) -> list[Upcaster]:
-    steps: list[Upcaster] = []
-    while step := UPCASTERS.get((kind.name, kind.version + len(steps))):
-        steps.append(step)
-    return steps
-
-
-class _Decoder:
-    """Builds one kind's values from the wire, whatever version wrote them."""
-
-    def __init__(self, cls: Any, kind: Kind, steps: list[Upcaster]) -> None:
-        self._cls = cls
-        # What a NamedTuple's own `_make` does, without its Python.
-        self._new: Any = tuple.__new__  # pyright: ignore[reportUnknownMemberType]
-        self._kind = kind
-        self._steps = steps
-        self._lists = _list_fields(cls)
-        self._width = len(cls._fields)
-        self._defaults = tuple(cls._field_defaults.values())
-        # Most values are written by the present version and hold no list: these go straight.
-        self._straight = 0 if steps or self._lists else self._width + 1
-
-    def decode(self, wire: Wire) -> Any:
-        if len(wire) == self._straight:
-            return self._new(self._cls, wire[1:])
-        values = self._fit(wire[1:])
-        if values is None:
-            return Unknown(*self._kind, wire[1:])
-        return self._new(self._cls, self._with_lists(values))
-
-    def _fit(self, values: Wire) -> Wire | None:
-        """The present version's fields: upcast, filled up, cut off; None when that cannot be."""
-        for step in self._steps:
-            values = step(values)
-        missing = self._width - len(values)
-        if missing > len(self._defaults):
-            return None
-        if missing > 0:
-            return values + self._defaults[len(self._defaults) - missing :]
-        return values[: self._width]
-
-    def _with_lists(self, values: Wire) -> Wire:
-        """The wire has one sort of array, read as tuples; these fields promise lists."""
-        if not self._lists:
-            return values
-        mutable = list(values)
-        for index in self._lists:
-            if type(mutable[index]) is tuple:
-                mutable[index] = list(mutable[index])
-        return tuple(mutable)
-
-
-def _list_fields(cls: Any) -> tuple[int, ...]:
-    hints = get_type_hints(cls)
-    return tuple(
-        index
-        for index, name in enumerate(cls._fields)
-        if getattr(hints[name], "__origin__", None) is list
-    )
 
 
 # --- reading -----------------------------------------------------------------------------------
@@ -414,6 +367,10 @@ def _read_extension(code: int, data: bytes) -> Any:
         return Opaque(data.decode(errors="replace"))
     if code == REFERENCE and len(data) == _LOG_ID_BYTES + 8:
         return Reference(data[:_LOG_ID_BYTES], int.from_bytes(data[_LOG_ID_BYTES:], "big"))
+    if code == WITHHELD and not data:
+        return Withheld(None, None)
+    if code == WITHHELD and len(data) == 8 + _DIGEST_BYTES:
+        return Withheld(int.from_bytes(data[:8], "big"), data[8:])
     return ExtType(code, data)
 
 
@@ -471,6 +428,46 @@ def _split(body: memoryview) -> Iterator[memoryview]:
         start = end
 
 
+def unpack_objects(body: memoryview) -> Iterator[Any]:
+    """The objects of a body one by one, up to the first that does not decode."""
+    return map(_unpack_one, _split(body))
+
+
+def unpack_actor(body: memoryview, actor: int) -> list[tuple[int, Record]]:
+    """Only the records of one actor, each with its place, from 0.
+
+    A record begins with its array header and its actor, so they are found without decoding the
+    others: bytes are searched, and of what lies between only the objects' ends are looked for.
+    """
+    starts = _possible_starts(bytes(body), pack(actor))
+    chosen: list[tuple[int, Record]] = []
+    if not starts:
+        return chosen
+    last, start = max(starts), 0
+    for place, piece in enumerate(_split(body), -1):
+        if start in starts and place >= 0:
+            record = _unpack_one(piece)
+            if _is_array(record, RECORD_ELEMENTS) and record[0] == actor:
+                chosen.append((place, record))
+        start += len(piece)
+        if start > last:
+            break
+    return chosen
+
+
+def _possible_starts(data: bytes, actor: bytes) -> set[int]:
+    """Where a record of the actor may begin: behind a header of an array long enough."""
+    starts: set[int] = set()
+    at = data.find(actor, 1)
+    while at >= 0:
+        if 0x90 + RECORD_ELEMENTS <= data[at - 1] <= 0x9F:
+            starts.add(at - 1)
+        elif at >= 3 and data[at - 3] == 0xDC:
+            starts.add(at - 3)
+        at = data.find(actor, at + 1)
+    return starts
+
+
 def _unpack_one(piece: memoryview) -> Any:
     try:
         return next(iter(_unpacker(piece, len(piece), object_pairs_hook=_pairs)), None)
@@ -486,6 +483,7 @@ def _pairs(items: list[tuple[Any, Any]]) -> Any:
         return tuple(items)
 
 
+_NOT_REPLAYABLE = MARK_OPAQUE | MARK_WITHHELD
 _ORIGINS: dict[int, Origin] = {origin.value: origin for origin in Origin}
 
 
@@ -510,7 +508,7 @@ def decode_turn(number: int, epoch: int, record: Record, bindings: Bindings) -> 
         None if message is None else decode(message),
         tuple([decode(event) for event in events]),
         bindings.by(by),
-        not marks & MARK_OPAQUE,
+        not marks & _NOT_REPLAYABLE,
     )
 
 

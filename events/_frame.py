@@ -1,7 +1,8 @@
-"""One batch as bytes: header, body, checksums and chain; and how to find one again behind damage.
+"""One block as bytes: header, body, checksums and chain; and how to find one again behind damage.
 
-The layout is specified in ``docs/reference/log-format.md``.  Every field before the body has a
-fixed width, so that a header can be checked before any length in it is believed.
+All that stands in a segment behind its preamble is a block; most are batches of records.  The
+layout is specified in ``docs/reference/log-format.md``.  Every field before the body has a fixed
+width, so that a header can be checked before any length in it is believed.
 """
 
 import struct
@@ -9,9 +10,14 @@ from hashlib import sha256
 from typing import NamedTuple
 from zlib import crc32
 
-MAGIC = b"\x8eRSB"
-PREFIX = b"\x99\xc4\x04" + MAGIC
-"""How every batch begins, and what a reader looks for behind damage."""
+PREFIX = b"\x99\xc4\x04\x8eRS"
+"""How every block begins, and what a reader looks for behind damage; its sort follows."""
+
+BATCH = ord("B")
+KEYFRAME = ord("K")
+INDEX = ord("I")
+SEAL = ord("E")
+GAP = ord("G")
 
 HEADER_BYTES = 41
 TAIL_BYTES = 39
@@ -22,17 +28,19 @@ BODY_BYTES_MAX = 256 * 1024 * 1024
 RECORD_BYTES_MIN = 8
 """No record is shorter: an array of seven elements."""
 
-_CHECKED_BYTES = 31
-_CHECKED = struct.Struct(">7sBIBQBIBI")
+CHECKED_BYTES = 31
+"""How much of a header its checksum covers."""
+_CHECKED = struct.Struct(">6sBBIBQBIBI")
 _REST = struct.Struct(">BIBI")
-_FIELDS = struct.Struct(">7x xI xQ xI xI xI 5x")
+_FIELDS = struct.Struct(">6xB xI xQ xI xI xI 5x")
 _TAIL = struct.Struct(">BI")
 _PLACE = struct.Struct(">IQ")
 
 
 class Header(NamedTuple):
-    """A batch header whose checksum held."""
+    """A block header whose checksum held; only batches have ``records``."""
 
+    sort: int
     epoch: int
     first: int
     records: int
@@ -40,33 +48,38 @@ class Header(NamedTuple):
     checksum: int
 
     @property
-    def batch_bytes(self) -> int:
-        """The whole batch's length in the segment."""
+    def block_bytes(self) -> int:
+        """The whole block's length in the segment."""
         return self.length + OVERHEAD_BYTES
 
 
 def seed_of(segment: int, offset: int, salt: int) -> int:
-    """Bind a header's checksum to its place, so that a copied batch verifies nowhere else."""
-    return crc32(_PLACE.pack(segment, offset), salt)
+    """Bind a header's checksum to its place, so that a copied block verifies nowhere else."""
+    return crc32(place_of(segment, offset), salt)
+
+
+def place_of(segment: int, offset: int) -> bytes:
+    """A block's place, as its header's checksum begins with it."""
+    return _PLACE.pack(segment, offset)
 
 
 def encode(
-    header: tuple[int, int, int], body: bytes, seed: int, chain: bytes
+    header: tuple[int, int, int, int], body: bytes, seed: int, chain: bytes
 ) -> tuple[bytes, bytes]:
-    """Frame one batch.
+    """Frame one block.
 
     Args:
-        header: Epoch, first number, count.
-        body: Prelude and records.
-        seed: ``seed_of`` the place where the batch will stand.
-        chain: The chain's head before this batch.
+        header: Sort, epoch, the first record's number or the next one to come, count of records.
+        body: What the sort says; for a batch prelude and records.
+        seed: ``seed_of`` the place where the block will stand.
+        chain: The chain's head before this block.
 
     Returns:
-        The batch's bytes and the chain's new head.
+        The block's bytes and the chain's new head.
     """
-    epoch, first, count = header
+    sort, epoch, first, count = header
     length = len(body)
-    checked = _CHECKED.pack(PREFIX, 0xCE, epoch, 0xCF, first, 0xCE, count, 0xCE, length)
+    checked = _CHECKED.pack(PREFIX, sort, 0xCE, epoch, 0xCF, first, 0xCE, count, 0xCE, length)
     checksum = crc32(checked, seed)
     rest = _REST.pack(0xCE, checksum, 0xC6, length)
     tail = _TAIL.pack(0xCE, crc32(body, checksum))
@@ -75,19 +88,21 @@ def encode(
 
 
 def link(chain: bytes, *parts: bytes | memoryview) -> bytes:
-    """The chain's head after a batch; ``parts`` are its bytes before the chain field."""
+    """The chain's head after a block; ``parts`` are its bytes before the chain field."""
     digest = sha256(chain)
     for part in parts:
         digest.update(part)
     return digest.digest()
 
 
-def decode_header(data: bytes, seed: int, epoch: int) -> Header | None:
+def decode_header(data: bytes, seed: int, epoch: int | None) -> Header | None:
     """The header at the start of ``data``, or None when it does not verify there."""
-    if len(data) < HEADER_BYTES or data[:7] != PREFIX:
+    if len(data) < HEADER_BYTES or data[:6] != PREFIX:
         return None
     header = Header(*_FIELDS.unpack_from(data))
-    if crc32(data[:_CHECKED_BYTES], seed) != header.checksum or header.epoch != epoch:
+    if crc32(data[:CHECKED_BYTES], seed) != header.checksum:
+        return None
+    if epoch is not None and header.epoch != epoch:
         return None
     # Valid checksums do not make a promise true: a log may have been written to do harm.
     if header.length > BODY_BYTES_MAX or header.records * RECORD_BYTES_MIN > header.length:
@@ -95,15 +110,15 @@ def decode_header(data: bytes, seed: int, epoch: int) -> Header | None:
     return header
 
 
-def body_of(batch: memoryview, header: Header) -> memoryview | None:
-    """The body of a whole batch, or None when anything behind its checked header is damaged."""
-    if bytes(batch[_CHECKED_BYTES:HEADER_BYTES]) != _REST.pack(
+def body_of(block: memoryview, header: Header) -> memoryview | None:
+    """The body of a whole block, or None when anything behind its checked header is damaged."""
+    if bytes(block[CHECKED_BYTES:HEADER_BYTES]) != _REST.pack(
         0xCE, header.checksum, 0xC6, header.length
     ):
         return None
-    body = batch[HEADER_BYTES:-TAIL_BYTES]
+    body = block[HEADER_BYTES:-TAIL_BYTES]
     if (
-        bytes(batch[-TAIL_BYTES:-32])
+        bytes(block[-TAIL_BYTES:-32])
         != _TAIL.pack(0xCE, crc32(body, header.checksum)) + b"\xc4\x20"
     ):
         return None

@@ -56,24 +56,33 @@ class LogInfo:
 
     @property
     def whole(self) -> bool:
-        """Whether nothing is lost; a torn tail loses nothing."""
-        return all(damage.torn for damage in self.damage)
+        """Whether nothing is damaged; a torn tail loses nothing, and a noted loss is known."""
+        return not any(damage.is_rot for damage in self.damage)
 
     @property
     def verdict(self) -> str:
         """One line that says whether the log is whole."""
-        if not self.damage:
-            return "whole"
-        if self.whole:
+        rotten = [damage for damage in self.damage if damage.is_rot]
+        if rotten:
+            first = rotten[0]
             return (
-                f"whole but for {len(self.damage)} unfinished end(s): a write that was never done"
+                f"damaged in {len(rotten)} place(s), first in segment {first.segment} "
+                f"at byte {first.offset}: {first.row}"
             )
-        rotten = [damage for damage in self.damage if not damage.torn]
-        first = rotten[0]
-        return (
-            f"damaged in {len(rotten)} place(s), first in segment {first.segment} "
-            f"at byte {first.offset}: {first.row}"
-        )
+        torn = sum(damage.torn for damage in self.damage)
+        lost = sum(_lost_in(damage) for damage in self.damage)
+        but: list[str] = []
+        if torn:
+            but.append(f"{torn} unfinished end(s): a write that was never done")
+        if lost:
+            but.append(f"{lost:,} record(s) lost before it was recovered")
+        return f"whole but for {' and '.join(but)}" if but else "whole"
+
+
+def _lost_in(damage: Damage) -> int:
+    if damage.first is None or damage.last is None:
+        return 0
+    return damage.last - damage.first + 1
 
 
 class Survey:

@@ -4,8 +4,10 @@
 ``write`` may run elsewhere, one at a time and in order, and is all that can fail.
 """
 
+import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from operator import itemgetter
 from typing import NamedTuple, NoReturn
 
 from ._codec import Record, binding_rows, limit, pack_with_opaques, sanitise_text, substitute
@@ -17,8 +19,13 @@ from ._errors import (
     NotALogError,
     UsageError,
 )
-from ._frame import OVERHEAD_BYTES, RECORD_BYTES_MIN, encode, seed_of
+from ._frame import BATCH, KEYFRAME, OVERHEAD_BYTES, RECORD_BYTES_MIN
+from ._index import KeyframePart
+from ._keyframe import Keyframer, Slice, Source
+from ._mark import Mark, decode_mark
+from ._mentions import Mentions, Roles, roles_of
 from ._msgpack import CANNOT_PACK, Pack, pack, packer
+from ._payloads import withholding
 from ._recovery import End, find_end
 from ._segment import (
     BindingRow,
@@ -26,27 +33,55 @@ from ._segment import (
     Preamble,
     Previous,
     Window,
-    encode_preamble,
     read_preamble,
 )
+from ._segment_writer import SegmentWriter
 from ._storage import MemoryStorage, Storage, open_directory
 from ._vocabulary import KINDS
 
 DURABILITIES = ("memory", "os", "disk")
 SEGMENT_BYTES_MAX = 64 * 1024 * 1024
 _BODY_BYTES_AIM = 16 * 1024 * 1024
+_MANY = 4096
+"""Records that are packed in one step; their array's header has one or three bytes."""
+_MANY_BYTES_MAX = 4 * 1024 * 1024
+_ACTOR_OF = itemgetter(0)
+_NO_RECORD: Record = (0, 0)
 
 
 class Batch(NamedTuple):
-    """Records taken out of the writer, to be written together."""
+    """Records taken out of the writer, to be written together.
+
+    Attributes:
+        first: The first record's number.
+        records: How many there are.
+        chunks: The records, packed; a chunk holds one or several.
+        bindings: What is newly bound.
+        actors_next: The lowest actor number not taken.
+        actors: Who took the records.
+        telling: Those records that mention more than their actor.
+        time_ns: The last record's time.
+        keyframe: A part of a keyframe, taken behind the last record.
+    """
 
     first: int
-    records: list[bytes]
+    records: int
+    chunks: list[bytes]
     bindings: list[BindingRow]
     actors_next: int
+    actors: set[int]
+    telling: list[Record]
+    time_ns: int
+    keyframe: Slice | None
 
 
-class _Start(NamedTuple):
+class _Many(bytes):
+    """Several packed records, one after the other."""
+
+    records: int
+
+
+class Start(NamedTuple):
     """What an opened log goes on from."""
 
     log_id: bytes
@@ -54,6 +89,18 @@ class _Start(NamedTuple):
     epoch: int
     end: End
     previous: Previous | None
+
+
+class _Options(NamedTuple):
+    """How a log is to be written; see ``Log.create_or_open``."""
+
+    durability: str
+    entropy: Callable[[int], bytes]
+    clock_ns: Callable[[], int]
+    segment_bytes_max: int
+    segment_age_ns_max: int | None
+    writer: dict[str, str]
+    payloads: Mapping[str, str]
 
 
 class Log:
@@ -68,6 +115,8 @@ class Log:
         entropy: Callable[[int], bytes] = os.urandom,
         clock_ns: Callable[[], int] | None = None,
         segment_bytes_max: int = SEGMENT_BYTES_MAX,
+        segment_age_s_max: float | None = None,
+        payloads: Mapping[str, str] | None = None,
         writer: Mapping[str, str] | None = None,
         storage: Storage | None = None,
     ) -> "LogWriter":
@@ -83,6 +132,9 @@ class Log:
             entropy: Gives that many random bytes.
             clock_ns: The time that segments are stamped with; without a clock it is 0.
             segment_bytes_max: A segment that would grow longer is followed by a new one.
+            segment_age_s_max: So is one that is older, by the clock, when a batch comes.
+            payloads: Kind name to ``full``, ``digest`` or ``none``: what is kept of the values that
+                applications and peers hand over.
             writer: Names and versions to note in every segment, for people.
             storage: Where to keep the log instead of ``path``.
 
@@ -105,14 +157,16 @@ class Log:
         if isinstance(place, MemoryStorage):
             durability = "memory"
         try:
-            return LogWriter(
-                place,
-                durability=durability,
-                entropy=entropy,
-                clock_ns=clock_ns or _no_time,
-                segment_bytes_max=segment_bytes_max,
-                writer=dict(writer or {}),
+            options = _Options(
+                durability,
+                entropy,
+                clock_ns or _no_time,
+                segment_bytes_max,
+                None if segment_age_s_max is None else round(segment_age_s_max * 1e9),
+                dict(writer or {}),
+                payloads or {},
             )
+            return LogWriter(place, options)
         except OSError as error:
             place.close()
             message = f"{place.path}: cannot be opened for writing: {error.strerror}"
@@ -136,60 +190,55 @@ class LogWriter:
         kind_ids: The wire's number for every kind of the vocabulary.
     """
 
-    def __init__(
-        self,
-        storage: Storage,
-        *,
-        durability: str,
-        entropy: Callable[[int], bytes],
-        clock_ns: Callable[[], int],
-        segment_bytes_max: int,
-        writer: dict[str, str],
-    ) -> None:
+    def __init__(self, storage: Storage, options: _Options) -> None:
         """Take the lock, find the end, begin a segment."""
         self.storage = storage
         self.path = storage.path
-        self.durability = durability
+        self.durability = durability = options.durability
         storage.lock()
-        start = _find_start(storage, entropy)
+        start = find_start(storage, options.entropy, settle=durability == "disk")
         self.log_id = start.log_id
         self.epoch = start.epoch
         self.actors_next = start.end.actors_next
         self.last_number = start.end.last
         self.kind_ids: dict[type, int] = {kind: n for n, kind in enumerate(KINDS, 1)}
-        self._records: list[bytes] = []
-        self._push = self._records.append
+        self._sealed = start.end.last
         self._counted = (0, 0)
-        self._bindings: list[BindingRow] = []
+        self._begin_batch()
+        self._roles: dict[int, Roles] = {
+            number: roles_of(name, fields) for _, number, name, _, fields in binding_rows()
+        }
+        self._tells = frozenset(n for n, roles in self._roles.items() if roles.is_telling)
+        self._keyframer: Keyframer | None = None
         self._bound: dict[str, int] = {"who": 0, "site": 0, "class": 0}
         self._packer = packer(substitute)
-        self._pack: Pack = self._packer
+        self._pack: Pack = withholding(self._packer, options.payloads, self.kind_ids)
         self._failure: BaseException | None = None
         # What follows belongs to ``write``.
         self._written = start.end.last
         self._known: list[BindingRow] = list(binding_rows())
-        self._clock_ns = clock_ns
-        self._segment_bytes_max = segment_bytes_max
-        self._writer = writer
-        self._salt = int.from_bytes(entropy(4), "big")
-        self._chain = start.end.chain
-        self._segment = start.segment
-        self._offset = 0
-        self._begin_segment(start.previous, start.end.actors_next)
+        self._options = options
+        self._written_bytes = 0
+        self._salt = int.from_bytes(options.entropy(4), "big")
+        end = start.end
+        self._begin_segment(start.segment, end.chain, start.previous, end.actors_next)
+        self._acknowledge()
+        if durability == "disk":
+            self._set_mark(has_failed=False)
 
     # --- under the baton -----------------------------------------------------------------------
 
     @property
     def pending(self) -> int:
         """How many records wait to be sealed."""
-        return len(self._records)
+        return self.last_number - self._sealed
 
     @property
     def pending_bytes(self) -> int:
         """How many bytes of records wait to be sealed; counted when asked, only what is new."""
         count, size = self._counted
-        size += sum(map(len, self._records[count:]))
-        self._counted = (len(self._records), size)
+        size += sum(map(len, self._chunks[count:]))
+        self._counted = (len(self._chunks), size)
         return size
 
     def append(self, record: Record) -> int:
@@ -208,8 +257,45 @@ class LogWriter:
             self._push(self._pack(record))
         except CANNOT_PACK:
             self._push(pack_with_opaques(self._packer, record))
+        self._act(record[0])
+        message = record[4]
+        if record[5] or (message is not None and message[0] in self._tells):
+            self._tell(record)
+        self._latest = record
         self.last_number = number = self.last_number + 1
         return number
+
+    def extend(self, records: Sequence[Record]) -> int:
+        """Add many records in one step, and return the last one's number.
+
+        The same as ``append`` for each, at about two thirds of the cost.
+
+        Raises:
+            LogFailedError: An earlier write failed.
+            LogClosedError: The writer was closed.
+        """
+        for start in range(0, len(records), _MANY):
+            self._extend(records[start : start + _MANY])
+        return self.last_number
+
+    def _extend(self, records: Sequence[Record]) -> None:
+        packed = b""
+        if self._pack is self._packer:
+            with contextlib.suppress(*CANNOT_PACK):
+                packed = self._pack(records)
+        if not packed or len(packed) > _MANY_BYTES_MAX:
+            for record in records:
+                self.append(record)
+            return
+        # One array was packed; without its header it is the records, one after the other.
+        many = _Many(packed[1 if len(records) < 16 else 3 :])
+        many.records = len(records)
+        self._push(many)
+        tells = self._tells
+        self._actors.update(map(_ACTOR_OF, records))
+        self._telling += [r for r in records if r[5] or (r[4] is not None and r[4][0] in tells)]
+        self._latest = records[-1]
+        self.last_number += len(records)
 
     def who(self, text: str) -> int:
         """Bind a thread's or task's label to a number; the caller remembers it."""
@@ -229,18 +315,46 @@ class LogWriter:
         self._bindings.append((sort, number, *values))
         return number
 
+    def keyframes_from(self, source: Source) -> None:
+        """Write keyframes from here on, in slices between batches.
+
+        ``source`` is asked inside ``seal``, so by whoever holds the baton.
+        """
+        self._keyframer = Keyframer(source, self._packer)
+
     def seal(self) -> Batch | None:
         """Take the pending records out, to be written; None when there are none."""
         if self._failure is not None:
             self._refuse()
-        records = self._records
-        if not records:
+        count = self.last_number - self._sealed
+        if not count:
             return None
-        first = self.last_number - len(records) + 1
-        batch = Batch(first, records, self._bindings, self.actors_next)
-        self._records, self._bindings, self._counted = [], [], (0, 0)
-        self._push = self._records.append
+        keyframer = self._keyframer
+        batch = Batch(
+            self._sealed + 1,
+            count,
+            self._chunks,
+            self._bindings,
+            self.actors_next,
+            self._actors,
+            self._telling,
+            self._latest[1],
+            keyframer.slice(self.last_number, self._written_bytes) if keyframer else None,
+        )
+        self._begin_batch()
         return batch
+
+    def _begin_batch(self) -> None:
+        self._sealed = self.last_number
+        self._chunks: list[bytes] = []
+        self._push = self._chunks.append
+        self._bindings: list[BindingRow] = []
+        self._actors: set[int] = set()
+        self._act = self._actors.add
+        self._telling: list[Record] = []
+        self._tell = self._telling.append
+        self._latest = _NO_RECORD
+        self._counted = (0, 0)
 
     # --- one at a time, in order -----------------------------------------------------------------
 
@@ -258,13 +372,28 @@ class LogWriter:
         try:
             self._write(batch)
             if self.durability == "disk":
-                self.storage.sync(self._segment)
+                self.storage.sync(self._segment.segment)
+                self._acknowledge()
+                self._set_mark(has_failed=False)
+            else:
+                self._acknowledge()
         except BaseException as error:
             # Also for an interrupt: how much of the batch is out there is unknown.
             self._fail(error)
+            with contextlib.suppress(OSError):
+                # The next writer, and every reader, must not take for granted what may be nothing
+                # but a page that the system shows and could not write.
+                self._set_mark(has_failed=True)
             if isinstance(error, OSError):
                 self._refuse()
             raise
+
+    def _acknowledge(self) -> None:
+        self._acknowledged = (self._segment.segment, self._segment.offset, self._written)
+
+    def _set_mark(self, *, has_failed: bool) -> None:
+        mark = Mark(self.epoch, *self._acknowledged, has_failed)
+        self.storage.set_mark(mark.encode(), sync=has_failed)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Copy what was written so far into a new directory, byte for byte.
@@ -287,66 +416,113 @@ class LogWriter:
             target.close()
 
     def close(self) -> None:
-        """Write what is pending and let go of the log; closing twice is nothing."""
+        """Write what is pending, seal the segment, and let go of the log; twice is nothing.
+
+        Raises:
+            LogFailedError: It could not be written.
+        """
         if isinstance(self._failure, LogClosedError):
             return
         try:
-            if self._failure is None and (batch := self.seal()) is not None:
-                self.write(batch)
+            if self._failure is None:
+                if (batch := self.seal()) is not None:
+                    self.write(batch)
+                self._close_segment()
         finally:
             self._fail(LogClosedError("the log was closed; open it again to write", self.path))
             self.storage.close()
 
+    def _close_segment(self) -> None:
+        """Seal what was written last; all of it is acknowledged, so a failure loses nothing."""
+        if self._segment.index.is_empty:
+            return
+        try:
+            self._seal_segment(self.actors_next)
+        except OSError as error:
+            self._fail(error)
+            self._refuse()
+
     def _write(self, batch: Batch) -> None:
         self._known += batch.bindings
         prelude = pack((batch.actors_next, batch.bindings))
-        body = b"".join((prelude, *batch.records))
+        body = b"".join((prelude, *batch.chunks))
         if len(body) <= _BODY_BYTES_AIM:
-            self._write_frame(batch.actors_next, batch.first, len(batch.records), body)
-            return
-        for records in _portions(batch.records):
-            body = b"".join((prelude, *records))
-            self._write_frame(batch.actors_next, self._written + 1, len(records), body)
-            prelude = pack((batch.actors_next, ()))
+            self._write_batch(batch, batch.records, body, batch.bindings)
+        else:
+            bindings = batch.bindings
+            for count, portion in _portions(batch.chunks):
+                self._write_batch(batch, count, b"".join((prelude, *portion)), bindings)
+                prelude, bindings = pack((batch.actors_next, ())), []
+        if batch.keyframe is not None:
+            self._write_keyframe(batch.keyframe)
 
-    def _write_frame(self, actors_next: int, first: int, count: int, body: bytes) -> None:
-        self._make_room(len(body) + OVERHEAD_BYTES, actors_next)
-        header = (self.epoch, first, count)
-        seed = seed_of(self._segment, self._offset, self._salt)
-        data, chain = encode(header, body, seed, self._chain)
-        self.storage.append(self._segment, self._offset, data)
-        self._chain = chain
-        self._offset += len(data)
+    def _write_batch(
+        self, batch: Batch, count: int, body: bytes, bindings: list[BindingRow]
+    ) -> None:
+        self._make_room(len(body) + OVERHEAD_BYTES, batch.actors_next)
+        segment, first = self._segment, self._written + 1
+        place = segment.append(BATCH, body, first, count)
         self._written += count
+        self._written_bytes += place[1]
+        found = segment.index.batch(place[0], first, count, batch.time_ns, bindings)
+        found.numbers |= batch.actors
+        self._note(found, batch.telling)
+        segment.index.end_batch(segment.offset)
+
+    def _note(self, found: Mentions, telling: list[Record]) -> None:
+        roles = self._roles.get
+        for record in telling:
+            message = record[4]
+            found.take(roles, record[5] if message is None else (message, *record[5]))
+
+    def _write_keyframe(self, part: Slice) -> None:
+        offset, length = self._segment.append(KEYFRAME, part.body, self._written + 1)
+        self._written_bytes += length
+        place = KeyframePart(part.number, part.part, part.is_last, offset)
+        self._segment.index.keyframe(place)
 
     def _make_room(self, length: int, actors_next: int) -> None:
-        """Roll to a new segment when this one would grow too long, unless it holds no batch yet."""
-        if self._offset + length <= self._segment_bytes_max or self._offset == self._begun:
+        """Roll to a new segment when this one is full or old, unless it holds nothing yet."""
+        segment = self._segment
+        is_full = segment.offset + length > self._options.segment_bytes_max
+        if segment.index.is_empty or not (is_full or self._is_old()):
             return
-        if self.durability == "disk":
-            self.storage.sync(self._segment)
-        previous = Previous(self._segment, self._offset, self._written)
-        self._segment += 1
-        self._begin_segment(previous, actors_next)
+        self._seal_segment(actors_next)
+        previous = Previous(segment.segment, segment.offset, self._written)
+        self._begin_segment(segment.segment + 1, segment.chain, previous, actors_next)
+        self._acknowledge()
 
-    def _begin_segment(self, previous: Previous | None, actors_next: int) -> None:
+    def _is_old(self) -> bool:
+        age_ns_max = self._options.segment_age_ns_max
+        if age_ns_max is None:
+            return False
+        # A clock that was set back makes a segment old too: nobody knows how old it is.
+        return not 0 <= self._options.clock_ns() - self._begun_ns < age_ns_max
+
+    def _seal_segment(self, actors_next: int) -> None:
+        self._segment.seal(self._written, actors_next)
+        if self.durability == "disk":
+            self.storage.sync(self._segment.segment)
+
+    def _begin_segment(
+        self, segment: int, chain: bytes, previous: Previous | None, actors_next: int
+    ) -> None:
+        self._begun_ns = self._options.clock_ns()
         preamble = Preamble(
             log=self.log_id,
-            segment=self._segment,
+            segment=segment,
             epoch=self.epoch,
             first=self._written + 1,
-            chain=self._chain,
+            chain=chain,
             previous=previous,
-            time_ns=self._clock_ns(),
+            time_ns=self._begun_ns,
             salt=self._salt,
             durability=self.durability,
             actors_next=actors_next,
-            writer=self._writer,
+            writer=self._options.writer,
             bindings=self._known,
         )
-        data, self._chain = encode_preamble(preamble)
-        self.storage.create(self._segment, data, sync=self.durability == "disk")
-        self._offset = self._begun = len(data)
+        self._segment = SegmentWriter(self.storage, preamble, sync=self.durability == "disk")
 
     def _fail(self, error: BaseException) -> None:
         self._failure = error
@@ -357,7 +533,8 @@ class LogWriter:
         if isinstance(failure, LogClosedError):
             raise failure
         where = self.path or "the log in memory"
-        message = f"{where}: writing segment {self._segment} at byte {self._offset} failed"
+        segment = self._segment
+        message = f"{where}: writing segment {segment.segment} at byte {segment.offset} failed"
         advice = "nothing more is accepted; make room or repair, then open the log anew"
         raise LogFailedError(f"{message} ({failure}); {advice}", self.path) from failure
 
@@ -367,28 +544,33 @@ def _no_time() -> int:
     return 0
 
 
-def _portions(records: list[bytes]) -> Iterator[list[bytes]]:
-    """A batch longer than is good for readers' memory, as several."""
+def _portions(chunks: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+    """A batch longer than is good for readers' memory, as several with their counts."""
     portion: list[bytes] = []
-    size = 0
-    for record in map(limit, records):
-        if portion and size + len(record) > _BODY_BYTES_AIM:
-            yield portion
-            portion, size = [], 0
-        portion.append(record)
-        size += len(record)
-    yield portion
+    size, count = 0, 0
+    for chunk in chunks:
+        data = chunk if isinstance(chunk, _Many) else limit(chunk)
+        if portion and size + len(data) > _BODY_BYTES_AIM:
+            yield count, portion
+            portion, size, count = [], 0, 0
+        portion.append(data)
+        size += len(data)
+        count += chunk.records if isinstance(chunk, _Many) else 1
+    yield count, portion
 
 
-def _find_start(storage: Storage, entropy: Callable[[int], bytes]) -> _Start:
+def find_start(storage: Storage, entropy: Callable[[int], bytes], *, settle: bool) -> Start:
     """Find what to go on from: the last segment that can be opened, and what may be behind it."""
     segments = storage.segments()
     skipped, foreign = 0, 0
     for segment in reversed(segments):
+        if settle:
+            storage.settle(segment)
         window = Window(storage, segment)
         opening = read_preamble(window)
         if isinstance(opening, Opening) and opening.preamble.segment == segment:
-            return _continue(window, opening, segments[-1], skipped)
+            mark = decode_mark(storage.mark())
+            return _continue(window, opening, (segments[-1], skipped), mark)
         if opening == "foreign":
             foreign += 1
         elif opening != "short":
@@ -401,14 +583,17 @@ def _find_start(storage: Storage, entropy: Callable[[int], bytes]) -> _Start:
         raise LogDamagedError(message + "begin a new log beside it", storage.path)
     end = End(0, 0, bytes(32), 1)
     segment = segments[-1] if segments else 0
-    return _Start(entropy(16), segment + 1, 1, end, None)
+    return Start(entropy(16), segment + 1, 1, end, None)
 
 
-def _continue(window: Window, opening: Opening, newest: int, skipped: int) -> _Start:
-    end = find_end(window, opening)
+def _continue(
+    window: Window, opening: Opening, behind: tuple[int, int], mark: Mark | None
+) -> Start:
+    newest, skipped = behind
+    end = find_end(window, opening, mark)
     previous = Previous(opening.preamble.segment, end.end, end.last)
     if skipped:
         lost = skipped // RECORD_BYTES_MIN
         end = end._replace(last=end.last + lost, actors_next=end.actors_next + skipped)
     epoch = opening.preamble.epoch + 1 + newest - opening.preamble.segment
-    return _Start(opening.preamble.log, newest + 1, epoch, end, previous)
+    return Start(opening.preamble.log, newest + 1, epoch, end, previous)

@@ -8,11 +8,19 @@ from ._codec import Bindings, Record, decode_turn
 from ._errors import LogAccessError, LogDamagedError, NotALogError
 from ._info import LogInfo, Survey
 from ._journal import LogWriter
+from ._keyframe import Entry, Keyframe
 from ._recovery import SEGMENT_ROWS
+from ._restore import entries_of, last_keyframe
 from ._scan import ReadBatch, Scan
 from ._segment import FORMAT, Opening, Window, read_preamble
+from ._selection import Selection
 from ._storage import Storage, open_directory
 from ._turn import Damage, Turn
+
+POLL_S = 0.05
+"""How long a follower waits at most before it looks again."""
+
+_EVERYTHING = Selection()
 
 
 class LogReader:
@@ -32,7 +40,7 @@ class LogReader:
         self,
         storage: Storage,
         *,
-        start: int = 1,
+        selection: Selection = _EVERYTHING,
         verify_chain: bool = False,
         strict: bool = False,
         owned: bool = False,
@@ -42,7 +50,7 @@ class LogReader:
         self.damage: list[Damage] = []
         self.head = bytes(32)
         self._storage = storage
-        self._start = start
+        self._selection = selection
         self._verify_chain = verify_chain
         self._strict = strict
         self._owned = owned
@@ -63,14 +71,49 @@ class LogReader:
     def __iter__(self) -> Iterator[Turn]:
         """Every whole turn from ``start`` on."""
         for batch in self.batches():
-            epoch, bindings = batch.epoch, batch.bindings
-            for number, record in zip(batch.numbers, batch.records, strict=True):
-                try:
-                    turn = decode_turn(number, epoch, record, bindings)
-                except (TypeError, ValueError, IndexError, KeyError):
-                    self._report_undecodable(batch, number, number)
-                    continue
-                yield turn
+            yield from self._turns_of(batch)
+
+    def _turns_of(self, batch: ReadBatch) -> Iterator[Turn]:
+        epoch, bindings = batch.epoch, batch.bindings
+        for number, record in zip(batch.numbers, batch.records, strict=True):
+            try:
+                turn = decode_turn(number, epoch, record, bindings)
+            except (TypeError, ValueError, IndexError, KeyError):
+                self._report_undecodable(batch, number, number)
+                continue
+            yield turn
+
+    def follow(self, idle_s: float | None = None) -> Iterator[Turn]:
+        """Every wanted turn, and then each further one as it becomes durable, for ever.
+
+        What is shown stays: at durability ``disk`` only what was synced, else whole batches.
+        Writers may crash and others go on.  Between turns it waits for a hint of the operating
+        system, and looks at most 20 times a second.
+
+        Args:
+            idle_s: End when nothing new has come for so long.
+        """
+        self.damage = []
+        waited_s = 0.0
+        for batch in Scan(self._storage, self.log_id, self._bindings, self._report).follow(
+            self._selection
+        ):
+            if batch is not None:
+                waited_s = 0.0
+                self.head = batch.chain
+                yield from self._turns_of(batch)
+            elif idle_s is not None and waited_s >= idle_s:
+                return
+            elif not self._storage.wait(POLL_S):
+                waited_s += POLL_S
+
+    def keyframe(self) -> Keyframe | None:
+        """The newest complete keyframe; None when there is none."""
+        return last_keyframe(self._storage)
+
+    def entries(self, keyframe: Keyframe) -> Iterator[tuple[int, Entry]]:
+        """The entries of a keyframe, each with the number of the turn whose state it shows."""
+        return entries_of(self._storage, keyframe)
 
     def raw(self) -> Iterator[tuple[int, Record]]:
         """Every record as it is on the wire, with its number; nothing is looked up."""
@@ -146,7 +189,7 @@ class LogReader:
             return 0
 
     def _follow(self, scan: Scan) -> Iterator[ReadBatch]:
-        for batch in scan.run(self._start, verify_chain=self._verify_chain):
+        for batch in scan.run(self._selection, verify_chain=self._verify_chain):
             self.head = batch.chain
             yield batch
         self.head = scan.head
@@ -158,15 +201,18 @@ class LogReader:
 
     def _report(self, damage: Damage) -> None:
         self.damage.append(damage)
-        if self._strict and not damage.torn:
+        if self._strict and damage.is_rot:
             where = f"{self.path}: segment {damage.segment} at byte {damage.offset}"
             raise LogDamagedError(f"{where}: {damage.text} ({damage.row})", self.path, damage)
 
 
-def read(
+def read(  # noqa: PLR0913 - every one is a way to say what is wanted
     source: str | os.PathLike[str] | LogWriter | Storage,
     *,
     start: int = 1,
+    since_ns: int | None = None,
+    actor: int | None = None,
+    about: int | None = None,
     verify_chain: bool = False,
     strict: bool = False,
 ) -> LogReader:
@@ -175,6 +221,11 @@ def read(
     Args:
         source: The log's directory, a writer in this process, or a storage.
         start: The first record's number to yield.
+        since_ns: Begin where a batch first ends so late; the number is the authority, so records
+            behind it are yielded whatever their time.
+        actor: Only what this actor took.
+        about: Only what this number took, or what mentions it: an actor, request, call or cancel.
+            Of a sealed segment only what its index points to is read, and so verified.
         verify_chain: Verify the chain of hashes too, not only checksums.
         strict: Raise ``LogDamagedError`` at rot instead of going on behind it.
 
@@ -193,7 +244,11 @@ def read(
         storage = source
     try:
         return LogReader(
-            storage, start=start, verify_chain=verify_chain, strict=strict, owned=owned
+            storage,
+            selection=Selection(start, since_ns, actor, about),
+            verify_chain=verify_chain,
+            strict=strict,
+            owned=owned,
         )
     except OSError as error:
         message = f"{storage.path}: cannot be read: {error.strerror}"

@@ -6,7 +6,10 @@
 from typing import NamedTuple
 
 from ._codec import unpack_prelude
-from ._segment import Flaw, Frame, Opening, Window, records_lost_at_most, walk
+from ._frame import BATCH
+from ._index import read_directory
+from ._mark import Mark
+from ._segment import Flaw, Frame, Opening, Preamble, Window, records_lost_at_most, walk
 
 
 class Row(NamedTuple):
@@ -67,6 +70,9 @@ SEGMENT_ROWS: dict[str, str] = {
     "misplaced": "this segment's file bears another segment's number",
     "missing-segment": "one or more segments are gone",
     "missing": "records are missing though no damage shows where they were",
+    "lost": "records that were lost before this log was recovered from another",
+    "torn-disowned": "written, but the write or its sync failed: never acknowledged, not trusted",
+    "index": "the index leaves out what the batches hold, so that lookups may miss it",
     "repeated": "these records' numbers were taken before; they are left out",
     "chain": "checksums hold, but the chain of hashes breaks here: other bytes were chained",
     "undecodable": "checksums hold, but what they guard is not a record",
@@ -128,15 +134,31 @@ class End(NamedTuple):
     actors_next: int
 
 
-def find_end(window: Window, opening: Opening) -> End:
-    """Find the end of good data by walking headers; only the last batch's body is read.
+def find_end(window: Window, opening: Opening, mark: Mark | None = None) -> End:
+    """Find the end of good data: in a sealed segment at once, else by walking headers.
 
-    What is rotten may have been acknowledged, so its numbers are never given again: where the
-    header that named them is lost too, as many are skipped as can have been there.
+    Of the bodies only the last batch's is read.  What is rotten may have been acknowledged, so its
+    numbers are never given again: where the header that named them is lost too, as many are skipped
+    as can have been there.  What a failed writer's mark disowns is not looked at.
     """
-    end = _walk_to_end(window, opening, bodies=False)
+    preamble = opening.preamble
+    if mark is None or not disowns(mark, preamble):
+        directory = read_directory(window, preamble.salt)
+        if directory is not None:
+            last, actors_next = directory.last, directory.actors_next
+            return End(window.size(), last, directory.chain, actors_next)
+        mark = None
+    end = _walk_to_end(window, opening, mark, bodies=False)
     # A header may stand in front of a body that never came whole.
-    return end if end is not None else _walk_to_end(window, opening, bodies=True) or _fresh(opening)
+    if end is None:
+        end = _walk_to_end(window, opening, mark, bodies=True)
+    return end or _fresh(opening)
+
+
+def disowns(mark: Mark, preamble: Preamble) -> bool:
+    """Whether a mark says that something of a segment was written and must not be trusted."""
+    place = (mark.epoch, mark.segment)
+    return mark.has_failed and place == (preamble.epoch, preamble.segment)
 
 
 def _fresh(opening: Opening) -> End:
@@ -144,29 +166,40 @@ def _fresh(opening: Opening) -> End:
     return End(opening.end, preamble.first - 1, opening.chain, preamble.actors_next)
 
 
-def _walk_to_end(window: Window, opening: Opening, *, bodies: bool) -> End | None:
+def _walk_to_end(
+    window: Window, opening: Opening, mark: Mark | None, *, bodies: bool
+) -> End | None:
     """None when the last batch's body, not looked at on the way, does not verify."""
     end = _fresh(opening)
+    batch: Frame | None = None
     frame: Frame | None = None
     for found in walk(window, opening.preamble, opening.end, bodies=bodies):
+        if mark is not None and found.offset >= mark.end:
+            break
         if isinstance(found, Flaw):
             end = _behind(found, end)
             continue
         frame, header = found, found.header
-        behind = found.offset + header.batch_bytes
+        if header.sort == BATCH:
+            batch = frame
+        behind = found.offset + header.block_bytes
         end = End(behind, header.first + header.records - 1, found.chain, end.actors_next)
     if frame is None:
         return end
-    actors_next = _actors_next_in(window, opening, frame)
-    if actors_next is None:
+    if not bodies and _body_at(window, opening, frame) is None:
+        return None
+    if batch is None:
+        return end
+    body = _body_at(window, opening, batch)
+    prelude = None if body is None else unpack_prelude(body)
+    if prelude is None:
         return None if not bodies else end
-    return end._replace(actors_next=max(end.actors_next, actors_next))
+    return end._replace(actors_next=max(end.actors_next, prelude[0]))
 
 
-def _actors_next_in(window: Window, opening: Opening, frame: Frame) -> int | None:
+def _body_at(window: Window, opening: Opening, frame: Frame) -> memoryview | None:
     found = next(walk(window, opening.preamble, frame.offset), None)
-    prelude = unpack_prelude(found.body) if isinstance(found, Frame) else None
-    return None if prelude is None else prelude[0]
+    return found.body if isinstance(found, Frame) else None
 
 
 def _behind(flaw: Flaw, end: End) -> End:

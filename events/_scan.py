@@ -1,12 +1,17 @@
 """One pass over a log: batches in order, also behind damage, and an exact account of losses."""
 
 from bisect import bisect_left
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ._codec import Bindings, Record, unpack_body, unpack_prelude
-from ._recovery import classify, classify_preamble, text_of
+from ._codec import Bindings, Record, unpack_objects
+from ._frame import BATCH, GAP, KEYFRAME, SEAL
+from ._index import Directory, IndexBuilder, all_pairs, read_directory
+from ._keyframe import decode_part
+from ._mark import decode_mark
+from ._recovery import classify, classify_preamble, disowns, text_of
 from ._segment import Flaw, Frame, Opening, Window, read_preamble, walk
+from ._selection import Selection, Sieve
 from ._storage import Storage
 from ._turn import Damage
 
@@ -24,8 +29,8 @@ class ReadBatch:
         count: How many records its header counts.
         chain: The chain's head behind it.
         bindings: What kind ids and the like stand for, as far as known here.
-        numbers: The records' numbers.
-        records: The records as they are on the wire, without those that did not decode.
+        numbers: The wanted records' numbers.
+        records: The wanted records as they are on the wire, without those that did not decode.
     """
 
     segment: int
@@ -43,13 +48,16 @@ class ReadBatch:
 _SAYS_NOTHING_OF_LOSS = frozenset({"other-log", "misplaced", "missing-segment"})
 """At a log's end these alone do not show that records of this log are gone."""
 
+_LOOKUP_BYTES = 80 * 1024
+"""What is read at once where an index points: a group, and little more."""
+
 
 class Scan:
     """One pass over a log's segments.
 
     Numbers are accounted for in one place: ``_expected`` is the number that must come next, and
     damage whose extent in numbers is not known waits in ``_waiting`` until a number behind it
-    tells.
+    tells.  What an index lets the pass leave out counts as there.
     """
 
     def __init__(
@@ -58,16 +66,29 @@ class Scan:
         log_id: bytes,
         bindings: dict[int, Bindings],
         report: Callable[[Damage], None],
+        *,
+        opening: Callable[[Window], Opening | str] = read_preamble,
+        keyframe: Callable[[int, Frame], None] | None = None,
     ) -> None:
-        """Prepare; nothing is read yet."""
+        """Prepare; nothing is read yet.
+
+        ``opening`` reads a segment's preamble; ``keyframe`` is told each part of a keyframe, with
+        its segment, between the batches where it stands.
+        """
+        self._read_opening = opening
+        self._keyframe = keyframe
         self.head = bytes(32)
+        self.sealed: dict[int, Directory] = {}
+        """The segments that end with an index, as far as they were met; complete after a pass."""
         self._storage = storage
         self._log_id = log_id
         self._bindings = bindings
         self._report = report
-        self._start = 1
+        self._sieve = Sieve(Selection())
         self._verify_chain = False
+        self._only_durable = False
         self._head_known = False
+        self._salt: int | None = None
         self._expected: int | None = None
         self._waiting: list[Damage] = []
         self._before = 0
@@ -77,11 +98,12 @@ class Scan:
         self._opening: Opening | None = None
         self._offset = 0
         self._tail: tuple[int, Flaw] | None = None
+        self._rebuilt: IndexBuilder | None = None
 
-    def run(self, start: int, *, verify_chain: bool) -> Iterator[ReadBatch]:
-        """Every batch that holds a record from ``start`` on."""
-        self._start, self._verify_chain = start, verify_chain
-        segment = self._choose_first()
+    def run(self, selection: Selection, *, verify_chain: bool) -> Iterator[ReadBatch]:
+        """Every batch that holds a wanted record; a pass that verifies leaves nothing out."""
+        self._sieve, self._verify_chain = Sieve(selection), verify_chain
+        segment = self._choose_first(selection.start)
         while segment is not None:
             # Asked before the walk: what is then seen at the end of a segment that has a
             # follower is final, because a writer never returns to it.
@@ -96,15 +118,31 @@ class Scan:
             self._take_flaw(*self._tail, promised=False)
         self._tell_waiting(None)
 
+    def follow(self, selection: Selection) -> Iterator[ReadBatch | None]:
+        """Every batch that is durable, for ever; None where there is nothing more just now."""
+        self._sieve, self._only_durable = Sieve(selection), True
+        segment: int | None = None
+        while True:
+            if segment is None:
+                segment = self._choose_first(selection.start)
+            following = None if segment is None else self._following(segment)
+            if segment is not None:
+                yield from self._read(segment, following)
+            if segment is not None and following is not None:
+                self._leave(segment)
+                segment = following
+            else:
+                yield None
+
     # --- from segment to segment ---------------------------------------------------------------
 
-    def _choose_first(self) -> int | None:
+    def _choose_first(self, start: int) -> int | None:
         segments = self._storage.segments()
         if not segments:
             return None
         index = 0
-        if self._start > 1:
-            index = max(0, bisect_left(segments, self._start, key=self._first_number) - 1)
+        if start > 1:
+            index = max(0, bisect_left(segments, start, key=self._first_number) - 1)
         # One that cannot be opened does not say where it begins: begin before it.
         while index and self._row_of(self._open(segments[index]), segments[index]):
             index -= 1
@@ -130,7 +168,7 @@ class Scan:
 
     def _open(self, segment: int) -> Opening | str:
         try:
-            return read_preamble(Window(self._storage, segment))
+            return self._read_opening(Window(self._storage, segment))
         except OSError:
             return "unreadable"
 
@@ -146,14 +184,18 @@ class Scan:
             )
             return
         self._entered = True
-        if segment != self._before + 1:
-            self._wait("missing-segment", self._before + 1, 0, 0)
+        self._rebuilt = None
+        self._expect_segment(segment)
         if row == "torn-preamble":
             self._tell(row, segment, 0, self._size(segment))
         elif row:
             self._wait(row, segment, 0, self._size(segment))
         elif isinstance(found, Opening):
             self._begin(segment, found)
+
+    def _expect_segment(self, segment: int) -> None:
+        if segment != self._before + 1:
+            self._wait("missing-segment", self._before + 1, 0, 0)
 
     def _row_of(self, found: Opening | str, segment: int) -> str:
         if isinstance(found, str):
@@ -165,11 +207,19 @@ class Scan:
     def _begin(self, segment: int, opening: Opening) -> None:
         preamble = opening.preamble
         self._arrive(preamble.first, segment, 0)
-        if self._head_known and preamble.chain != self.head:
+        # A preamble that was made out from others says nothing of the chain.
+        if self._head_known and preamble.chain and preamble.chain != self.head:
             self._tell("chain", segment, 0, opening.end)
-        self._bindings.setdefault(preamble.epoch, Bindings()).learn(preamble.bindings)
+        self._learn_opening(opening)
         self._opening, self._offset = opening, opening.end
         self.head, self._head_known = opening.chain, True
+        if self._verify_chain and self._sieve.takes_all and self._sieve.start <= preamble.first:
+            self._rebuilt = IndexBuilder()
+
+    def _learn_opening(self, opening: Opening) -> None:
+        preamble = opening.preamble
+        self._bindings.setdefault(preamble.epoch, Bindings()).learn(preamble.bindings)
+        self._salt = preamble.salt
 
     def _size(self, segment: int) -> int:
         try:
@@ -182,27 +232,59 @@ class Scan:
     def _read(self, segment: int, following: int | None) -> Iterator[ReadBatch]:
         """Read on in a segment, from its beginning or from where the last look ended."""
         self._tail = None
+        if not self._entered and self._may_leave_out():
+            directory, groups = self._look_up(segment)
+            if directory is not None and groups is not None:
+                yield from self._read_groups(segment, directory, groups)
+                return
         if not self._entered:
             self._enter(segment, following)
         if self._opening is None:
             return
-        preamble = self._opening.preamble
         window = Window(self._storage, segment)
         try:
-            for found in walk(window, preamble, self._offset, self._chain_before()):
-                if isinstance(found, Frame):
-                    self._offset = found.offset + found.header.batch_bytes
-                    if (batch := self._take_frame(segment, found)) is not None:
-                        yield batch
-                elif found.follows or following is not None:
-                    self._offset = found.offset + found.length
-                    self._take_flaw(
-                        segment, found, promised=self._promised(segment, following, found)
-                    )
-                else:
-                    self._tail = (segment, found)
+            yield from self._walk(window, self._opening, following)
         except OSError:
             self._wait("unreadable", segment, self._offset, self._size(segment) - self._offset)
+
+    def _walk(self, window: Window, opening: Opening, following: int | None) -> Iterator[ReadBatch]:
+        segment = window.segment
+        limit = self._limit(segment, opening, following)
+        for found in walk(window, opening.preamble, self._offset, self._chain_before()):
+            if limit is not None and found.offset >= limit and isinstance(found, Frame):
+                self._take_disowned(window, found.offset, following)
+                return
+            if isinstance(found, Frame):
+                if (batch := self._take_frame(segment, found)) is not None:
+                    yield batch
+                self._offset = found.offset + found.header.block_bytes
+            elif found.follows or following is not None:
+                self._offset = found.offset + found.length
+                self._take_flaw(segment, found, promised=self._promised(segment, following, found))
+            else:
+                self._tail = (segment, found)
+
+    def _limit(self, segment: int, opening: Opening, following: int | None) -> int | None:
+        """Where what may be believed ends although more verifies; None where all may be."""
+        if following is not None:
+            found = self._open(following)
+            previous = found.preamble.previous if isinstance(found, Opening) else None
+            return previous.end if previous is not None and previous.segment == segment else None
+        mark = decode_mark(self._storage.mark())
+        if mark is not None and disowns(mark, opening.preamble):
+            return mark.end
+        if self._only_durable and opening.preamble.durability == "disk":
+            is_current = mark and (mark.epoch, mark.segment) == (opening.preamble.epoch, segment)
+            return mark.end if mark is not None and is_current else opening.end
+        return None
+
+    def _take_disowned(self, window: Window, offset: int, following: int | None) -> None:
+        """Something verifies behind what was acknowledged: a failed sync, or one under way."""
+        if following is None and self._only_durable:
+            return
+        length = window.size() - offset
+        self._offset = offset + length
+        self._tell("torn-disowned", window.segment, offset, length)
 
     def _chain_before(self) -> bytes | None:
         if not self._verify_chain:
@@ -225,11 +307,12 @@ class Scan:
             self._wait(label, segment, flaw.offset, flaw.length)
             return
         self._arrive(flaw.first, segment, flaw.offset)
-        self._tell(label, segment, flaw.offset, flaw.length, flaw.first, flaw.last)
+        lost = (flaw.first, flaw.last) if flaw.last >= flaw.first else (None, None)
+        self._tell(label, segment, flaw.offset, flaw.length, *lost)
         self._expected = flaw.last + 1
 
     def _take_frame(self, segment: int, frame: Frame) -> ReadBatch | None:
-        header, size = frame.header, frame.header.batch_bytes
+        header, size = frame.header, frame.header.block_bytes
         if self._expected is not None and header.first < self._expected:
             self._tell("repeated", segment, frame.offset, size)
             return None
@@ -238,34 +321,62 @@ class Scan:
         if not frame.linked:
             self._tell("chain", segment, frame.offset, size)
         self.head, self._head_known = frame.chain, True
-        bindings = self._bindings[header.epoch]
-        if self._expected <= self._start:
-            self._learn(frame, segment, bindings)
-            return None
-        return self._decode(frame, segment, bindings)
+        if header.sort == BATCH:
+            return self._decode(frame, segment, self._bindings[header.epoch])
+        self._take_other(segment, frame)
+        return None
 
-    def _learn(self, frame: Frame, segment: int, bindings: Bindings) -> None:
-        """Skip a batch before ``start``, but for what it binds."""
-        prelude = unpack_prelude(frame.body)
-        if prelude is None:
-            self._tell_undecodable(frame, segment, frame.header.first, (self._expected or 1) - 1)
-        else:
-            bindings.learn(prelude[1])
+    def _take_other(self, segment: int, frame: Frame) -> None:
+        """A block without records; a sort that a later version may have is passed over."""
+        if frame.header.sort == GAP:
+            self._take_gap(segment, frame)
+        elif frame.header.sort == SEAL and self._rebuilt is not None and self._opening is not None:
+            self._compare_index(segment, frame, self._opening, self._rebuilt)
+        elif frame.header.sort == KEYFRAME:
+            if decode_part(frame.body) is None:
+                self._tell("undecodable", segment, frame.offset, frame.header.block_bytes)
+            elif self._keyframe is not None:
+                self._keyframe(segment, frame)
+
+    def _take_gap(self, segment: int, frame: Frame) -> None:
+        match next(unpack_objects(frame.body), None):
+            case (int(first), int(last), *_) if first == frame.header.first <= last:
+                size = frame.header.block_bytes
+                self._tell("lost", segment, frame.offset, size, first, last)
+                self._expected = last + 1
+            case _:
+                self._tell("undecodable", segment, frame.offset, frame.header.block_bytes)
+
+    def _compare_index(
+        self, segment: int, seal: Frame, opening: Opening, rebuilt: IndexBuilder
+    ) -> None:
+        """Whether the index has everything that the batches have: an omission would hide them."""
+        window = Window(self._storage, segment)
+        directory = read_directory(window, opening.preamble.salt)
+        stored = None
+        if directory is not None:
+            self.sealed[segment] = directory
+            stored = all_pairs(window, directory, opening.preamble.salt)
+        numbers, groups = rebuilt.pairs()
+        if stored is None or not stored.issuperset(zip(numbers, groups, strict=True)):
+            self._tell("index", segment, seal.offset, seal.header.block_bytes)
 
     def _decode(self, frame: Frame, segment: int, bindings: Bindings) -> ReadBatch | None:
         header = frame.header
-        body = unpack_body(frame.body, header.first, header.records)
+        body = self._sieve.body(frame.body, header, bindings)
         if body is None:
             self._tell_undecodable(frame, segment, header.first, header.first + header.records - 1)
             return None
         bindings.learn(body.bindings)
         for first, last in body.broken:
             self._tell_undecodable(frame, segment, first, last)
-        numbers, records = body.numbers, body.records
-        if self._start > header.first:
-            skipped = bisect_left(numbers, self._start)
-            numbers, records = numbers[skipped:], records[skipped:]
-        place = (segment, frame.offset, header.batch_bytes)
+        if self._rebuilt is not None:
+            found = self._rebuilt.batch(frame.offset, header.first, header.records, 0, ())
+            self._sieve.mentions(body.records, header.epoch, bindings, found)
+            self._rebuilt.end_batch(frame.offset + header.block_bytes)
+        if not body.records and not self._sieve.takes_all:
+            return None
+        place = (segment, frame.offset, header.block_bytes)
         return ReadBatch(
             *place,
             header.epoch,
@@ -273,9 +384,64 @@ class Scan:
             header.records,
             frame.chain,
             bindings,
-            numbers,
-            records,
+            body.numbers,
+            body.records,
         )
+
+    # --- by the index ----------------------------------------------------------------------------
+
+    def _may_leave_out(self) -> bool:
+        """Whether it is worth asking an index: only a part is wanted, and nothing is proven."""
+        if self._verify_chain:
+            return False
+        return not self._sieve.takes_all or self._sieve.start > (self._expected or 1)
+
+    def _look_up(self, segment: int) -> tuple[Directory | None, Sequence[int] | None]:
+        """A sealed segment's directory, and the groups to read; None where it must be walked."""
+        window = Window(self._storage, segment, chunk_bytes=1)
+        try:
+            directory = None if self._salt is None else read_directory(window, self._salt)
+            if directory is None:
+                found = self._open(segment)
+                if not isinstance(found, Opening) or self._row_of(found, segment):
+                    return None, None
+                self._learn_opening(found)
+                directory = read_directory(window, found.preamble.salt)
+            if directory is None or self._salt is None:
+                return None, None
+            return directory, self._sieve.groups(window, directory, self._salt)
+        except OSError:
+            return None, None
+
+    def _read_groups(
+        self, segment: int, directory: Directory, groups: Sequence[int]
+    ) -> Iterator[ReadBatch]:
+        self._expect_segment(segment)
+        self._tell_waiting(directory.group_first[0] if directory.group_first else None)
+        if groups:
+            opening = self._open(segment)
+            if isinstance(opening, Opening):
+                self._learn_opening(opening)
+                self._bindings[directory.epoch].learn(directory.bindings)
+                yield from self._walk_groups(segment, opening, directory, groups)
+        self._entered = True
+        self._expected = directory.last + 1
+        self.head, self._head_known = directory.chain, True
+
+    def _walk_groups(
+        self, segment: int, opening: Opening, directory: Directory, groups: Iterable[int]
+    ) -> Iterator[ReadBatch]:
+        window = Window(self._storage, segment, chunk_bytes=_LOOKUP_BYTES)
+        for group in groups:
+            self._expected, self._head_known = directory.group_first[group], False
+            end = directory.group_end(group)
+            for found in walk(window, opening.preamble, directory.group_at[group]):
+                if found.offset >= end:
+                    break
+                if isinstance(found, Flaw):
+                    self._take_flaw(segment, found, promised=True)
+                elif (batch := self._take_frame(segment, found)) is not None:
+                    yield batch
 
     # --- numbers -------------------------------------------------------------------------------
 
@@ -307,7 +473,7 @@ class Scan:
         self._waiting.append(Damage(row, segment, offset, length, None, None, text_of(row)))
 
     def _tell_undecodable(self, frame: Frame, segment: int, first: int, last: int) -> None:
-        size = frame.header.batch_bytes
+        size = frame.header.block_bytes
         self._tell("undecodable", segment, frame.offset, size, first, last)
 
     def _tell(

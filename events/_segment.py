@@ -1,4 +1,4 @@
-"""One segment: its preamble, and a walk over its batches that survives damage."""
+"""One segment: its preamble, and a walk over its blocks that survives damage."""
 
 import hashlib
 import struct
@@ -51,7 +51,7 @@ class Previous(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Preamble:
-    """What a segment says of itself before its first batch.
+    """What a segment says of itself before its first block.
 
     Attributes:
         log: The log's id, 16 bytes.
@@ -91,7 +91,7 @@ class Opening(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """A batch that verified; ``body`` is empty when the walk was told not to look at bodies."""
+    """A block that verified; ``body`` is empty when the walk was told not to look at bodies."""
 
     offset: int
     header: Header
@@ -101,10 +101,10 @@ class Frame(NamedTuple):
 
 
 class Flaw(NamedTuple):
-    """A place where no batch verifies: what was seen there, before anyone judges it.
+    """A place where no block verifies: what was seen there, before anyone judges it.
 
     ``header`` and ``body`` are ``good``, ``bad`` or ``short``; ``first`` and ``last`` are set when
-    the header held.
+    the header held, and ``last`` is below ``first`` when the block held no record.
     """
 
     offset: int
@@ -151,6 +151,17 @@ def read_preamble(window: "Window") -> Opening | str:
     if total > window.size():
         return "short"
     return _open(window.take(0, total), checksum, length) or "bad"
+
+
+def open_preamble(data: bytes) -> Opening | None:
+    """The same for a copy of a preamble that is kept elsewhere."""
+    if data[:11] != PREAMBLE_PREFIX or len(data) < PREAMBLE_BYTES:
+        return None
+    found, length, checksum = _FIELDS.unpack_from(data)
+    is_whole = len(data) == PREAMBLE_BYTES + length + _TAIL_BYTES
+    if not is_whole or found > FORMAT or crc32(data[:_CHECKED_BYTES]) != checksum:
+        return None
+    return _open(data, checksum, length)
 
 
 def _only_magic_differs(head: bytes) -> bool:
@@ -214,8 +225,9 @@ _UNSEEN = memoryview(b"")
 class Window:
     """A bounded view of one segment, which may grow meanwhile."""
 
-    def __init__(self, storage: Storage, segment: int) -> None:
-        """Look at ``segment``; nothing is read yet."""
+    def __init__(self, storage: Storage, segment: int, *, chunk_bytes: int = _CHUNK_BYTES) -> None:
+        """Look at ``segment``; nothing is read yet, and then at least ``chunk_bytes`` at a time."""
+        self._chunk_bytes = chunk_bytes
         self.segment = segment
         self.path = storage.path
         self._storage = storage
@@ -239,7 +251,7 @@ class Window:
     def _reach(self, offset: int, length: int) -> int:
         at = offset - self._start
         if at < 0 or at + length > len(self._data):
-            self._data = self._storage.read(self.segment, offset, max(length, _CHUNK_BYTES))
+            self._data = self._storage.read(self.segment, offset, max(length, self._chunk_bytes))
             self._start, at = offset, 0
         return at
 
@@ -248,7 +260,7 @@ class Window:
         while True:
             at = offset - self._start
             if not 0 <= at <= len(self._data) - len(pattern):
-                self._data = self._storage.read(self.segment, offset, _CHUNK_BYTES)
+                self._data = self._storage.read(self.segment, offset, self._chunk_bytes)
                 self._start, at = offset, 0
             if len(self._data) < len(pattern):
                 return -1
@@ -270,12 +282,12 @@ def walk(
     *,
     bodies: bool = True,
 ) -> Iterator[Frame | Flaw]:
-    """The batches from ``start`` on, and every place where none verifies.
+    """The blocks from ``start`` on, and every place where none verifies.
 
     Args:
         window: The segment.
         preamble: Its preamble, for salt and epoch.
-        start: Where a batch begins.
+        start: Where a block begins.
         chain: The head before it, when links are to be verified.
         bodies: Whether to verify bodies; without, ``Frame.body`` is empty.
     """
@@ -294,35 +306,35 @@ def walk(
             if not found.follows:
                 return
             offset += found.length
-            # Nothing is known of the head behind damage: the next batch's own word is taken.
+            # Nothing is known of the head behind damage: the next block's own word is taken.
             chain = None if chain is None else b""
         else:
-            offset += found.header.batch_bytes
+            offset += found.header.block_bytes
             chain = None if chain is None else found.chain
 
 
 def _frame_at(window: Window, offset: int, header: Header, chain: bytes | None) -> Frame | Flaw:
-    """The whole batch, verified; an empty ``chain`` means that damage took the head before it."""
-    batch = window.view(offset, header.batch_bytes)
-    if len(batch) < header.batch_bytes:
+    """The whole block, verified; an empty ``chain`` means that damage took the head before it."""
+    block = window.view(offset, header.block_bytes)
+    if len(block) < header.block_bytes:
         return _flaw(window, offset, header, "short")
-    body = body_of(batch, header)
+    body = body_of(block, header)
     if body is None:
         return _flaw(window, offset, header, "bad")
-    stored = bytes(batch[-32:])
-    linked = not chain or link(chain, batch[:-34]) == stored
+    stored = bytes(block[-32:])
+    linked = not chain or link(chain, block[:-34]) == stored
     return Frame(offset, header, body, stored, linked)
 
 
 def _skim(window: Window, offset: int, header: Header) -> Frame | Flaw:
-    tail = window.take(offset + header.batch_bytes - TAIL_BYTES, TAIL_BYTES)
+    tail = window.take(offset + header.block_bytes - TAIL_BYTES, TAIL_BYTES)
     if len(tail) < TAIL_BYTES:
         return _flaw(window, offset, header, "short")
     return Frame(offset, header, _UNSEEN, tail[-32:], linked=True)
 
 
 def _flaw(window: Window, offset: int, header: Header, body: str) -> Flaw:
-    end, size = offset + header.batch_bytes, window.size()
+    end, size = offset + header.block_bytes, window.size()
     blank = body == "bad" and end == size and window.is_blank(end - TAIL_BYTES, TAIL_BYTES)
     last = header.first + header.records - 1
     length = min(end, size) - offset

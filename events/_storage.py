@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from ._errors import LogAccessError, LogLockedError, NotALogError
+from ._watch import Watch
 
 MARK_BYTES_MAX = 512
 """A mark fits into one sector, so that a medium replaces it whole or not at all."""
@@ -74,6 +75,10 @@ class Storage(Protocol):
         """Return when everything appended to the segment created last is durable."""
         ...
 
+    def settle(self, segment: int) -> None:
+        """Make a segment that an earlier writer left durable, and forget what is only cached."""
+        ...
+
     def remove(self, segment: int) -> None:
         """Remove a whole segment; one that is not there is no error."""
         ...
@@ -86,8 +91,8 @@ class Storage(Protocol):
         """What the cell holds, perhaps padded with zeros; empty when it was never set."""
         ...
 
-    def wait(self, timeout_s: float) -> None:
-        """Return after ``timeout_s``, or sooner when something may have changed: only a hint."""
+    def wait(self, timeout_s: float) -> bool:
+        """Return after ``timeout_s``, or sooner on a hint of a change; whether it was sooner."""
         ...
 
     def close(self) -> None:
@@ -132,12 +137,17 @@ class MemoryStorage:
     def append(self, segment: int, offset: int, data: bytes) -> None:
         """Add to a segment, which must be ``offset`` bytes long."""
         target = self._find(segment)
+        if segment != max(self._segments):
+            raise OSError(errno.EBADF, "segment is not open for writing", str(segment))
         if len(target) != offset:
             raise OSError(errno.ESTALE, "segment is not as long as its writer believes")
         target += data
 
     def sync(self, segment: int) -> None:
         """Nothing to do: memory is as durable as it gets."""
+
+    def settle(self, segment: int) -> None:
+        """Nothing to do."""
 
     def remove(self, segment: int) -> None:
         """Remove a whole segment; one that is not there is no error."""
@@ -151,9 +161,10 @@ class MemoryStorage:
         """What the cell holds."""
         return self._mark
 
-    def wait(self, timeout_s: float) -> None:
+    def wait(self, timeout_s: float) -> bool:
         """Return after ``timeout_s``; nothing tells of changes in memory."""
         select.select((), (), (), timeout_s)
+        return False
 
     def close(self) -> None:
         """Give up the lock."""
@@ -176,6 +187,7 @@ class DirectoryStorage:
         """Name the directory; nothing is touched yet."""
         self.path: Path | None = Path(path)
         self._directory = Path(path)
+        self._watch = Watch(path)
         self._lock_file: int | None = None
         self._mark_file: int | None = None
         self._target: tuple[int, int] | None = None
@@ -242,6 +254,17 @@ class DirectoryStorage:
             raise OSError(errno.EBADF, "segment is not open for writing", _name(segment))
         _sync_data(self._target[1])
 
+    def settle(self, segment: int) -> None:
+        """Sync what an earlier writer left, then read it from the medium and not from the cache.
+
+        After a sync that failed the system shows pages that it could not write, and calls them
+        clean; dropped from the cache they are read again as they are.
+        """
+        source = self._open_source(segment)
+        os.fsync(source)
+        if hasattr(os, "posix_fadvise"):
+            os.posix_fadvise(source, 0, 0, os.POSIX_FADV_DONTNEED)
+
     def remove(self, segment: int) -> None:
         """Remove a whole segment; one that is not there is no error."""
         if self._source is not None and self._source[0] == segment:
@@ -272,12 +295,13 @@ class DirectoryStorage:
         finally:
             os.close(file)
 
-    def wait(self, timeout_s: float) -> None:
-        """Return after ``timeout_s``, or sooner when the system says that something changed."""
-        select.select((), (), (), timeout_s)
+    def wait(self, timeout_s: float) -> bool:
+        """Return after ``timeout_s`` or 50 ms, or sooner on a hint; whether it was on a hint."""
+        return self._watch.wait(timeout_s)
 
     def close(self) -> None:
         """Give up lock and files; reading may go on and opens them again."""
+        self._watch.close()
         for held in (self._target, self._source):
             if held is not None:
                 os.close(held[1])

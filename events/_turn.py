@@ -1,5 +1,6 @@
 """What a reader yields: turns and damage, as plain values."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +12,25 @@ class Opaque:
     """Stands for a value that MessagePack could not carry; only its type's name was kept."""
 
     type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """Stands for a value that a payload policy kept out of the log.
+
+    Attributes:
+        length: The length of the value's MessagePack encoding; None when not even that was kept.
+        digest: The encoding's SHA-256; None likewise.
+    """
+
+    length: int | None
+    digest: bytes | None
+
+    def __repr__(self) -> str:
+        """How screens show it, also deep inside other values."""
+        if self.length is None or self.digest is None:
+            return "withheld"
+        return f"withheld(sha256 {self.digest.hex()}, {self.length:,} bytes)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +116,32 @@ class Turn:
     by: By | None
     replayable: bool
 
+    @property
+    def withheld(self) -> bool:
+        """Whether a payload policy kept something of this turn out of the log."""
+        return not self.replayable and holds_withheld((self.message, self.events))
+
+
+def holds_withheld(value: Any) -> bool:
+    """Whether the value is, or holds, something withheld."""
+    match value:
+        case Withheld():
+            return True
+        case Unknown():
+            return holds_withheld(value.values)
+        case dict():
+            return any(map(holds_withheld, _items(value.values())))
+        case tuple() | list():
+            return any(map(holds_withheld, _items(value)))
+        case _:
+            return False
+
+
+def _items(values: Any) -> Iterable[Any]:
+    """Values of unknown content, which the checkers want named."""
+    items: Iterable[Any] = values
+    return items
+
 
 @dataclass(frozen=True, slots=True)
 class Damage:
@@ -123,3 +169,11 @@ class Damage:
     def torn(self) -> bool:
         """Whether this is an unfinished end, which loses nothing that was acknowledged."""
         return self.row.startswith("torn")
+
+    @property
+    def is_rot(self) -> bool:
+        """Whether something that was whole is not so any more, as far as this log knows.
+
+        Not a tear, and not a loss that a recovery noted: around that one the log is whole.
+        """
+        return not self.torn and self.row != "lost"

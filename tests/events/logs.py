@@ -67,13 +67,18 @@ def segments_of(storage):
     return {n: storage.read(n, 0, storage.size(n)) for n in storage.segments()}
 
 
-def small_log(lives=1, batches=3):
-    """Return the bytes of a small log, as segment number to bytes."""
+def small_log(lives=1, batches=3, *, sealed=False):
+    """Return the bytes of a small log, as segment number to bytes.
+
+    Without ``sealed`` every writer ends as by a crash, between two batches.
+    """
     storage = MemoryStorage()
     for _ in range(lives):
         log = open_log(storage=storage)
         small_batches(log, batches)
-        log.close()
+        if sealed:
+            log.close()
+        storage.close()
     return segments_of(storage)
 
 

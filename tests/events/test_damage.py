@@ -16,7 +16,7 @@ from rescind.events import (
     Unknown,
     read,
 )
-from rescind.events._frame import encode, seed_of
+from rescind.events._frame import BATCH, encode, seed_of
 from rescind.events._msgpack import pack
 from rescind.events._recovery import BATCH_ROWS, SEGMENT_ROWS, classify
 from rescind.events._segment import Flaw, Opening, Window, read_preamble
@@ -189,8 +189,7 @@ def test_a_foreign_file_is_named_with_the_numbers_it_stands_for():
 def test_another_logs_segment_is_left_out():
     other = open_log(storage=(storage := FrozenStorage({})))
     other.log_id = b"o" * 16
-    other._segment = 2
-    other._begin_segment(None, 1)
+    other._begin_segment(2, bytes(32), None, 1)
     segments = three_lives() | {2: storage.read(2, 0, 1 << 20)}
     assert one_place(segments) == ([1, 2, 5, 6], ("other-log", 2, 3, 4))
 
@@ -277,7 +276,7 @@ def appended_by_hand(segments, bodies, first=9):
     for count, body in bodies:
         offset = storage.size(1)
         seed = seed_of(1, offset, opening.preamble.salt)
-        data, _ = encode((opening.preamble.epoch, first, count), body, seed, bytes(32))
+        data, _ = encode((BATCH, opening.preamble.epoch, first, count), body, seed, bytes(32))
         storage.append(1, offset, data)
         first += count
     return {1: storage.read(1, 0, 1 << 30)}

@@ -18,14 +18,31 @@ from rescind.events import (
     read,
 )
 
-from .logs import open_log, record, small_batches, small_log
+from .logs import open_log, record, segments_of, small_batches, small_log
+from .streams import Stream, StreamStorage
 
 
-@pytest.fixture(params=["directory", "memory"])
+@pytest.fixture(params=["directory", "memory", "stream", "stream of small messages"])
 def storage(request, tmp_path):
-    made = DirectoryStorage(tmp_path / "log") if request.param == "directory" else MemoryStorage()
+    made = {
+        "directory": lambda: DirectoryStorage(tmp_path / "log"),
+        "memory": MemoryStorage,
+        "stream": lambda: StreamStorage(Stream()),
+        "stream of small messages": lambda: StreamStorage(Stream(), message_bytes_max=7),
+    }[request.param]()
     yield made
     made.close()
+
+
+def another(storage):
+    """What somebody else holds of the same place."""
+    match storage:
+        case DirectoryStorage():
+            return DirectoryStorage(storage.path)
+        case StreamStorage():
+            return StreamStorage(storage._stream)
+        case _:
+            return storage
 
 
 # --- the contract --------------------------------------------------------------------------------
@@ -79,7 +96,7 @@ def test_a_segment_that_is_not_there_is_an_error_of_the_system(storage):
 
 def test_there_is_one_writer_until_it_closes(storage):
     storage.lock()
-    other = storage if storage.path is None else DirectoryStorage(storage.path)
+    other = another(storage)
     with pytest.raises(LogLockedError) as caught:
         other.lock()
     assert caught.value.pid == os.getpid()
@@ -96,14 +113,63 @@ def test_reading_goes_on_after_closing(storage):
     assert storage.read(1, 0, 5) == b"begin"
 
 
+def test_what_one_appends_another_reads(storage):
+    storage.lock()
+    storage.create(1, b"begin", sync=True)
+    other = another(storage)
+    assert other.read(1, 0, 100) == b"begin"
+    storage.append(1, 5, b"more than a little")
+    assert other.size(1) == 23
+    assert [other.read(1, start, 9) for start in (3, 12, 22)] == [b"inmore th", b"an a litt", b"e"]
+    storage.create(2, b"next", sync=False)
+    assert other.segments() == [1, 2]
+    assert other.read(1, 0, 5) == b"begin"
+
+
+def test_a_removed_segment_is_gone_and_removing_it_again_is_nothing(storage):
+    storage.lock()
+    for number in (1, 2):
+        storage.create(number, b"begin", sync=False)
+    assert storage.read(1, 0, 5) == b"begin"
+    storage.remove(1)
+    storage.remove(1)
+    assert storage.segments() == [2]
+    with pytest.raises(OSError, match=r"[Nn]o such"):
+        storage.read(1, 0, 5)
+
+
+@pytest.mark.parametrize("sync", [False, True])
+def test_the_mark_is_replaced_whole_and_another_reads_it(storage, sync):
+    storage.lock()
+    other = another(storage)
+    assert storage.mark() == b""
+    for mark in (b"a long mark", b"short"):
+        storage.set_mark(mark, sync=sync)
+        assert other.mark().rstrip(b"\0") == mark
+
+
+def test_settling_what_is_there_changes_nothing_of_it(storage):
+    storage.lock()
+    storage.create(1, b"begin", sync=False)
+    storage.settle(1)
+    assert storage.read(1, 0, 10) == b"begin"
+
+
+def test_a_wait_comes_to_its_end_whether_anything_changes_or_not(storage):
+    storage.lock()
+    storage.wait(0.001)
+    storage.create(1, b"begin", sync=False)
+    storage.wait(0.001)
+    storage.wait(0)
+    assert storage.segments() == [1]
+
+
 def test_a_log_is_the_same_bytes_in_every_storage(storage):
-    log = open_log(storage=storage)
+    # Durability stands in every preamble, so it must not come from the storage here.
+    log = open_log(storage=storage, durability="memory")
     small_batches(log)
     log.close()
-    stored = {n: storage.read(n, 0, storage.size(n)) for n in storage.segments()}
-    assert {n: len(data) for n, data in stored.items()} == {
-        n: len(data) for n, data in small_log().items()
-    } or storage.path is not None
+    assert segments_of(storage) == small_log(sealed=True)
     assert [turn.number for turn in read(storage, verify_chain=True)] == list(range(1, 9))
 
 
