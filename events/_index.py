@@ -10,7 +10,7 @@ import struct
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import repeat
@@ -66,6 +66,7 @@ class IndexBuilder:
         self._time_ns: list[int] = []
         self._where: dict[int, int] = {}
         self._more: dict[int, array[int]] = {}
+        self._append: dict[int, Callable[[int], None]] = {}
         self._codes: dict[int, list[int]] = {}
         self._spans: list[tuple[int, int, int]] = []
         self._cancels: list[int] = []
@@ -111,15 +112,18 @@ class IndexBuilder:
     def _end_group(self) -> None:
         group = len(self._at) - 1
         found, self._open, self._is_open = self._open, Mentions(), False
-        where, more = self._where, self._more
-        # Once for each number in each group; the benchmark `append` is what this loop costs.
+        where, append = self._where, self._append
+        # Once for each number in each group: the benchmark `append` is what this loop costs, so
+        # the methods that it calls are kept at hand.
         for number in found.numbers:
-            if number not in where:
-                where[number] = group
-            elif number in more:
-                more[number].append(group)
-            else:
-                more[number] = array("I", (group,))
+            try:
+                append[number](group)
+            except KeyError:
+                if number in where:
+                    more = self._more[number] = array("I", (group,))
+                    append[number] = more.append
+                else:
+                    where[number] = group
         for code in found.codes:
             self._codes.setdefault(code, []).append(group)
         spans = sorted(span for span in found.spans if span[0] >= 0 and span[1] < _NUMBER_END)
@@ -282,6 +286,8 @@ def read_directory(window: Window, salt: int) -> Directory | None:
     """The directory of a sealed segment; None when it is not sealed or not whole."""
     segment, size = window.segment, window.size()
     offset = size - SEAL_BYTES
+    if offset < 0:
+        return None
     sealed = _verified(window, offset, SEAL_BYTES, seed_of(segment, offset, salt), SEAL)
     if sealed is None:
         return None

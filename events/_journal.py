@@ -55,7 +55,8 @@ class Batch(NamedTuple):
     Attributes:
         first: The first record's number.
         records: How many there are.
-        chunks: The records, packed; a chunk holds one or several.
+        chunks: The records, packed; a chunk holds one, or as many as ``many`` says for its place.
+        many: See ``chunks``.
         bindings: What is newly bound.
         actors_next: The lowest actor number not taken.
         actors: Who took the records.
@@ -66,19 +67,14 @@ class Batch(NamedTuple):
 
     first: int
     records: int
-    chunks: list[bytes]
+    chunks: list[bytes | memoryview]
+    many: dict[int, int]
     bindings: list[BindingRow]
     actors_next: int
     actors: set[int]
     telling: list[Record]
     time_ns: int
     keyframe: Slice | None
-
-
-class _Many(bytes):
-    """Several packed records, one after the other."""
-
-    records: int
 
 
 class Start(NamedTuple):
@@ -190,6 +186,15 @@ class LogWriter:
         kind_ids: The wire's number for every kind of the vocabulary.
     """
 
+    # An object with more than thirty attributes loses Python's fast way to them.
+    __slots__ = (
+        "_acknowledged", "_act", "_actors", "_begun_ns", "_bindings", "_bound", "_chunks",
+        "_counted", "_failure", "_keyframer", "_known", "_latest", "_many", "_options", "_pack",
+        "_packer", "_push", "_roles", "_salt", "_sealed", "_segment", "_tell", "_telling", "_tells",
+        "_written", "_written_bytes", "actors_next", "durability", "epoch", "kind_ids",
+        "last_number", "log_id", "path", "storage",
+    )  # fmt: skip
+
     def __init__(self, storage: Storage, options: _Options) -> None:
         """Take the lock, find the end, begin a segment."""
         self.storage = storage
@@ -288,9 +293,8 @@ class LogWriter:
                 self.append(record)
             return
         # One array was packed; without its header it is the records, one after the other.
-        many = _Many(packed[1 if len(records) < 16 else 3 :])
-        many.records = len(records)
-        self._push(many)
+        self._many[len(self._chunks)] = len(records)
+        self._push(memoryview(packed)[1 if len(records) < 16 else 3 :])
         tells = self._tells
         self._actors.update(map(_ACTOR_OF, records))
         self._telling += [r for r in records if r[5] or (r[4] is not None and r[4][0] in tells)]
@@ -318,7 +322,7 @@ class LogWriter:
     def keyframes_from(self, source: Source) -> None:
         """Write keyframes from here on, in slices between batches.
 
-        ``source`` is asked inside ``seal``, so by whoever holds the baton.
+        ``source`` is called inside ``seal``, so by whoever holds the baton.
         """
         self._keyframer = Keyframer(source, self._packer)
 
@@ -334,6 +338,7 @@ class LogWriter:
             self._sealed + 1,
             count,
             self._chunks,
+            self._many,
             self._bindings,
             self.actors_next,
             self._actors,
@@ -346,7 +351,8 @@ class LogWriter:
 
     def _begin_batch(self) -> None:
         self._sealed = self.last_number
-        self._chunks: list[bytes] = []
+        self._chunks: list[bytes | memoryview] = []
+        self._many: dict[int, int] = {}
         self._push = self._chunks.append
         self._bindings: list[BindingRow] = []
         self._actors: set[int] = set()
@@ -450,7 +456,7 @@ class LogWriter:
             self._write_batch(batch, batch.records, body, batch.bindings)
         else:
             bindings = batch.bindings
-            for count, portion in _portions(batch.chunks):
+            for count, portion in _portions(batch):
                 self._write_batch(batch, count, b"".join((prelude, *portion)), bindings)
                 prelude, bindings = pack((batch.actors_next, ())), []
         if batch.keyframe is not None:
@@ -465,7 +471,7 @@ class LogWriter:
         self._written += count
         self._written_bytes += place[1]
         found = segment.index.batch(place[0], first, count, batch.time_ns, bindings)
-        found.numbers |= batch.actors
+        found.take_numbers(batch.actors)
         self._note(found, batch.telling)
         segment.index.end_batch(segment.offset)
 
@@ -544,19 +550,19 @@ def _no_time() -> int:
     return 0
 
 
-def _portions(chunks: list[bytes]) -> Iterator[tuple[int, list[bytes]]]:
+def _portions(batch: Batch) -> Iterator[tuple[int, list[bytes | memoryview]]]:
     """A batch longer than is good for readers' memory, as several with their counts."""
-    portion: list[bytes] = []
-    size, count = 0, 0
-    for chunk in chunks:
-        data = chunk if isinstance(chunk, _Many) else limit(chunk)
+    portion: list[bytes | memoryview] = []
+    size, records = 0, 0
+    for place, chunk in enumerate(batch.chunks):
+        data = chunk if isinstance(chunk, memoryview) else limit(chunk)
         if portion and size + len(data) > _BODY_BYTES_AIM:
-            yield count, portion
-            portion, size, count = [], 0, 0
+            yield records, portion
+            portion, size, records = [], 0, 0
         portion.append(data)
         size += len(data)
-        count += chunk.records if isinstance(chunk, _Many) else 1
-    yield count, portion
+        records += batch.many.get(place, 1)
+    yield records, portion
 
 
 def find_start(storage: Storage, entropy: Callable[[int], bytes], *, settle: bool) -> Start:

@@ -5,8 +5,8 @@ turns and stamped with the last number before it, so an actor's state is its ent
 behind that stamp.  Whoever has the newest complete keyframe needs no record before its beginning.
 """
 
-from collections.abc import Sequence
-from typing import Any, NamedTuple, Protocol
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple, TypeAlias
 
 from ._codec import pack_value, unpack_objects
 from ._msgpack import Pack
@@ -35,15 +35,13 @@ class Entry(NamedTuple):
     state: Any
 
 
-class Source(Protocol):
-    """Whoever knows the state of all live actors."""
+Source: TypeAlias = Callable[[], Iterator[Entry]]
+"""Whoever knows the state of all live actors.
 
-    def entries(self, after: int, limit: int) -> Sequence[Entry]:
-        """At most ``limit`` live actors with higher numbers than ``after``, ascending.
-
-        Called between two turns, under the baton; an empty answer means that there are no more.
-        """
-        ...
+Called when a keyframe begins; what it returns is asked for entries between later turns, under the
+baton, a few at a time.  An entry shows its actor's state at the moment when it is asked for; an
+actor that has ended meanwhile is left out, and one that was born meanwhile may be.
+"""
 
 
 class Slice(NamedTuple):
@@ -62,9 +60,9 @@ class Keyframer:
         """Begin without a keyframe."""
         self._source = source
         self._pack = packing
+        self._entries: Iterator[Entry] | None = None
         self._number = 0
-        self._after = 0
-        self._part = -1
+        self._part = 0
         self._bytes = 0
         self._since = 0
 
@@ -75,31 +73,32 @@ class Keyframer:
             last_number: The last record's number.
             log_bytes: How many bytes this writer has written.
         """
-        if self._part < 0:
-            wanted = max(LOG_BYTES_MIN, LOG_BYTES_FACTOR * self._bytes)
-            if log_bytes - self._since < wanted:
+        if self._entries is None:
+            if log_bytes - self._since < max(LOG_BYTES_MIN, LOG_BYTES_FACTOR * self._bytes):
                 return None
-            self._number, self._after, self._part, self._bytes = last_number, 0, 0, 0
-        return self._take(last_number, log_bytes)
+            self._entries = self._source()
+            self._number, self._part, self._bytes = last_number, 0, 0
+        body, is_last = self._take(self._entries, last_number)
+        made = Slice(self._number, self._part, is_last, body)
+        self._part += 1
+        self._bytes += len(body)
+        if is_last:
+            self._entries, self._since = None, log_bytes
+        return made
 
-    def _take(self, last_number: int, log_bytes: int) -> Slice:
-        entries = self._source.entries(self._after, SLICE_ENTRIES)
+    def _take(self, entries: Iterator[Entry], as_of: int) -> tuple[bytes, bool]:
+        """A part's body, and whether it is the last one."""
         packed: list[bytes] = []
         size = 0
+        is_last = True
         for entry in entries:
             packed.append(pack_value(self._pack, tuple(entry)))
             size += len(packed[-1])
-            self._after = entry.actor
-            if size >= SLICE_BYTES:
+            if len(packed) >= SLICE_ENTRIES or size >= SLICE_BYTES:
+                is_last = False
                 break
-        is_last = not entries
-        prelude = self._pack((self._number, self._part, is_last, last_number))
-        made = Slice(self._number, self._part, is_last, b"".join((prelude, *packed)))
-        self._bytes += len(made.body)
-        self._part = -1 if is_last else self._part + 1
-        if is_last:
-            self._since = log_bytes
-        return made
+        prelude = self._pack((self._number, self._part, is_last, as_of))
+        return b"".join((prelude, *packed)), is_last
 
 
 class Part(NamedTuple):

@@ -68,6 +68,13 @@ class Mentions:
         self.codes: set[int] = set()
         self.cancels: set[int] = set()
 
+    def take_numbers(self, numbers: set[int]) -> None:
+        """Add single numbers; the set is given away."""
+        if self.numbers:
+            self.numbers |= numbers
+        else:
+            self.numbers = numbers
+
     def take(self, roles: Callable[[int], Roles | None], wires: Iterable[Wire]) -> None:
         """Add what messages and events mention, in wire form."""
         for wire in wires:
