@@ -17,7 +17,7 @@ from ._errors import (
     RescindError,
     UsageError,
 )
-from ._info import LogInfo, SegmentInfo
+from ._info import Head, LogInfo, SegmentInfo
 from ._journal import Batch, Log, LogWriter
 from ._keyframe import Entry, Keyframe, Source
 from ._payloads import digest_of
@@ -127,6 +127,7 @@ __all__ = [
     "Drop",
     "Entry",
     "Failed",
+    "Head",
     "How",
     "InputArrived",
     "InputDelivered",

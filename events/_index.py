@@ -345,7 +345,7 @@ def _directory_of(fields: Any, epoch: int, chain: bytes) -> Directory:
         raise ValueError("groups")
     if len(made.page_number) != pages or len(made.page_digest) != pages * _DIGEST_BYTES:
         raise ValueError("pages")
-    if any(b < a for a, b in zip(made.group_at, made.group_at[1:], strict=False)):
+    if sorted(made.group_at) != list(made.group_at):
         raise ValueError("groups out of order")
     return made
 

@@ -3,14 +3,32 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from ._scan import ReadBatch
 from ._turn import Damage
 
 
+class Head(NamedTuple):
+    """One head that a log's chain had.
+
+    Attributes:
+        number: The last number before it.
+        chain: The head, 32 bytes.
+        is_proven: Whether nothing rotten stands before it, so that it vouches for all of that.
+    """
+
+    number: int
+    chain: bytes
+    is_proven: bool
+
+
 @dataclass(frozen=True, slots=True)
 class SegmentInfo:
-    """One segment in an overview; ``first`` and ``last`` are None when it holds no record."""
+    """One segment in an overview; ``first`` and ``last`` are None when it holds no record.
+
+    ``sealed`` says whether it ends with an index: its writer closed it, or went on to another.
+    """
 
     number: int
     epoch: int
@@ -18,6 +36,7 @@ class SegmentInfo:
     batches: int
     first: int | None
     last: int | None
+    sealed: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +134,7 @@ class Survey:
         times = (self.first.records[0][1], self.last.records[-1][1])
         return self.first.numbers[0], self.last.numbers[-1], *times
 
-    def segment(self, number: int, epoch: int, size: int) -> SegmentInfo:
+    def segment(self, number: int, epoch: int, size: int, *, sealed: bool) -> SegmentInfo:
         """What was counted in one segment."""
         first, last, batches = self.spans.get(number, (None, None, 0))
-        return SegmentInfo(number, epoch, size, batches, first, last)
+        return SegmentInfo(number, epoch, size, batches, first, last, sealed)

@@ -6,7 +6,8 @@ from itertools import chain as chained
 
 from ._codec import Bindings, Record, decode_turn
 from ._errors import LogAccessError, LogDamagedError, NotALogError
-from ._info import LogInfo, Survey
+from ._index import read_directory
+from ._info import Head, LogInfo, Survey
 from ._journal import LogWriter
 from ._keyframe import Entry, Keyframe
 from ._recovery import SEGMENT_ROWS
@@ -107,6 +108,24 @@ class LogReader:
             elif not self._storage.wait(POLL_S):
                 waited_s += POLL_S
 
+    def heads(self) -> Iterator[Head]:
+        """Every head that the chain had, in order; the chain is verified on the way.
+
+        One that was noted elsewhere and comes again says that all before it is what it was then.
+        """
+        self.damage = []
+        passed: list[Head] = []
+
+        def take(number: int, chain: bytes) -> None:
+            is_proven = not any(damage.is_rot for damage in self.damage)
+            passed.append(Head(number, chain, is_proven))
+
+        scan = Scan(self._storage, self.log_id, self._bindings, self._report, passed=take)
+        for _ in scan.run(_EVERYTHING, verify_chain=True):
+            yield from passed
+            passed.clear()
+        yield from passed
+
     def keyframe(self) -> Keyframe | None:
         """The newest complete keyframe; None when there is none."""
         return last_keyframe(self._storage)
@@ -140,7 +159,9 @@ class LogReader:
         survey = Survey().run(self.batches())
         openings = {number: self._open(number) for number in self.segments}
         segments = [
-            survey.segment(number, _epoch_of(found), self._size(number))
+            survey.segment(
+                number, _epoch_of(found), self._size(number), sealed=self._is_sealed(number, found)
+            )
             for number, found in openings.items()
         ]
         first, last, first_time_ns, last_time_ns = survey.span()
@@ -181,6 +202,15 @@ class LogReader:
             return read_preamble(Window(self._storage, segment))
         except OSError:
             return "unreadable"
+
+    def _is_sealed(self, segment: int, found: Opening | str) -> bool:
+        if not isinstance(found, Opening):
+            return False
+        try:
+            window = Window(self._storage, segment, chunk_bytes=1)
+            return read_directory(window, found.preamble.salt) is not None
+        except OSError:
+            return False
 
     def _size(self, segment: int) -> int:
         try:

@@ -58,6 +58,7 @@ class Pruned:
         kept_bytes: How many bytes.
         keyframe: The keyframe that stands in for what is gone.
         held: Why a segment that was to go is still there; empty when none is.
+        is_damaged: Whether it is so because nobody can tell what is in it.
     """
 
     removed: tuple[Old, ...]
@@ -65,6 +66,7 @@ class Pruned:
     kept_bytes: int
     keyframe: Keyframe | None
     held: str
+    is_damaged: bool
 
 
 def prune(path: str | os.PathLike[str], retention: Retention, *, dry_run: bool = False) -> Pruned:
@@ -98,13 +100,14 @@ def _choose(storage: Storage, retention: Retention) -> Pruned:
     left_bytes, left = sum(sizes.values()), len(segments)
     keyframe = last_keyframe(storage)
     removed: list[Old] = []
-    held = ""
+    held, is_damaged = "", False
     for segment in segments[:-1]:
         if not _may_go_by_size(retention, left, left_bytes) and retention.since_ns is None:
             break
         old = _look_at(storage, segment, sizes[segment])
         if old is None:
             held = f"segment {segment} is kept: it is damaged; recover the log first"
+            is_damaged = True
             break
         if not (_may_go_by_size(retention, left, left_bytes) or _is_older(old, retention)):
             break
@@ -113,7 +116,7 @@ def _choose(storage: Storage, retention: Retention) -> Pruned:
             break
         removed.append(old)
         left, left_bytes = left - 1, left_bytes - old.bytes
-    return Pruned(tuple(removed), left, left_bytes, keyframe, held)
+    return Pruned(tuple(removed), left, left_bytes, keyframe, held, is_damaged)
 
 
 def _may_go_by_size(retention: Retention, left: int, left_bytes: int) -> bool:

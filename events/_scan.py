@@ -10,7 +10,7 @@ from ._index import Directory, IndexBuilder, all_pairs, read_directory
 from ._keyframe import decode_part
 from ._mark import decode_mark
 from ._recovery import classify, classify_preamble, disowns, text_of
-from ._segment import Flaw, Frame, Opening, Window, read_preamble, walk
+from ._segment import BindingRow, Flaw, Frame, Opening, Window, read_preamble, walk
 from ._selection import Selection, Sieve
 from ._storage import Storage
 from ._turn import Damage
@@ -69,14 +69,17 @@ class Scan:
         *,
         opening: Callable[[Window], Opening | str] = read_preamble,
         keyframe: Callable[[int, Frame], None] | None = None,
+        passed: Callable[[int, bytes], None] | None = None,
     ) -> None:
         """Prepare; nothing is read yet.
 
         ``opening`` reads a segment's preamble; ``keyframe`` is told each part of a keyframe, with
-        its segment, between the batches where it stands.
+        its segment, between the batches where it stands; ``passed`` each head of the chain, behind
+        the last number before it.
         """
         self._read_opening = opening
         self._keyframe = keyframe
+        self._passed = passed
         self.head = bytes(32)
         self.sealed: dict[int, Directory] = {}
         """The segments that end with an index, as far as they were met; complete after a pass."""
@@ -89,6 +92,7 @@ class Scan:
         self._only_durable = False
         self._head_known = False
         self._salt: int | None = None
+        self._learned: tuple[int, list[BindingRow]] | None = None
         self._expected: int | None = None
         self._waiting: list[Damage] = []
         self._before = 0
@@ -212,13 +216,25 @@ class Scan:
             self._tell("chain", segment, 0, opening.end)
         self._learn_opening(opening)
         self._opening, self._offset = opening, opening.end
-        self.head, self._head_known = opening.chain, True
+        if self._passed is not None and preamble.chain:
+            # The head before it stands in no block that is there, when older segments are gone.
+            self._passed(preamble.first - 1, preamble.chain)
+        self._move_head(opening.chain)
         if self._verify_chain and self._sieve.takes_all and self._sieve.start <= preamble.first:
             self._rebuilt = IndexBuilder()
 
+    def _move_head(self, head: bytes) -> None:
+        self.head, self._head_known = head, True
+        if self._passed is not None and self._expected is not None:
+            self._passed(self._expected - 1, head)
+
     def _learn_opening(self, opening: Opening) -> None:
         preamble = opening.preamble
-        self._bindings.setdefault(preamble.epoch, Bindings()).learn(preamble.bindings)
+        learned = (preamble.epoch, preamble.bindings)
+        if learned != self._learned:
+            # Mostly the next segment repeats what the one before said.
+            self._bindings.setdefault(preamble.epoch, Bindings()).learn(preamble.bindings)
+            self._learned = learned
         self._salt = preamble.salt
 
     def _size(self, segment: int) -> int:
@@ -320,7 +336,7 @@ class Scan:
         self._expected = header.first + header.records
         if not frame.linked:
             self._tell("chain", segment, frame.offset, size)
-        self.head, self._head_known = frame.chain, True
+        self._move_head(frame.chain)
         if header.sort == BATCH:
             return self._decode(frame, segment, self._bindings[header.epoch])
         self._take_other(segment, frame)

@@ -7,8 +7,11 @@ import sys
 import pytest
 
 from rescind.events import By, Origin, Tell, Turn, read
-from rescind.events._frame import encode, seed_of
-from rescind.events._msgpack import pack
+from rescind.events._frame import BATCH, encode, seed_of
+from rescind.events._index import IndexBuilder
+from rescind.events._mark import Mark
+from rescind.events._mentions import NUMBER_FIELDS, RANGES_FIELDS
+from rescind.events._msgpack import pack, unpack
 from rescind.events._recovery import BATCH_ROWS, SEGMENT_ROWS
 from rescind.events._segment import Preamble, encode_preamble
 
@@ -53,7 +56,7 @@ def test_the_example_is_what_the_code_writes(page):
     opening, chain = encode_preamble(preamble)
     bindings = [("who", 1, "MainThread"), ("site", 1, "app.py", 7, "main")]
     body = pack((2, bindings)) + pack((1, TIME_NS, 1, 0, (1, "hi"), (), (1, 1)))
-    batch, _ = encode((1, 1, 1), body, seed_of(1, len(opening), preamble.salt), chain)
+    batch, _ = encode((BATCH, 1, 1, 1), body, seed_of(1, len(opening), preamble.salt), chain)
     assert example(page) == [opening, batch]
     assert f"The preamble, {len(opening)} bytes" in page
     assert f"The batch, {len(batch)} bytes" in page
@@ -85,7 +88,29 @@ def test_the_page_names_every_row_and_no_other(page):
     assert sorted(named) == sorted({row.label for row in BATCH_ROWS} | set(SEGMENT_ROWS))
 
 
+def keys_in(page, heading):
+    section = page.partition(f"## {heading}\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (`[a-z_`, ]+`) \|", section, re.MULTILINE)
+    return sorted(name for row in rows for name in re.findall(r"`([a-z_]+)`", row))
+
+
 def test_the_page_names_every_key_of_a_preamble(page):
-    section = page.partition("## The preamble")[2].partition("## A batch")[0]
-    named = re.findall(r"^\| `([a-z_]+)` \|", section, re.MULTILINE)
-    assert named == list(Preamble.__slots__)
+    assert keys_in(page, "The preamble") == sorted(Preamble.__slots__)
+
+
+def test_the_page_names_every_key_of_a_directory(page):
+    *_, directory = IndexBuilder(b"").bodies(0, 0, 1)
+    assert keys_in(page, "The end of a segment") == sorted(unpack(directory))
+
+
+def test_the_page_names_every_field_that_an_index_looks_at(page):
+    section = page.partition("## The end of a segment\n")[2].partition("\n## ")[0]
+    assert all(f"`{name}`" in section for name in NUMBER_FIELDS | RANGES_FIELDS)
+
+
+def test_the_page_shows_the_layout_of_a_mark(page):
+    section = page.partition("## The mark\n")[2].partition("\n## ")[0]
+    offsets = [int(offset) for offset in re.findall(r"^\| ([0-9]+) \|", section, re.MULTILINE)]
+    data = Mark(1, 2, 3, 4, has_failed=True).encode()
+    assert len(data) == offsets[-1] + 5
+    assert [f"{data[offset]:02x}" for offset in offsets] == "97 c4 ce ce cf cf c3 ce".split()
