@@ -295,6 +295,20 @@ class Bindings:
         return By(self.who.get(who, "?"), *self.sites.get(site, ("?", 0, "?")))
 
 
+class Epochs(dict[int, Bindings]):
+    """Each epoch's bindings, made when they are first asked for."""
+
+    def __init__(self, upcasters: Upcasters = UPCASTERS) -> None:
+        """Begin with no epoch; ``upcasters`` are for all of them."""
+        super().__init__()
+        self._upcasters = upcasters
+
+    def __missing__(self, epoch: int) -> Bindings:
+        """The bindings of an epoch that nothing was said of yet."""
+        made = self[epoch] = Bindings(self._upcasters)
+        return made
+
+
 def binding_rows() -> list[tuple[Any, ...]]:
     """The bindings of every kind of the vocabulary, numbered from 1 in its order."""
     return [

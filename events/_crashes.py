@@ -9,9 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 
 from ._storage import MARK_BYTES_MAX, MemoryStorage, Storage
 
-Sort: TypeAlias = Literal[
-    "create", "append", "sync", "settle", "remove", "set_mark", "acknowledge"
-]
+Sort: TypeAlias = Literal["create", "append", "sync", "settle", "remove", "set_mark", "acknowledge"]
 
 
 _WRITE_NOTHING = ("acknowledge", "sync", "settle")

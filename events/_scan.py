@@ -10,7 +10,7 @@ from ._index import Directory, IndexBuilder, all_pairs, read_directory
 from ._keyframe import decode_part
 from ._mark import decode_mark
 from ._recovery import classify, classify_preamble, disowns, text_of
-from ._segment import BindingRow, Flaw, Frame, Opening, Window, read_preamble, walk
+from ._segment import BindingRow, Flaw, Frame, Opening, Window, open_preamble, read_preamble, walk
 from ._selection import Selection, Sieve
 from ._storage import Storage
 from ._turn import Damage
@@ -60,7 +60,7 @@ class Scan:
     tells.  What an index lets the pass leave out counts as there.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what a pass tells beside batches, it tells to callbacks
         self,
         storage: Storage,
         log_id: bytes,
@@ -190,12 +190,27 @@ class Scan:
         self._entered = True
         self._rebuilt = None
         self._expect_segment(segment)
-        if row == "torn-preamble":
+        copy = self._copy_of_preamble(segment) if isinstance(found, str) else None
+        if copy is not None:
+            self._tell(row, segment, 0, copy.end)
+            self._begin(segment, copy)
+        elif row == "torn-preamble":
             self._tell(row, segment, 0, self._size(segment))
         elif row:
             self._wait(row, segment, 0, self._size(segment))
         elif isinstance(found, Opening):
             self._begin(segment, found)
+
+    def _copy_of_preamble(self, segment: int) -> Opening | None:
+        """What a seal keeps of its segment's preamble, where the epoch's salt is known."""
+        if self._salt is None:
+            return None
+        try:
+            directory = read_directory(Window(self._storage, segment), self._salt)
+        except OSError:
+            return None
+        copy = None if directory is None else open_preamble(directory.preamble)
+        return None if copy is None or self._row_of(copy, segment) else copy
 
     def _expect_segment(self, segment: int) -> None:
         if segment != self._before + 1:
@@ -434,15 +449,24 @@ class Scan:
     ) -> Iterator[ReadBatch]:
         self._expect_segment(segment)
         self._tell_waiting(directory.group_first[0] if directory.group_first else None)
-        if groups:
-            opening = self._open(segment)
-            if isinstance(opening, Opening):
-                self._learn_opening(opening)
-                self._bindings[directory.epoch].learn(directory.bindings)
-                yield from self._walk_groups(segment, opening, directory, groups)
+        opening = self._open_for(segment) if groups else None
+        if opening is not None:
+            self._learn_opening(opening)
+            self._bindings[directory.epoch].learn(directory.bindings)
+            yield from self._walk_groups(segment, opening, directory, groups)
         self._entered = True
         self._expected = directory.last + 1
         self.head, self._head_known = directory.chain, True
+
+    def _open_for(self, segment: int) -> Opening | None:
+        """The opening of a segment whose directory is whole."""
+        found = self._open(segment)
+        if isinstance(found, Opening):
+            return found
+        copy = self._copy_of_preamble(segment)
+        size = self._size(segment) if copy is None else copy.end
+        self._tell(self._row_of(found, segment), segment, 0, size)
+        return copy
 
     def _walk_groups(
         self, segment: int, opening: Opening, directory: Directory, groups: Iterable[int]
@@ -458,6 +482,10 @@ class Scan:
                     self._take_flaw(segment, found, promised=True)
                 elif (batch := self._take_frame(segment, found)) is not None:
                     yield batch
+            # What comes next is known, so that what is lost here is told exactly.
+            last_group = group + 1 == len(directory.group_first)
+            following = directory.last + 1 if last_group else directory.group_first[group + 1]
+            self._arrive(following, segment, end)
 
     # --- numbers -------------------------------------------------------------------------------
 
