@@ -19,7 +19,7 @@ from ._errors import (
 )
 from ._info import Head, LogInfo, SegmentInfo
 from ._journal import Batch, Log, LogWriter
-from ._keyframe import Entry, Keyframe, Source
+from ._keyframe import Entry, Keyframe, Pace, Source
 from ._payloads import digest_of
 from ._reader import LogReader, read
 from ._repair import Recovery, recover
@@ -156,6 +156,7 @@ __all__ = [
     "Opened",
     "Origin",
     "Outcome",
+    "Pace",
     "PrivilegeChanged",
     "Proxy",
     "Pruned",

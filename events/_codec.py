@@ -343,6 +343,9 @@ class Body(NamedTuple):
     broken: list[tuple[int, int]]
 
 
+_TUPLES = frozenset({tuple})
+
+
 def unpack_body(body: memoryview, first: int, count: int) -> Body | None:
     """Decode a body whose checksum held; None when not even its prelude can be made out.
 
@@ -390,7 +393,7 @@ def _read_extension(code: int, data: bytes) -> Any:
 
 def _are_records(records: list[Record]) -> bool:
     """Checked in bulk, because a loop would cost as much as the decoding."""
-    return {*map(type, records)} <= {tuple} and min(map(len, records), default=7) >= 7
+    return {*map(type, records)} <= _TUPLES and min({*map(len, records)}, default=7) >= 7
 
 
 def _is_prelude(value: Any) -> bool:

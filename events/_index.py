@@ -30,7 +30,7 @@ from ._mentions import Mentions
 from ._msgpack import CANNOT_UNPACK, pack, unpack
 from ._segment import BindingRow, Window
 
-GROUP_BYTES = 64 * 1024
+GROUP_BYTES = 256 * 1024
 PAGE_PAIRS = 4096
 
 _SEAL = struct.Struct(">BBQBI2s32s")

@@ -14,28 +14,23 @@ from ._codec import Record, binding_rows, limit, pack_with_opaques, sanitise_tex
 from ._errors import (
     LogAccessError,
     LogClosedError,
-    LogDamagedError,
     LogFailedError,
-    NotALogError,
     UsageError,
 )
-from ._frame import BATCH, KEYFRAME, OVERHEAD_BYTES, RECORD_BYTES_MIN
+from ._frame import BATCH, KEYFRAME, OVERHEAD_BYTES
 from ._index import KeyframePart
-from ._keyframe import Keyframer, Slice, Source
-from ._mark import Mark, decode_mark
+from ._keyframe import USUAL, Keyframer, Pace, Slice, Source
+from ._mark import Mark
 from ._mentions import Mentions, Roles, roles_of
 from ._msgpack import CANNOT_PACK, Pack, pack, packer
 from ._payloads import withholding
-from ._recovery import End, find_end
 from ._segment import (
     BindingRow,
-    Opening,
     Preamble,
     Previous,
-    Window,
-    read_preamble,
 )
 from ._segment_writer import SegmentWriter
+from ._start import find_start
 from ._storage import MemoryStorage, Storage, open_directory
 from ._vocabulary import KINDS
 
@@ -75,16 +70,6 @@ class Batch(NamedTuple):
     telling: list[Record]
     time_ns: int
     keyframe: Slice | None
-
-
-class Start(NamedTuple):
-    """What an opened log goes on from."""
-
-    log_id: bytes
-    segment: int
-    epoch: int
-    end: End
-    previous: Previous | None
 
 
 class _Options(NamedTuple):
@@ -200,13 +185,16 @@ class LogWriter:
         self.storage = storage
         self.path = storage.path
         self.durability = durability = options.durability
+        self.kind_ids: dict[type, int] = {kind: n for n, kind in enumerate(KINDS, 1)}
+        self._packer = packer(substitute)
+        # Before anything is touched: a policy that means nothing is refused here.
+        self._pack: Pack = withholding(self._packer, options.payloads, self.kind_ids)
         storage.lock()
         start = find_start(storage, options.entropy, settle=durability == "disk")
         self.log_id = start.log_id
         self.epoch = start.epoch
         self.actors_next = start.end.actors_next
         self.last_number = start.end.last
-        self.kind_ids: dict[type, int] = {kind: n for n, kind in enumerate(KINDS, 1)}
         self._sealed = start.end.last
         self._counted = (0, 0)
         self._begin_batch()
@@ -216,8 +204,6 @@ class LogWriter:
         self._tells = frozenset(n for n, roles in self._roles.items() if roles.is_telling)
         self._keyframer: Keyframer | None = None
         self._bound: dict[str, int] = {"who": 0, "site": 0, "class": 0}
-        self._packer = packer(substitute)
-        self._pack: Pack = withholding(self._packer, options.payloads, self.kind_ids)
         self._failure: BaseException | None = None
         # What follows belongs to ``write``.
         self._written = start.end.last
@@ -319,12 +305,12 @@ class LogWriter:
         self._bindings.append((sort, number, *values))
         return number
 
-    def keyframes_from(self, source: Source) -> None:
+    def keyframes_from(self, source: Source, pace: Pace = USUAL) -> None:
         """Write keyframes from here on, in slices between batches.
 
         ``source`` is called inside ``seal``, so by whoever holds the baton.
         """
-        self._keyframer = Keyframer(source, self._packer)
+        self._keyframer = Keyframer(source, self._packer, pace)
 
     def seal(self) -> Batch | None:
         """Take the pending records out, to be written; None when there are none."""
@@ -381,8 +367,6 @@ class LogWriter:
                 self.storage.sync(self._segment.segment)
                 self._acknowledge()
                 self._set_mark(has_failed=False)
-            else:
-                self._acknowledge()
         except BaseException as error:
             # Also for an interrupt: how much of the batch is out there is unknown.
             self._fail(error)
@@ -474,6 +458,9 @@ class LogWriter:
         found.take_numbers(batch.actors)
         self._note(found, batch.telling)
         segment.index.end_batch(segment.offset)
+        if self.durability != "disk":
+            # Whole in the file, it is shown to whoever follows, and what was shown must stay.
+            self._acknowledge()
 
     def _note(self, found: Mentions, telling: list[Record]) -> None:
         roles = self._roles.get
@@ -563,43 +550,3 @@ def _portions(batch: Batch) -> Iterator[tuple[int, list[bytes | memoryview]]]:
         size += len(data)
         records += batch.many.get(place, 1)
     yield records, portion
-
-
-def find_start(storage: Storage, entropy: Callable[[int], bytes], *, settle: bool) -> Start:
-    """Find what to go on from: the last segment that can be opened, and what may be behind it."""
-    segments = storage.segments()
-    skipped, foreign = 0, 0
-    for segment in reversed(segments):
-        if settle:
-            storage.settle(segment)
-        window = Window(storage, segment)
-        opening = read_preamble(window)
-        if isinstance(opening, Opening) and opening.preamble.segment == segment:
-            mark = decode_mark(storage.mark())
-            return _continue(window, opening, (segments[-1], skipped), mark)
-        if opening == "foreign":
-            foreign += 1
-        elif opening != "short":
-            skipped += window.size()
-    if segments and foreign == len(segments):
-        message = f"{storage.path}: the segments here are not a log's; name another path"
-        raise NotALogError(message, storage.path)
-    if skipped:
-        message = f"{storage.path}: no segment says which log this is, so it cannot be continued; "
-        raise LogDamagedError(message + "begin a new log beside it", storage.path)
-    end = End(0, 0, bytes(32), 1)
-    segment = segments[-1] if segments else 0
-    return Start(entropy(16), segment + 1, 1, end, None)
-
-
-def _continue(
-    window: Window, opening: Opening, behind: tuple[int, int], mark: Mark | None
-) -> Start:
-    newest, skipped = behind
-    end = find_end(window, opening, mark)
-    previous = Previous(opening.preamble.segment, end.end, end.last)
-    if skipped:
-        lost = skipped // RECORD_BYTES_MIN
-        end = end._replace(last=end.last + lost, actors_next=end.actors_next + skipped)
-    epoch = opening.preamble.epoch + 1 + newest - opening.preamble.segment
-    return Start(opening.preamble.log, newest + 1, epoch, end, previous)

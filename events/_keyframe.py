@@ -5,7 +5,7 @@ turns and stamped with the last number before it, so an actor's state is its ent
 behind that stamp.  Whoever has the newest complete keyframe needs no record before its beginning.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
 from ._codec import pack_value, unpack_objects
@@ -35,13 +35,34 @@ class Entry(NamedTuple):
     state: Any
 
 
-Source: TypeAlias = Callable[[], Iterator[Entry]]
+Source: TypeAlias = Callable[[], Iterator[Entry | None]]
 """Whoever knows the state of all live actors.
 
 Called when a keyframe begins; what it returns is asked for entries between later turns, under the
 baton, a few at a time.  An entry shows its actor's state at the moment when it is asked for; an
-actor that has ended meanwhile is left out, and one that was born meanwhile may be.
+actor that has ended meanwhile is left out, and one that was born meanwhile may be.  None says that
+it took a while to find nothing: the slice ends there, so that nobody waits longer.
 """
+
+
+class Pace(NamedTuple):
+    """When keyframes begin, and how much of one is taken at once.
+
+    Attributes:
+        log_bytes_min: No keyframe before the log has grown by so much since the last one.
+        log_bytes_factor: ... and by so many times the last one's size.
+        slice_entries: At most so many entries in a slice.
+        slice_bytes: A slice ends early when its entries are that long together.
+    """
+
+    log_bytes_min: int = LOG_BYTES_MIN
+    log_bytes_factor: int = LOG_BYTES_FACTOR
+    slice_entries: int = SLICE_ENTRIES
+    slice_bytes: int = SLICE_BYTES
+
+
+USUAL = Pace()
+"""The pace unless somebody asks for another."""
 
 
 class Slice(NamedTuple):
@@ -56,11 +77,12 @@ class Slice(NamedTuple):
 class Keyframer:
     """The writer's side: decides when a keyframe begins, and takes its slices."""
 
-    def __init__(self, source: Source, packing: Pack) -> None:
+    def __init__(self, source: Source, packing: Pack, pace: Pace = USUAL) -> None:
         """Begin without a keyframe."""
         self._source = source
         self._pack = packing
-        self._entries: Iterator[Entry] | None = None
+        self._pace = pace
+        self._entries: Iterator[Entry | None] | None = None
         self._number = 0
         self._part = 0
         self._bytes = 0
@@ -74,11 +96,17 @@ class Keyframer:
             log_bytes: How many bytes this writer has written.
         """
         if self._entries is None:
-            if log_bytes - self._since < max(LOG_BYTES_MIN, LOG_BYTES_FACTOR * self._bytes):
+            factor = self._pace.log_bytes_factor
+            if log_bytes - self._since < max(self._pace.log_bytes_min, factor * self._bytes):
                 return None
             self._entries = self._source()
             self._number, self._part, self._bytes = last_number, 0, 0
-        body, is_last = self._take(self._entries, last_number)
+        try:
+            body, is_last = self._take(self._entries, last_number)
+        except BaseException:
+            # What was taken off the source is lost: this keyframe never becomes complete.
+            self._entries, self._since = None, log_bytes
+            raise
         made = Slice(self._number, self._part, is_last, body)
         self._part += 1
         self._bytes += len(body)
@@ -86,23 +114,34 @@ class Keyframer:
             self._entries, self._since = None, log_bytes
         return made
 
-    def _take(self, entries: Iterator[Entry], as_of: int) -> tuple[bytes, bool]:
+    def _take(self, entries: Iterator[Entry | None], as_of: int) -> tuple[bytes, bool]:
         """A part's body, and whether it is the last one."""
         packed: list[bytes] = []
         size = 0
         is_last = True
         for entry in entries:
-            packed.append(pack_value(self._pack, tuple(entry)))
-            size += len(packed[-1])
-            if len(packed) >= SLICE_ENTRIES or size >= SLICE_BYTES:
+            if entry is not None:
+                packed.append(pack_value(self._pack, tuple(entry)))
+                size += len(packed[-1])
+            is_full = len(packed) >= self._pace.slice_entries or size >= self._pace.slice_bytes
+            if entry is None or is_full:
                 is_last = False
                 break
         prelude = self._pack((self._number, self._part, is_last, as_of))
         return b"".join((prelude, *packed)), is_last
 
 
+class Head(NamedTuple):
+    """Which part of which keyframe: ``as_of`` is the number whose state its entries show."""
+
+    number: int
+    part: int
+    is_last: bool
+    as_of: int
+
+
 class Part(NamedTuple):
-    """A part as it was read: ``as_of`` is the number whose state its entries show."""
+    """A part as it was read: its head, and what it holds."""
 
     number: int
     part: int
@@ -114,10 +153,22 @@ class Part(NamedTuple):
 def decode_part(body: memoryview) -> Part | None:
     """A keyframe block's body; None when it is not one, whatever its checksum says."""
     objects = unpack_objects(body)
-    match next(objects, None):
+    head = _head_of(next(objects, None))
+    found = list(objects)
+    if head is None or not all(map(_is_entry, found)):
+        return None
+    return Part(*head, [Entry(*entry[:3]) for entry in found])
+
+
+def decode_head(body: memoryview) -> Head | None:
+    """What a keyframe block says of itself; its entries are not looked at."""
+    return _head_of(next(unpack_objects(body), None))
+
+
+def _head_of(prelude: Any) -> Head | None:
+    match prelude:
         case (int(number), int(part), bool(is_last), int(as_of), *_):
-            entries = [Entry(*entry[:3]) for entry in objects if _is_entry(entry)]
-            return Part(number, part, is_last, as_of, entries)
+            return Head(number, part, is_last, as_of)
         case _:
             return None
 
@@ -128,6 +179,16 @@ def _is_entry(entry: Any) -> bool:
             return True
         case _:
             return False
+
+
+class Located(NamedTuple):
+    """A part that was found, by its head, at a segment and offset."""
+
+    epoch: int
+    number: int
+    part: int
+    is_last: bool
+    place: tuple[int, int]
 
 
 class Keyframe(NamedTuple):
@@ -144,24 +205,19 @@ class Keyframe(NamedTuple):
     places: tuple[tuple[int, int], ...]
 
 
-class Assembly:
-    """Puts keyframes together from their parts, met in the log's order."""
-
-    def __init__(self) -> None:
-        """Begin with nothing."""
-        self.complete: list[Keyframe] = []
-        self._begun: tuple[int, int] | None = None
-        self._places: list[tuple[int, int]] = []
-
-    def take(self, epoch: int, part: tuple[int, int, bool], place: tuple[int, int]) -> None:
-        """Take in a part ``(number, part, is_last)`` that stands at ``place``."""
-        number, index, is_last = part
-        if index == 0:
-            self._begun, self._places = (epoch, number), []
-        if self._begun != (epoch, number) or index != len(self._places):
-            self._begun = None  # a part is missing: what follows belongs to nothing
-            return
-        self._places.append(place)
+def assemble(parts: Iterable[Located]) -> list[Keyframe]:
+    """The complete keyframes among parts that were met in the log's order."""
+    complete: list[Keyframe] = []
+    begun: tuple[int, int] | None = None
+    places: list[tuple[int, int]] = []
+    for epoch, number, part, is_last, place in parts:
+        if part == 0:
+            begun, places = (epoch, number), []
+        if begun != (epoch, number) or part != len(places):
+            begun = None  # a part is missing: what follows belongs to nothing
+            continue
+        places.append(place)
         if is_last:
-            self.complete.append(Keyframe(number, epoch, tuple(self._places)))
-            self._begun = None
+            complete.append(Keyframe(number, epoch, tuple(places)))
+            begun = None
+    return complete

@@ -4,19 +4,20 @@ import os
 from collections.abc import Iterator
 from itertools import chain as chained
 
-from ._codec import Bindings, Record, decode_turn
+from ._codec import Bindings, Epochs, Record, decode_turn
 from ._errors import LogAccessError, LogDamagedError, NotALogError
 from ._index import read_directory
 from ._info import Head, LogInfo, Survey
 from ._journal import LogWriter
 from ._keyframe import Entry, Keyframe
 from ._recovery import SEGMENT_ROWS
-from ._restore import entries_of, last_keyframe
+from ._restore import entries_of, first_keyframe, last_keyframe
 from ._scan import ReadBatch, Scan
 from ._segment import FORMAT, Opening, Window, read_preamble
 from ._selection import Selection
 from ._storage import Storage, open_directory
 from ._turn import Damage, Turn
+from ._upcast import UPCASTERS, Upcasters
 
 POLL_S = 0.05
 """How long a follower waits at most before it looks again."""
@@ -45,6 +46,7 @@ class LogReader:
         verify_chain: bool = False,
         strict: bool = False,
         owned: bool = False,
+        upcasters: Upcasters = UPCASTERS,
     ) -> None:
         """Find out which log this is; no batch is read yet."""
         self.path = storage.path
@@ -55,7 +57,7 @@ class LogReader:
         self._verify_chain = verify_chain
         self._strict = strict
         self._owned = owned
-        self._bindings: dict[int, Bindings] = {}
+        self._bindings = Epochs(upcasters)
         self.log_id = self._identify()
 
     @property
@@ -126,12 +128,22 @@ class LogReader:
             passed.clear()
         yield from passed
 
-    def keyframe(self) -> Keyframe | None:
-        """The newest complete keyframe; None when there is none."""
-        return last_keyframe(self._storage)
+    def keyframe(self, behind: int | None = None) -> Keyframe | None:
+        """The newest complete keyframe; None when there is none.
+
+        Args:
+            behind: Instead the oldest that shows the state behind this turn, or a later one.
+        """
+        if behind is None:
+            return last_keyframe(self._storage)
+        return first_keyframe(self._storage, behind)
 
     def entries(self, keyframe: Keyframe) -> Iterator[tuple[int, Entry]]:
-        """The entries of a keyframe, each with the number of the turn whose state it shows."""
+        """The entries of a keyframe, each with the number of the turn whose state it shows.
+
+        Raises:
+            LogDamagedError: A part was damaged or removed since the keyframe was found.
+        """
         return entries_of(self._storage, keyframe)
 
     def raw(self) -> Iterator[tuple[int, Record]]:
@@ -147,7 +159,7 @@ class LogReader:
 
     def bindings(self, epoch: int) -> Bindings:
         """What small numbers stand for in an epoch, as far as it was read."""
-        return self._bindings.setdefault(epoch, Bindings())
+        return self._bindings[epoch]
 
     def class_name(self, epoch: int, number: int) -> str | None:
         """The name of the class that ``Born.cls`` or ``Start.cls`` names; None when unknown."""
@@ -245,6 +257,7 @@ def read(  # noqa: PLR0913 - every one is a way to say what is wanted
     about: int | None = None,
     verify_chain: bool = False,
     strict: bool = False,
+    upcasters: Upcasters = UPCASTERS,
 ) -> LogReader:
     """Read a log, also while it is written and also from another process.
 
@@ -258,6 +271,7 @@ def read(  # noqa: PLR0913 - every one is a way to say what is wanted
             Of a sealed segment only what its index points to is read, and so verified.
         verify_chain: Verify the chain of hashes too, not only checksums.
         strict: Raise ``LogDamagedError`` at rot instead of going on behind it.
+        upcasters: (kind name, version) to what turns that version's fields into the next one's.
 
     Raises:
         NotALogError: There is no log.
@@ -279,6 +293,7 @@ def read(  # noqa: PLR0913 - every one is a way to say what is wanted
             verify_chain=verify_chain,
             strict=strict,
             owned=owned,
+            upcasters=upcasters,
         )
     except OSError as error:
         message = f"{storage.path}: cannot be read: {error.strerror}"

@@ -8,11 +8,10 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ._codec import Bindings, unpack_prelude
+from ._codec import Epochs, unpack_prelude
 from ._errors import LogAccessError, LogDamagedError, UsageError
 from ._frame import BATCH, GAP, HEADER_BYTES, KEYFRAME, TAIL_BYTES
 from ._index import KeyframePart
-from ._journal import find_start
 from ._keyframe import decode_part
 from ._msgpack import pack
 from ._salvage import Salvage
@@ -20,6 +19,7 @@ from ._scan import ReadBatch, Scan
 from ._segment import Frame, Opening, Preamble, Previous, Window
 from ._segment_writer import SegmentWriter
 from ._selection import Selection, Sieve
+from ._start import find_start
 from ._storage import Storage, open_directory
 from ._turn import Damage
 
@@ -93,7 +93,7 @@ class _Copy:
         self._source = source
         self._target = target
         self._salvage = Salvage(source)
-        self._bindings: dict[int, Bindings] = {}
+        self._bindings = Epochs()
         self._damage: list[Damage] = []
         self._log_id = self._identify()
         self._sieve = Sieve(Selection())

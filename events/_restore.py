@@ -1,60 +1,144 @@
-"""Finding keyframes in a log, and reading what they hold."""
+"""Finding keyframes in a log, and reading what they hold.
+
+A sealed segment's directory says where parts stand; that they are whole is seen where they stand.
+"""
 
 from collections.abc import Iterator
+from itertools import groupby
 
+from ._errors import LogDamagedError
 from ._frame import KEYFRAME
 from ._index import read_directory
-from ._keyframe import Assembly, Entry, Keyframe, decode_part
+from ._keyframe import Entry, Keyframe, Located, Part, assemble, decode_head, decode_part
+from ._mark import decode_mark
+from ._recovery import disowns
 from ._segment import Frame, Opening, Window, read_preamble, walk
 from ._storage import Storage
-
-Found = tuple[tuple[int, int, bool], tuple[int, int]]
-"""A part ``(number, part, is_last)`` and its place ``(segment, offset)``."""
 
 
 def last_keyframe(storage: Storage) -> Keyframe | None:
     """The newest complete keyframe; segments are looked at from the newest back, until it is."""
-    behind: list[tuple[int, list[Found]]] = []
+    log = _log_id(storage)
+    parts: list[Located] = []
+    damaged: set[Keyframe] = set()
+    following: int | None = None
     for segment in reversed(storage.segments()):
-        opening = _open(storage, segment)
-        if opening is None:
-            behind.clear()  # what began before it cannot be complete behind it
-            continue
-        behind.append((opening.preamble.epoch, _parts_in(storage, opening)))
-        assembly = Assembly()
-        for epoch, parts in reversed(behind):
-            for part, place in parts:
-                assembly.take(epoch, part, place)
-        if assembly.complete:
-            return assembly.complete[-1]
+        parts[:0] = _parts_in(storage, log, segment, following)
+        following = segment
+        for keyframe in reversed(assemble(parts)):
+            if keyframe not in damaged and is_whole(storage, keyframe):
+                return keyframe
+            damaged.add(keyframe)
     return None
 
 
+def first_keyframe(storage: Storage, number: int) -> Keyframe | None:
+    """The oldest complete keyframe that shows the state behind ``number``, or behind a later one.
+
+    Whoever was born up to ``number`` and lived on is in it, unless it ended before it was asked.
+    """
+    log = _log_id(storage)
+    parts: list[Located] = []
+    damaged: set[Keyframe] = set()
+    segments = storage.segments()
+    for segment, following in zip(segments, [*segments[1:], None], strict=True):
+        found = _parts_in(storage, log, segment, following)
+        parts += [part for part in found if part.number >= number]
+        for keyframe in assemble(parts):
+            if keyframe not in damaged and is_whole(storage, keyframe):
+                return keyframe
+            damaged.add(keyframe)
+    return None
+
+
+def is_whole(storage: Storage, keyframe: Keyframe) -> bool:
+    """Whether every part of a keyframe can be read where it was found."""
+    return all(part is not None for _, part in _read(storage, keyframe))
+
+
 def entries_of(storage: Storage, keyframe: Keyframe) -> Iterator[tuple[int, Entry]]:
-    """Every entry of a keyframe, with the record number whose state it shows."""
-    for segment, offset in keyframe.places:
-        opening = _open(storage, segment)
-        found = None
-        if opening is not None:
-            found = next(walk(Window(storage, segment), opening.preamble, offset), None)
-        part = decode_part(found.body) if isinstance(found, Frame) else None
-        if part is not None:
-            yield from ((part.as_of, entry) for entry in part.entries)
+    """Every entry of a keyframe, with the record number whose state it shows.
+
+    Raises:
+        LogDamagedError: A part is damaged, or was removed since the keyframe was found.
+    """
+    for (segment, offset), part in _read(storage, keyframe):
+        if part is None:
+            where = f"{storage.path}: segment {segment} at byte {offset}"
+            message = f"{where}: a part of the keyframe behind turn {keyframe.number} is damaged"
+            raise LogDamagedError(f"{message}; look for the keyframe anew", storage.path)
+        yield from ((part.as_of, entry) for entry in part.entries)
 
 
-def _parts_in(storage: Storage, opening: Opening) -> list[Found]:
+def _read(storage: Storage, keyframe: Keyframe) -> Iterator[tuple[tuple[int, int], Part | None]]:
+    """Every part of a keyframe with its place; None stands for one that is not whole."""
+    numbered = enumerate(keyframe.places)
+    for segment, group in groupby(numbered, key=lambda each: each[1][0]):
+        opening, window = _open(storage, segment), Window(storage, segment)
+        for number, place in group:
+            part = None if opening is None else _part_at(window, opening, place[1])
+            is_it = part is not None and part[:2] == (keyframe.number, number)
+            yield place, part if is_it else None
+
+
+def _part_at(window: Window, opening: Opening, offset: int) -> Part | None:
+    try:
+        found = next(walk(window, opening.preamble, offset), None)
+    except OSError:
+        return None
+    if not isinstance(found, Frame) or found.header.sort != KEYFRAME:
+        return None
+    return decode_part(found.body)
+
+
+def _log_id(storage: Storage) -> bytes:
+    """The log that segments must belong to: the one of the first that can be opened."""
+    openings = (_open(storage, segment) for segment in storage.segments())
+    return next((found.preamble.log for found in openings if found is not None), b"")
+
+
+def _parts_in(
+    storage: Storage, log: bytes, segment: int, following: int | None
+) -> list[Located]:
+    """The parts in a segment, in their order; none where it cannot be read."""
+    opening = _open(storage, segment)
+    if opening is None or opening.preamble.log != log:
+        return []
+    window, preamble = Window(storage, segment), opening.preamble
+    try:
+        directory = read_directory(window, preamble.salt)
+        if directory is None:
+            limit = _limit(storage, opening, following)
+            return list(_parts_walked(window, opening, limit))
+    except OSError:
+        return []
+    return [
+        Located(preamble.epoch, number, part, is_last, (segment, offset))
+        for number, part, is_last, offset in directory.keyframes
+    ]
+
+
+def _parts_walked(window: Window, opening: Opening, limit: int | None) -> Iterator[Located]:
     preamble = opening.preamble
-    window = Window(storage, preamble.segment)
-    directory = read_directory(window, preamble.salt)
-    if directory is not None:
-        return [(part[:3], (preamble.segment, part.offset)) for part in directory.keyframes]
-    parts: list[Found] = []
     for found in walk(window, preamble, opening.end):
+        if limit is not None and found.offset >= limit:
+            return
         if isinstance(found, Frame) and found.header.sort == KEYFRAME:
-            part = decode_part(found.body)
-            if part is not None:
-                parts.append((part[:3], (preamble.segment, found.offset)))
-    return parts
+            head = decode_head(found.body)
+            if head is not None:
+                place = (preamble.segment, found.offset)
+                yield Located(preamble.epoch, head.number, head.part, head.is_last, place)
+
+
+def _limit(storage: Storage, opening: Opening, following: int | None) -> int | None:
+    """Where the next writer, or a writer that failed, ends what was acknowledged."""
+    preamble = opening.preamble
+    if following is not None:
+        behind = _open(storage, following)
+        previous = behind.preamble.previous if behind is not None else None
+        return previous.end if previous and previous.segment == preamble.segment else None
+    mark = decode_mark(storage.mark())
+    return mark.end if mark is not None and disowns(mark, preamble) else None
 
 
 def _open(storage: Storage, segment: int) -> Opening | None:
@@ -62,4 +146,6 @@ def _open(storage: Storage, segment: int) -> Opening | None:
         found = read_preamble(Window(storage, segment))
     except OSError:
         return None
-    return found if isinstance(found, Opening) else None
+    if not isinstance(found, Opening) or found.preamble.segment != segment:
+        return None
+    return found

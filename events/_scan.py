@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ._codec import Bindings, Record, unpack_objects
+from ._codec import Bindings, Epochs, Record, unpack_objects
 from ._frame import BATCH, GAP, KEYFRAME, SEAL
 from ._index import Directory, IndexBuilder, all_pairs, read_directory
 from ._keyframe import decode_part
@@ -48,7 +48,7 @@ class ReadBatch:
 _SAYS_NOTHING_OF_LOSS = frozenset({"other-log", "misplaced", "missing-segment"})
 """At a log's end these alone do not show that records of this log are gone."""
 
-_LOOKUP_BYTES = 80 * 1024
+_LOOKUP_BYTES = 300 * 1024
 """What is read at once where an index points: a group, and little more."""
 
 
@@ -64,7 +64,7 @@ class Scan:
         self,
         storage: Storage,
         log_id: bytes,
-        bindings: dict[int, Bindings],
+        bindings: Epochs,
         report: Callable[[Damage], None],
         *,
         opening: Callable[[Window], Opening | str] = read_preamble,
@@ -135,7 +135,7 @@ class Scan:
             if segment is not None and following is not None:
                 self._leave(segment)
                 segment = following
-            else:
+            elif segment is None or self._following(segment) is None:
                 yield None
 
     # --- from segment to segment ---------------------------------------------------------------
@@ -194,8 +194,10 @@ class Scan:
         if copy is not None:
             self._tell(row, segment, 0, copy.end)
             self._begin(segment, copy)
-        elif row == "torn-preamble":
+        elif row == "torn-preamble" and not self._promised(segment, following, 0):
             self._tell(row, segment, 0, self._size(segment))
+        elif row == "torn-preamble":
+            self._wait("rot-cut", segment, 0, self._size(segment))
         elif row:
             self._wait(row, segment, 0, self._size(segment))
         elif isinstance(found, Opening):
@@ -248,7 +250,7 @@ class Scan:
         learned = (preamble.epoch, preamble.bindings)
         if learned != self._learned:
             # Mostly the next segment repeats what the one before said.
-            self._bindings.setdefault(preamble.epoch, Bindings()).learn(preamble.bindings)
+            self._bindings[preamble.epoch].learn(preamble.bindings)
             self._learned = learned
         self._salt = preamble.salt
 
@@ -291,7 +293,8 @@ class Scan:
                 self._offset = found.offset + found.header.block_bytes
             elif found.follows or following is not None:
                 self._offset = found.offset + found.length
-                self._take_flaw(segment, found, promised=self._promised(segment, following, found))
+                promised = self._promised(segment, following, found.offset)
+                self._take_flaw(segment, found, promised=promised)
             else:
                 self._tail = (segment, found)
 
@@ -322,11 +325,11 @@ class Scan:
             return None
         return self.head if self._head_known else b""
 
-    def _promised(self, segment: int, following: int | None, flaw: Flaw) -> bool:
-        """Whether the next segment's writer found good data beyond the flaw."""
+    def _promised(self, segment: int, following: int | None, offset: int) -> bool:
+        """Whether the next segment's writer found good data beyond a place."""
         found = "" if following is None else self._open(following)
         previous = found.preamble.previous if isinstance(found, Opening) else None
-        return previous is not None and previous.segment == segment and previous.end > flaw.offset
+        return previous is not None and previous.segment == segment and previous.end > offset
 
     def _take_flaw(self, segment: int, flaw: Flaw, *, promised: bool) -> None:
         label = classify(flaw, promised=promised).label if flaw.offset else "torn-preamble"

@@ -84,11 +84,14 @@ class Storage(Protocol):
         ...
 
     def set_mark(self, mark: bytes, *, sync: bool) -> None:
-        """Replace the log's one small cell, at most ``MARK_BYTES_MAX`` bytes, in one step."""
+        """Replace the log's one small cell, in one step.
+
+        All marks of a log have one length, at most ``MARK_BYTES_MAX``.
+        """
         ...
 
     def mark(self) -> bytes:
-        """What the cell holds, perhaps padded with zeros; empty when it was never set."""
+        """What the cell holds; empty when it was never set or is no plain file."""
         ...
 
     def wait(self, timeout_s: float) -> bool:
@@ -273,11 +276,11 @@ class DirectoryStorage:
         (self._directory / _name(segment)).unlink(missing_ok=True)
 
     def set_mark(self, mark: bytes, *, sync: bool) -> None:
-        """Replace the cell in one write; padded, so that a shorter mark leaves nothing behind."""
+        """Replace the cell in one write."""
         self._check_owner()
         if self._mark_file is None:
             self._mark_file = os.open(self._directory / _MARK, _WRITE, 0o666)
-        os.pwrite(self._mark_file, mark.ljust(MARK_BYTES_MAX, b"\0"), 0)
+        os.pwrite(self._mark_file, mark, 0)
         if sync:
             os.fsync(self._mark_file)
             _sync_directory(self._directory)

@@ -32,16 +32,19 @@ class CheckReport:
         laws: One report per law.
         turns: How many turns were read.
         damage: What the reader found damaged or unfinished; the chain holds when there is none.
+        noted: What became of a head of the chain that was noted earlier; None when none was given.
     """
 
     laws: tuple[LawReport, ...]
     turns: int
     damage: tuple[Damage, ...]
+    noted: "Noted | None" = None
 
     @property
     def verdict(self) -> Verdict:
-        """The worst of the laws' verdicts; damage of the log is not one of them."""
+        """The worst of the verdicts; damage of the log is not one of them."""
         verdicts = {report.verdict for report in self.laws}
+        verdicts |= {self.noted.verdict} if self.noted else set()
         for worst in (Verdict.BROKEN, Verdict.OPEN):
             if worst in verdicts:
                 return worst
@@ -50,7 +53,37 @@ class CheckReport:
     @property
     def is_damaged(self) -> bool:
         """Whether the chain is broken by more than an unfinished end."""
-        return any(not each.torn for each in self.damage)
+        return any(each.is_rot for each in self.damage)
+
+
+@dataclass(frozen=True, slots=True)
+class Noted:
+    """A head of the chain that was noted earlier, looked for in the log.
+
+    Attributes:
+        head: What was noted: 16 to 64 hexadecimal digits.
+        number: The last turn before it; None when the log's chain never had this head.
+        is_proven: Whether nothing in front of it is damaged, so that it vouches for all of that.
+    """
+
+    head: str
+    number: int | None
+    is_proven: bool
+
+    @property
+    def verdict(self) -> Verdict:
+        """Broken when the head is not there; open when damage stands before it."""
+        if self.number is None:
+            return Verdict.BROKEN
+        return Verdict.HOLDS if self.is_proven else Verdict.OPEN
+
+
+def find_head(reader: LogReader, head: str) -> Noted:
+    """Look for a head that was noted, in a pass of its own that verifies the chain."""
+    for number, chain, is_proven in reader.heads():
+        if chain.hex().startswith(head):
+            return Noted(head, number, is_proven)
+    return Noted(head, None, is_proven=False)
 
 
 def damage_of(log: Iterable[Turn]) -> Sequence[Damage]:
@@ -102,7 +135,9 @@ def check_lines(report: CheckReport, *, show_all: bool = False) -> list[Line]:
         )
         lines.extend(_finding_lines(law, show_all=show_all))
     lines.append(_chain_line(report))
-    lines.extend(line("                ", Span(each.text, "red")) for each in report.damage)
+    lines.extend(_damage_line(each) for each in report.damage)
+    if report.noted is not None:
+        lines.extend(_noted_lines(report.noted))
     lines.append(line())
     lines.append(_summary(report))
     return lines
@@ -132,18 +167,46 @@ def _finding_line(finding: Finding) -> Line:
 def _chain_line(report: CheckReport) -> Line:
     if report.is_damaged:
         verdict, says = Span("damaged ", "bold red"), "the log is not what its writer wrote"
-    elif report.damage:
+    elif not report.damage:
+        verdict, says = Span("holds   ", "green"), "checksums and hash chain of every batch"
+    elif all(each.torn for each in report.damage):
         verdict, says = Span("holds   ", "green"), "up to an end that was never finished"
     else:
-        verdict, says = Span("holds   ", "green"), "checksums and hash chain of every batch"
+        verdict, says = Span("holds   ", "green"), "but for turns that a recovery could not save"
     return line(Span("  chain ", "bold"), verdict, says)
 
 
+def _damage_line(damage: Damage) -> Line:
+    return line(" " * 16, Span(damage.text, "red" if damage.is_rot else "dim"))
+
+
+def _noted_lines(noted: Noted) -> list[Line]:
+    head = f"{noted.head[:16]}…" if len(noted.head) > 16 else noted.head
+    says = [f"{head} stands behind turn {noted.number}"]
+    if noted.number is None:
+        says = [
+            f"{head} is not in the chain: what it stood behind was changed or cut off,",
+            "unless it is another log's, of a part that was pruned, or from before a recovery",
+        ]
+    elif noted.is_proven:
+        says[0] += "; nothing up to there was changed"
+    else:
+        says[0] += ", and the log is damaged before it:"
+        says.append("what can still be read up to there may be other than it was")
+    first = line(Span("  head  ", "bold"), verdict_span(noted.verdict, 8), says[0])
+    return [first, *(line(" " * 16, text) for text in says[1:])]
+
+
 def _summary(report: CheckReport) -> Line:
-    broken = sum(law.counts.get(Verdict.BROKEN, 0) for law in report.laws)
-    still_open = sum(law.counts.get(Verdict.OPEN, 0) for law in report.laws)
+    noted = report.noted.verdict if report.noted else Verdict.HOLDS
+    broken = _all_of(Verdict.BROKEN, report) + (noted is Verdict.BROKEN)
+    still_open = _all_of(Verdict.OPEN, report) + (noted is Verdict.OPEN)
     text = f"{count(report.turns, 'turn')} read, {broken:,} broken, {still_open:,} open"
     return line(verdict_span(report.verdict), f": {text}")
+
+
+def _all_of(verdict: Verdict, report: CheckReport) -> int:
+    return sum(law.counts.get(verdict, 0) for law in report.laws)
 
 
 def check_json(report: CheckReport) -> dict[str, Any]:
@@ -153,8 +216,15 @@ def check_json(report: CheckReport) -> dict[str, Any]:
         "turns": report.turns,
         "chain": "damaged" if report.is_damaged else "holds",
         "damage": [damage_json(each) for each in report.damage],
+        "head": _noted_json(report.noted),
         "laws": [_law_json(law) for law in report.laws],
     }
+
+
+def _noted_json(noted: Noted | None) -> dict[str, Any] | None:
+    if noted is None:
+        return None
+    return {"noted": noted.head, "verdict": noted.verdict.value, "turn": noted.number}
 
 
 def damage_json(damage: Damage) -> dict[str, Any]:

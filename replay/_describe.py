@@ -37,7 +37,7 @@ from rescind.events import (
 
 from ._dialects import Tables, code_text, state_text, tables
 from ._model import Ledger
-from ._text import duration, plain, value_text
+from ._text import duration, error_text, plain, value_text
 
 RANGES_MAX = 6
 _VALUE_WIDTH = 40
@@ -103,7 +103,7 @@ def _answer(message: Answer, ledger: Ledger) -> str:
 
 
 def _returned(message: Returned) -> str:
-    raised = "" if message.error is None else f", raised {plain(message.error)}"
+    raised = "" if message.error is None else f", raised {error_text(message.error)}"
     return f"Returned r{message.request}{raised}"
 
 

@@ -1,20 +1,23 @@
 """`rescind info`: what is in this log, at a glance."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
-from rescind.events import LogInfo, LogReader
+from rescind.events import Damage, Keyframe, LogInfo, LogReader
 
 from ._check import damage_json
 from ._dialects import code_text, state_text
 from ._model import Endpoint, Ledger, fold
 from ._sequences import tables_of
-from ._text import Clock, Line, Span, clip, count, duration, line
+from ._text import MARGIN, Clock, Line, Span, clip, count, duration, line
 
 CODES_MAX = 12
 ENDPOINTS_MAX = 10
 DAMAGE_MAX = 10
+LABEL = 14
+"""Columns that a row's label takes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,12 +29,14 @@ class Overview:
         ledger: What the turns say.
         codes: How many requests ended with each code text; rejections are counted too.
         classes: Actor class names with the number of actors born of each.
+        keyframe: The newest complete keyframe; None when there is none.
     """
 
     log: LogInfo
     ledger: Ledger
     codes: tuple[tuple[str, int], ...]
     classes: tuple[tuple[str, int], ...]
+    keyframe: Keyframe | None = None
 
 
 def info(reader: LogReader) -> Overview:
@@ -40,7 +45,11 @@ def info(reader: LogReader) -> Overview:
     classes: Counter[str] = Counter()
     for epoch, number in ledger.classes.values():
         classes[reader.class_name(epoch, number) or f"class {number}"] += 1
-    return Overview(reader.info(), ledger, _codes(ledger), _sorted(classes))
+    # Only who decodes turns meets those that cannot be decoded.
+    damage = reader.damage
+    outside = replace(reader.info(), damage=tuple(damage))
+    reader.damage = damage
+    return Overview(outside, ledger, _codes(ledger), _sorted(classes), reader.keyframe())
 
 
 def _codes(ledger: Ledger) -> tuple[tuple[str, int], ...]:
@@ -64,22 +73,24 @@ def info_lines(overview: Overview, name: str) -> list[Line]:
     log, ledger = overview.log, overview.ledger
     return [
         line(Span(name, "bold")),
-        _row("log", f"{log.log_id.hex()}, format {log.format}"),
-        _row("whole", _verdict(log)),
+        row("log", f"{log.log_id.hex()}, format {log.format}"),
+        row("condition", _verdict(log)),
         *_span_lines(log),
-        _row("files", _files(log)),
-        _row("chain head", log.chain.hex()[:32]),
+        row("files", _files(log)),
+        *_keyframe_lines(overview.keyframe),
+        row("chain head", log.chain.hex()),
         *_endpoint_lines(ledger),
         *_class_lines(overview),
-        _row("requests", _requests(ledger)),
+        row("requests", _requests(ledger)),
         *_code_lines(overview),
-        _row("cancels", _cancels(ledger)),
-        *[_row("damage", Span(clip(d.text, 80), "red")) for d in log.damage[:DAMAGE_MAX]],
+        row("cancels", _cancels(ledger)),
+        *_damage_lines(log.damage),
     ]
 
 
-def _row(label: str, *parts: str | Span) -> Line:
-    return line("  ", Span(f"{label:<12}", "dim"), *parts)
+def row(label: str, *parts: str | Span) -> Line:
+    """Return a line of an overview: a label in a column of its own, and what is said of it."""
+    return line(Span(f"  {label:<{LABEL - 2}}", "dim"), *parts)
 
 
 def _verdict(log: LogInfo) -> Span:
@@ -88,32 +99,39 @@ def _verdict(log: LogInfo) -> Span:
 
 def _span_lines(log: LogInfo) -> list[Line]:
     if log.first is None or log.first_time_ns is None or log.last_time_ns is None:
-        return [_row("turns", "none")]
+        return [row("turns", "none")]
     clock = Clock(log.first_time_ns)
     span = duration(log.last_time_ns - log.first_time_ns)
     epochs = count(len(log.epochs), "epoch")
     return [
-        _row("turns", f"{log.records:,} ({log.first}..{log.last}) in {epochs}"),
-        _row("from", f"{clock.date(log.first_time_ns)}, {span} long"),
-        _row("to", clock.date(log.last_time_ns)),
+        row("turns", f"{log.records:,} ({log.first}..{log.last}) in {epochs}"),
+        row("from", f"{clock.date(log.first_time_ns)}, {span} long"),
+        row("to", clock.date(log.last_time_ns)),
     ]
 
 
 def _files(log: LogInfo) -> str:
     size = sum(segment.bytes for segment in log.segments)
     segments, batches = count(len(log.segments), "segment"), f"{log.batches:,}"
+    sealed = sum(segment.sealed for segment in log.segments)
     plural = "batch" if log.batches == 1 else "batches"
-    return f"{segments}, {batches} {plural}, {size:,} bytes"
+    return f"{segments} ({sealed:,} sealed), {batches} {plural}, {size:,} bytes"
+
+
+def _keyframe_lines(keyframe: Keyframe | None) -> list[Line]:
+    if keyframe is None:
+        return []
+    return [row("keyframe", f"the state behind turn {keyframe.number}")]
 
 
 def _endpoint_lines(ledger: Ledger) -> list[Line]:
     endpoints = [endpoint for endpoint in ledger.endpoints.values() if endpoint.number]
     lines = [
-        _row("endpoints" if index == 0 else "", _endpoint(endpoint, ledger))
+        row("endpoints" if index == 0 else "", _endpoint(endpoint, ledger))
         for index, endpoint in enumerate(endpoints[:ENDPOINTS_MAX])
     ]
     if len(endpoints) > ENDPOINTS_MAX:
-        lines.append(_row("", f"and {len(endpoints) - ENDPOINTS_MAX:,} more"))
+        lines.append(row("", f"and {len(endpoints) - ENDPOINTS_MAX:,} more"))
     return lines
 
 
@@ -130,7 +148,7 @@ def _endpoint(endpoint: Endpoint, ledger: Ledger) -> str:
 
 def _class_lines(overview: Overview) -> list[Line]:
     shown = [f"{number:,} {name}" for name, number in overview.classes[:CODES_MAX]]
-    return [_row("actors", clip(", ".join(shown), 84))] if shown else []
+    return [row("actors", clip(", ".join(shown), 84))] if shown else []
 
 
 def _requests(ledger: Ledger) -> str:
@@ -142,7 +160,7 @@ def _requests(ledger: Ledger) -> str:
 
 def _code_lines(overview: Overview) -> list[Line]:
     return [
-        _row("ended as" if index == 0 else "", f"{number:>8,}  {text}")
+        row("ended as" if index == 0 else "", f"{number:>8,}  {text}")
         for index, (text, number) in enumerate(overview.codes[:CODES_MAX])
     ]
 
@@ -152,6 +170,40 @@ def _cancels(ledger: Ledger) -> str:
     victims = sum(len(cancel.victims) for cancel in ledger.cancels.values())
     still = f", {windows:,} with an open window" if windows else ""
     return f"{len(ledger.cancels):,} with {count(victims, 'victim')}{still}"
+
+
+def _damage_lines(damage: Sequence[Damage]) -> list[Line]:
+    lines: list[Line] = []
+    for each in damage[:DAMAGE_MAX]:
+        lines += damage_lines(each)
+    if len(damage) > DAMAGE_MAX:
+        rest = len(damage) - DAMAGE_MAX
+        lines.append(row("", f"and {rest:,} more; `rescind check --json` has them all"))
+    return lines
+
+
+def damage_lines(damage: Damage) -> list[Line]:
+    """Return what is known of one place that is not whole: row, place, turns, and what it means."""
+    if not damage.is_rot and not damage.torn:
+        return [row("lost", f"{_turns_text(damage)}, before this log was recovered")]
+    label, style = ("unfinished", "dim") if damage.torn else ("damage", "red")
+    lost = "" if damage.first is None else f": {_turns_text(damage)} lost"
+    says = row("", Span(clip(damage.text, MARGIN - LABEL), "dim"))
+    return [row(label, Span(damage.row, style), f"  {place_text(damage)}{lost}"), says]
+
+
+def place_text(damage: Damage) -> str:
+    """Return where a damage is, in bytes."""
+    where = f"segment {damage.segment} at byte {damage.offset:,}"
+    return f"{where}, {count(damage.length, 'byte')}" if damage.length else where
+
+
+def _turns_text(damage: Damage) -> str:
+    if damage.last is None:
+        return f"turns from {damage.first} on, nobody knows how many,"
+    if damage.first == damage.last:
+        return f"turn {damage.first}"
+    return f"turns {damage.first}..{damage.last}"
 
 
 # --- JSON ----------------------------------------------------------------------------------------
@@ -164,6 +216,7 @@ def info_json(overview: Overview) -> dict[str, Any]:
         "log_id": log.log_id.hex(),
         "format": log.format,
         "whole": log.whole,
+        "verdict": log.verdict,
         "turns": log.records,
         "first": log.first,
         "last": log.last,
@@ -172,6 +225,7 @@ def info_json(overview: Overview) -> dict[str, Any]:
         "epochs": list(log.epochs),
         "batches": log.batches,
         "chain_head": log.chain.hex(),
+        "keyframe": overview.keyframe.number if overview.keyframe else None,
         "segments": [
             {
                 "segment": segment.number,
@@ -180,6 +234,7 @@ def info_json(overview: Overview) -> dict[str, Any]:
                 "batches": segment.batches,
                 "first": segment.first,
                 "last": segment.last,
+                "sealed": segment.sealed,
             }
             for segment in log.segments
         ],

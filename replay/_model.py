@@ -140,7 +140,8 @@ class Request:
     """The cancels that named it a victim."""
     late_answer: Ending | None = None
     """What the outside said after the request had ended."""
-    script_error: str | None = None
+    script_error: Any = None
+    """What its script raised, as text or as what stands in the text's place."""
 
     @property
     def is_pending(self) -> bool:

@@ -48,16 +48,22 @@ from rescind.events import (
     Start,
     Stop,
     Submit,
+    Tell,
     Turn,
     UsageError,
+    Withheld,
     read,
 )
+from rescind.events._turn import holds_withheld
 
 if TYPE_CHECKING:
     from rescind.actors.kernel._request import Request
 
 STOP_TIMEOUT_S = 10.0
 """How long one turn may compute before it counts as hanging."""
+
+_NEEDS_PAYLOAD = (Start, Tell, Ask, Proxy, Resume, Submit)
+"""What handlers compute with.  What drivers report is only handed on, so a stand-in will do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,12 +94,16 @@ class Rerun:
         turns: how many recorded turns came out equal.
         skipped: turns of actors whose class nobody named with ``classes``.
         opaque: turns that hold values the log could not carry; they were not compared.
+        withheld: turns of which a payload policy withheld something; they were not compared.
+        ended: the turn where re-execution ended because its input was withheld; 0 if it did not.
         divergence: the first difference, if there is one.
     """
 
     turns: int
     skipped: int
     opaque: int
+    withheld: int
+    ended: int
     divergence: Divergence | None
 
 
@@ -117,6 +127,8 @@ def rerun(source: str | PathLike[str] | LogReader, *, classes: Iterable[type[Act
             world.take(turn)
     except _Diverged as found:
         return recording.result(found.divergence)
+    except _PayloadWithheldError as found:
+        return recording.result(None, ended=found.number)
     finally:
         if world is not None:
             world.close()
@@ -151,6 +163,14 @@ class _Diverged(Abandon):
         self.divergence = divergence
 
 
+class _PayloadWithheldError(Exception):
+    """The next turn needs a payload that the log was told not to keep."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"turn {number}: payload withheld")
+        self.number = number
+
+
 class _Recording:
     """The recorded turns, one after the other, and what became of them."""
 
@@ -161,6 +181,7 @@ class _Recording:
         self.equal = 0
         self.skipped = 0
         self.opaque = 0
+        self.withheld = 0
 
     def peek(self) -> Turn | None:
         return self._next
@@ -168,8 +189,9 @@ class _Recording:
     def advance(self) -> None:
         self._next = next(self._turns, None)
 
-    def result(self, divergence: Divergence | None) -> Rerun:
-        return Rerun(self.equal, self.skipped, self.opaque, divergence)
+    def result(self, divergence: Divergence | None, *, ended: int = 0) -> Rerun:
+        counts = (self.equal, self.skipped, self.opaque, self.withheld)
+        return Rerun(*counts, ended, divergence)
 
     def compare(self, made: tuple[Any, ...]) -> int:
         """Hold a record that was just made against the one that comes next; return its number."""
@@ -178,6 +200,9 @@ class _Recording:
             # The recording ends inside a turn that had several records: nothing left to hold it to.
             raise _Diverged(Divergence(0, "the recording ends here", None, made, 0))
         self.advance()
+        if expected.withheld:
+            self.withheld += 1
+            return expected.number
         if not expected.replayable:
             self.opaque += 1
             return expected.number
@@ -239,7 +264,9 @@ def plain(value: Any) -> Any:
             return bytes(cast("bytearray", value))
         case float() if isnan(value):
             return "NaN"  # which equals nothing, itself included
-        case None | bool() | int() | float() | str() | bytes() | Opaque() | Reference():
+        case (
+            None | bool() | int() | float() | str() | bytes() | Opaque() | Reference() | Withheld()
+        ):
             return value
         case _:
             is_actor = isinstance(value, ActorRef)
@@ -409,6 +436,7 @@ class _World:
         reply: Any = part.waits_for
         if not reply.is_done and turn.cause is not None and turn.cause.number != message.part:
             # The answer came from an actor that is not executed here.
+            _check_payload(turn)
             reply.turn = turn.cause.number
             if message.error is None:
                 reply.set(message.value)
@@ -441,6 +469,7 @@ class _World:
         target = self._target(turn)
         if target is None:
             return None
+        _check_payload(turn)
         asks = isinstance(message, Ask | Stop) or (isinstance(message, Proxy) and message.asked)
         reply: Reply[Any] | None = Reply(self._runtime) if asks else None
         message = type(message)(*(self._revive(field) for field in message))
@@ -483,6 +512,7 @@ class _World:
         return None
 
     def _instantiate(self, turn: Turn, message: Submit) -> NewtonEndpoint:
+        _check_payload(turn)
         profile, label = message.arguments[:2]
         tool: Any = _Tool(label)
         number = self._runtime.next_number()
@@ -524,6 +554,11 @@ class _World:
                 request = self._endpoints[event.endpoint].requests.get(event.request)
                 if request is not None:
                     self._requests[event.request] = request
+
+
+def _check_payload(turn: Turn) -> None:
+    if isinstance(turn.message, _NEEDS_PAYLOAD) and holds_withheld(turn.message):
+        raise _PayloadWithheldError(turn.number)
 
 
 def _divergence(turn: Turn, what: str, expected: Any, actual: Any) -> Divergence:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import Any, NamedTuple, TypeAlias, cast
 
-from rescind.events import By, Opaque, Reference
+from rescind.events import By, Opaque, Reference, Withheld
 
 _HIDDEN = frozenset({"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"})
 """Unicode categories that move the cursor, reorder the line or show nothing."""
@@ -160,12 +160,26 @@ def value_text(value: Any, width: int) -> str:
         return clip(f"<{value.type}, not recorded>", width)
     if isinstance(value, Reference):
         return f"<a{value.number}>"
+    if isinstance(value, Withheld):
+        return clip(_withheld_text(value), width)
     size = len(value) if isinstance(value, Sized) else 0
     if isinstance(value, bytes | str) and size > width:
         return _head(value[:12], size)
     if size > _ITEMS_MAX and not isinstance(value, bytes | str):
         return f"<{value.__class__.__name__} of {size:,}>"  # else all of it is spelt to be cut
     return clip(repr(value), width)
+
+
+def error_text(value: Any) -> str:
+    """Return an exception's text, or what stands in its place."""
+    return plain(value) if isinstance(value, str) else value_text(value, MARGIN)
+
+
+def _withheld_text(value: Withheld) -> str:
+    if value.length is None or value.digest is None:
+        return "withheld"
+    # Columns are narrow, and values are told apart by their digests: that comes first.
+    return f"withheld(sha256 {value.digest.hex()[:4]}.., {value.length:,} bytes)"
 
 
 def _head(start: bytes | str, length: int) -> str:
@@ -195,12 +209,20 @@ def _is_mapping(value: object) -> bool:
     return isinstance(value, Mapping)
 
 
-def _json_mark(value: Any) -> dict[str, str]:
+def _json_mark(value: Any) -> dict[str, Any]:
     if isinstance(value, bytes):
         return {"$bytes": value.hex()}
     if isinstance(value, Reference):
         return {"$actor": f"a{value.number}", "$log": value.log.hex()}
+    if isinstance(value, Withheld):
+        return {"$withheld": _withheld_json(value)}
     return {"$opaque": value.type} if isinstance(value, Opaque) else {"$repr": repr(value)}
+
+
+def _withheld_json(value: Withheld) -> dict[str, Any] | None:
+    if value.length is None or value.digest is None:
+        return None
+    return {"length": value.length, "sha256": value.digest.hex()}
 
 
 def _json_map(value: Mapping[Any, Any]) -> Any:

@@ -2,10 +2,12 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import islice
-from typing import Any, cast
+from typing import Any
 
 from rescind.events import By, Origin, Turn, Unknown
+from rescind.events._mentions import Mentions, Roles, roles_of
 
 from ._describe import event_text, message_text
 from ._model import Ledger
@@ -14,9 +16,6 @@ from ._text import MARGIN, Clock, Line, Span, clip, jsonable, line, place, plain
 
 EVENTS_MAX = 4
 """Events of one turn that are shown in words; further ones are counted."""
-
-_NUMBER_FIELDS = frozenset({"request", "cancel", "endpoint", "target", "actor", "by", "other"})
-_RANGES_FIELDS = frozenset({"requests", "victims"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,29 +81,29 @@ def origin_text(origin: int) -> str:
 
 
 def concerns(turn: Turn, number: int) -> bool:
-    """Return whether a turn is of an actor, request or cancel, or says something of it."""
-    return turn.actor == number or any(
-        _mentions(kind, number) for kind in (turn.message, *turn.events) if kind is not None
-    )
+    """Return whether a turn is of an actor, request or cancel, or says something of it.
+
+    By the same rule as a log's index, so that both find the same turns.
+    """
+    if turn.actor == number:
+        return True
+    found = Mentions()
+    for kind in (turn.message, *turn.events):
+        if kind is not None:
+            names, values = fields_of(kind)
+            roles = _roles_of(kind_name(kind), tuple(names))
+            found.take({0: roles}.get, [(0, *values)])
+    return found.hold(number)
 
 
-def _mentions(kind: Any, number: int) -> bool:
-    names = kind.fields if isinstance(kind, Unknown) else kind._fields
-    values = kind.values if isinstance(kind, Unknown) else kind
-    for name, value in zip(names, values, strict=False):
-        if name in _NUMBER_FIELDS and value == number:
-            return True
-        if name in _RANGES_FIELDS and _holds(value, number):
-            return True
-    return False
+@lru_cache(maxsize=1024)
+def _roles_of(name: str, fields: tuple[str, ...]) -> Roles:
+    return roles_of(name, fields)
 
 
-def _holds(ranges: Any, number: int) -> bool:
-    if not isinstance(ranges, list):
-        return False  # a kind of a later version may mean something else by the name
-    flat = cast("list[int]", ranges)
-    pairs = zip(flat[::2], flat[1::2], strict=False)
-    return any(first <= number <= last for first, last in pairs)
+def fields_of(kind: Any) -> tuple[Iterable[str], Iterable[Any]]:
+    """Return a kind's field names and values; there may be more of one than of the other."""
+    return (kind.fields, kind.values) if isinstance(kind, Unknown) else (kind._fields, kind)
 
 
 # --- screen and JSON -----------------------------------------------------------------------------
@@ -185,7 +184,6 @@ def turn_json(turn: Turn, ledger: Ledger) -> dict[str, Any]:
 def _kind_json(kind: Any) -> dict[str, Any] | None:
     if kind is None:
         return None
-    names = kind.fields if isinstance(kind, Unknown) else kind._fields
-    values = kind.values if isinstance(kind, Unknown) else kind
+    names, values = fields_of(kind)
     fields = dict(zip(names, map(jsonable, values), strict=False))
     return {"kind": kind_name(kind), "fields": fields}

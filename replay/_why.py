@@ -32,7 +32,7 @@ from ._dialects import TIME_OUT, code_text, state_text
 from ._model import CancelLife, Endpoint, Ledger, Moment, Request, fold
 from ._select import Kind, Target, resolve
 from ._sound import sound
-from ._text import count, duration, plain, site
+from ._text import count, duration, error_text, plain, site
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +262,7 @@ def _says_time_out(turn: Turn, ledger: Ledger) -> str:
 
 def _says_returned(turn: Turn) -> str:
     error = turn.message.error
-    raised = "returned" if error is None else f"raised {plain(error)}"
+    raised = "returned" if error is None else f"raised {error_text(error)}"
     return f"the script of r{turn.message.request} {raised}"
 
 
@@ -508,7 +508,7 @@ def _life(request: Request) -> Iterator[str]:
     elif request.completed is not None:
         yield "not delivered where the log ends"
     if request.script_error is not None:
-        yield f"its script raised {plain(request.script_error)}"
+        yield f"its script raised {error_text(request.script_error)}"
 
 
 def _raced(request: Request, ledger: Ledger) -> Iterator[str]:

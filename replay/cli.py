@@ -8,10 +8,13 @@ import json
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from io import TextIOWrapper
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn, TextIO, TypeAlias
 
@@ -19,18 +22,32 @@ import click
 from rich.console import Console
 from rich.text import Text
 
-from rescind.events import LogDamagedError, LogReader, RescindError, Turn, read
+from rescind.events import (
+    LogDamagedError,
+    LogReader,
+    NotALogError,
+    RescindError,
+    Retention,
+    Turn,
+    UsageError,
+    prune,
+    read,
+    recover,
+)
 
-from ._check import check, check_json, check_lines
+from ._check import check, check_json, check_lines, find_head
 from ._info import info, info_json, info_lines
+from ._labels import Labels
 from ._laws import Verdict
-from ._model import Ledger, fold, new_ledger
+from ._model import Ledger, fold
+from ._prune_screen import Pruning, prune_json, prune_lines
+from ._recover_screen import recover_json, recover_lines, rescue_of
 from ._select import FORMS, Kind, SelectorError, Target, parse, resolve
 from ._sequences import Docket, Sequence, hear, sequence_of
 from ._sequences_screen import sequence_json, sequence_lines, sequences_summary
-from ._sound import sound
 from ._text import MARGIN, Clock, Line, Span, as_text, line, plain
 from ._turns import TurnFilter, turn_json, turn_lines, turns_head
+from ._units import parse_days, parse_head, parse_size, parse_time
 from ._why import story_of
 from ._why_screen import story_json, story_lines
 
@@ -41,7 +58,7 @@ VERSION = 0
 
 Show: TypeAlias = Callable[[Iterable[Line]], None]
 
-ORDER = ("demo", "info", "sequences", "why", "turns", "check", "rerun")
+ORDER = ("demo", "info", "sequences", "why", "turns", "check", "rerun", "recover", "prune")
 """Help lists the commands in the order in which one needs them."""
 
 
@@ -88,6 +105,18 @@ _JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document 
 _ALL = click.option("--all", "show_all", is_flag=True, help="Fold nothing.")
 
 
+def _read_by(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
+    """Return the callback of an option whose text one of our own parsers reads."""
+
+    def convert(context: click.Context, parameter: click.Parameter, text: str | None) -> Any:
+        try:
+            return None if text is None else parse(text)
+        except UsageError as error:
+            raise click.BadParameter(plain(str(error)), context, parameter) from error
+
+    return convert
+
+
 # --- commands ------------------------------------------------------------------------------------
 
 
@@ -95,7 +124,7 @@ _ALL = click.option("--all", "show_all", is_flag=True, help="Fold nothing.")
 @_LOG
 @_JSON
 def info_command(log: Path, *, as_json: bool) -> None:
-    """Span, files, endpoints, counts by code, damage, chain head."""
+    """Whether it is whole, span, files, chain head, endpoints, codes."""
     reader = read(log, verify_chain=True)
     overview = info(reader)
     if as_json:
@@ -117,19 +146,36 @@ def info_command(log: Path, *, as_json: bool) -> None:
 )
 @click.option("--kind", metavar="NAME", help="Message or event, such as Completed.")
 @click.option("--from", "first", type=int, default=1, metavar="TURN", help="Not before this turn.")
+@click.option(
+    "--since", "since_ns", callback=_read_by(parse_time), metavar="TIME",
+    help="Not before this moment: ISO 8601, UTC without a zone, or seconds since 1970.",
+)  # fmt: skip
 @click.option("--to", "last", type=int, metavar="TURN", help="Not after this turn.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many.")
+@click.option("-f", "--follow", is_flag=True, help="Go on as turns become durable, until Ctrl-C.")
 @_JSON
-def turns_command(
-    log: Path, *, actor: str | None, about: str | None, limit: int | None, as_json: bool,
-    **bounds: Any,
+def turns_command(  # noqa: PLR0913 - every one is an option
+    log: Path, *, actor: str | None, about: str | None, since_ns: int | None, follow: bool,
+    limit: int | None, as_json: bool, **bounds: Any,
 ) -> None:  # fmt: skip
-    """The turns: who took what, because of what, and what came of it."""
+    """The turns: who took what, because of what, and what came of it.
+
+    Only what the filters need is read and verified; `rescind check` verifies the whole log.
+    With --follow, --json prints one document per turn, each on a line of its own.
+    """
     reader = read(log)
-    number, mention = _number(actor, reader), _number(about, reader)
-    wanted = TurnFilter(actor=number, about=mention, **bounds)
-    shown = _print_turns(log, reader, wanted, limit=limit, as_json=as_json)
-    _leave(reader, fine=FINE if shown else NOTHING)
+    wanted = TurnFilter(actor=_number(actor, reader), about=_number(about, reader), **bounds)
+    reader, labels = _select(log, wanted, since_ns)
+    show = _TurnsShown(log, labels, is_live=follow, as_json=as_json)
+    try:
+        for turn in islice(labels.hear(reader.follow() if follow else reader, wanted), limit):
+            show.take(turn)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+        _leave(reader, fine=INTERRUPTED)
+    show.end()
+    _leave(reader, fine=FINE if show.shown else NOTHING)
 
 
 @cli.command("sequences")
@@ -177,12 +223,17 @@ def why_command(log: Path, *, selector: str, as_json: bool) -> None:
 
 @cli.command("check")
 @_LOG
+@click.option(
+    "--head", callback=_read_by(parse_head), metavar="HEX",
+    help="Also whether the chain has this head, which `rescind info` showed earlier.",
+)  # fmt: skip
 @_ALL
 @_JSON
-def check_command(log: Path, *, show_all: bool, as_json: bool) -> None:
+def check_command(log: Path, *, head: str | None, show_all: bool, as_json: bool) -> None:
     """The laws and the chain: holds, broken or open, and the proof."""
     reader = read(log, verify_chain=True)
-    report = check(reader)
+    noted = find_head(reader, head) if head else None
+    report = replace(check(reader), noted=noted)
     if as_json:
         _print_json("check", log, check_json(report))
     else:
@@ -232,6 +283,72 @@ def demo_command(folder: Path | None, *, as_json: bool) -> None:
     sys.exit(FINE if demo.is_good else BAD)
 
 
+@cli.command("recover")
+@_LOG
+@click.option(
+    "--to", "target", type=click.Path(path_type=Path), metavar="NEW", required=True,
+    help="Where the new log goes; nothing may be there yet.",
+)  # fmt: skip
+@_ALL
+@_JSON
+def recover_command(log: Path, *, target: Path, show_all: bool, as_json: bool) -> None:
+    """Save what a damaged log still holds into a new one, and say what is lost.
+
+    The log itself is not changed.  Turns keep their numbers.  Exit code 3 when turns were lost.
+    """
+    read(log).close()  # what is no log at all says so here, before anything is made
+    recovery = recover(log, target)
+    rescue = rescue_of(recovery, _reader_of(target))
+    if as_json:
+        _print_json("recover", log, recover_json(rescue))
+    else:
+        _show(recover_lines(rescue, show_all=show_all))
+        _hint(log, *([f"info {target}"] if rescue.segments else []))
+    raise click.exceptions.Exit(DAMAGED if rescue.is_lossy else FINE)
+
+
+@cli.command("prune")
+@_LOG
+@click.option(
+    "--keep-bytes", "bytes_max", callback=_read_by(parse_size), metavar="SIZE",
+    help="Keep the newest segments of at most so many bytes, such as 500MB or 2GiB.",
+)  # fmt: skip
+@click.option(
+    "--keep-segments", "segments_max", type=click.IntRange(min=1), metavar="N",
+    help="Keep so many of the newest segments.",
+)  # fmt: skip
+@click.option(
+    "--keep-days", "age_ns", callback=_read_by(parse_days), metavar="D",
+    help="Keep every segment with a turn of the last D days.",
+)  # fmt: skip
+@click.option(
+    "--without-keyframe", is_flag=True,
+    help="Also remove what no keyframe stands in for.  Danger: the state that the removed turns"
+    " built up can then be restored from nothing.",
+)  # fmt: skip
+@click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
+@_JSON
+def prune_command(
+    log: Path, *, age_ns: int | None, dry_run: bool, as_json: bool, **kept: Any
+) -> None:
+    """Remove old segments, from the oldest on: whole ones, and never the newest.
+
+    A segment goes when any of the options lets it go, and stays when the newest keyframe needs it.
+    Works beside a writer and readers.  Exit code 3 when damage is in the way.
+    """
+    if age_ns is None and kept["bytes_max"] is None and kept["segments_max"] is None:
+        raise click.UsageError("say what to keep: --keep-bytes, --keep-segments or --keep-days")
+    first = next(iter(read(log)), None)
+    retention = Retention(since_ns=_days_ago(age_ns, first), **kept)
+    pruning = Pruning(prune(log, retention, dry_run=dry_run), first, dry_run)
+    if as_json:
+        _print_json("prune", log, prune_json(pruning))
+    else:
+        _show(prune_lines(pruning, str(log)))
+        _hint(log, *([f"recover {log} --to NEW"] if pruning.pruned.is_damaged else []))
+    raise click.exceptions.Exit(DAMAGED if pruning.pruned.is_damaged else FINE)
+
+
 # --- what the commands share ---------------------------------------------------------------------
 
 
@@ -258,35 +375,66 @@ def _number(selector: str | None, reader: LogReader) -> int | None:
     return target.number
 
 
-def _print_turns(
-    log: Path, reader: LogReader, wanted: TurnFilter, *, limit: int | None, as_json: bool
-) -> int:
-    """Print the turns as they are read, and return how many they were."""
-    ledger = new_ledger(reader)
-    shown = 0
-    documents: list[dict[str, Any]] = []
-    for turn in sound(reader):
-        if (wanted.last is not None and turn.number > wanted.last) or shown == limit:
-            break
-        ledger.feed(turn)
-        if not wanted.wants(turn):
-            continue
-        shown += 1
-        if as_json:
-            documents.append(turn_json(turn, ledger))
+def _select(log: Path, wanted: TurnFilter, since_ns: int | None) -> tuple[LogReader, Labels]:
+    """Return a reader of no more than is needed, and who will know the names in it."""
+    # No index knows the runtime itself, number 0.
+    start, taker, mention = max(1, wanted.first), wanted.actor or None, wanted.about or None
+    reader = read(log, start=start, since_ns=since_ns, actor=taker, about=mention)
+    is_partial = (start, since_ns, taker, mention) != (1, None, None, None)
+    return reader, Labels(log, reader, is_partial=is_partial)
+
+
+class _TurnsShown:
+    """Prints turns as they are read; JSON is one document, or a line for each when it is live."""
+
+    def __init__(self, log: Path, labels: Labels, *, is_live: bool, as_json: bool) -> None:
+        self.shown = 0
+        self._log = log
+        self._labels = labels
+        self._is_live = is_live
+        self._as_json = as_json
+        self._documents: list[dict[str, Any]] = []
+
+    def take(self, turn: Turn) -> None:
+        self.shown += 1
+        if self._as_json:
+            self._take_json(turn_json(turn, self._labels.ledger))
         else:
-            _show_turn(turn, ledger, is_first=shown == 1)
-    if as_json:
-        _print_json("turns", log, {"turns": documents})
-    elif not shown:
-        _show([line("no turn fits")])
-    return shown
+            clock = self._labels.clock
+            head = [turns_head(clock)] if self.shown == 1 else []
+            _show([*head, *turn_lines(turn, self._labels.ledger, clock)])
+        if self._is_live:
+            sys.stdout.flush()
+
+    def _take_json(self, document: dict[str, Any]) -> None:
+        if self._is_live:
+            _print_json("turn", self._log, document, indent=None)
+        else:
+            self._documents.append(document)
+
+    def end(self) -> None:
+        if self._as_json and not self._is_live:
+            _print_json("turns", self._log, {"turns": self._documents})
+        elif not self._as_json and not self.shown:
+            _show([line("no turn fits")])
 
 
-def _show_turn(turn: Turn, ledger: Ledger, *, is_first: bool) -> None:
-    clock = _clock(ledger)
-    head = [turns_head(clock)] if is_first else []
-    _show([*head, *turn_lines(turn, ledger, clock)])
+def _reader_of(target: Path) -> LogReader | None:
+    """Return a reader of a new log; None when there was nothing to be written into it."""
+    try:
+        return read(target)
+    except NotALogError:
+        return None
+
+
+def _days_ago(age_ns: int | None, first: Turn | None) -> int | None:
+    """Return the moment before which turns are too old."""
+    if age_ns is None:
+        return None
+    if first is not None and Clock(first.time_ns).is_virtual:
+        advice = "keep by --keep-bytes or --keep-segments"
+        raise UsageError(f"the times in this log are a stepped clock's and no dates; {advice}")
+    return time.time_ns() - age_ns
 
 
 def _chosen(selector: str | None, docket: Docket, reader: LogReader) -> list[int]:
@@ -318,7 +466,7 @@ def _clock(ledger: Ledger) -> Clock:
 
 def _leave(reader: LogReader, *, fine: int = FINE) -> NoReturn:
     """End with the exit code: damage wins over the answer."""
-    rotten = [damage for damage in reader.damage if not damage.torn]
+    rotten = [damage for damage in reader.damage if damage.is_rot]
     if rotten:
         first = rotten[0]
         where = f"segment {first.segment} at byte {first.offset}"
@@ -358,9 +506,9 @@ def _ourselves() -> str:
     return str(called) if shutil.which(called.name) is None else called.name
 
 
-def _print_json(schema: str, log: Path, body: dict[str, Any]) -> None:
+def _print_json(schema: str, log: Path, body: dict[str, Any], *, indent: int | None = 2) -> None:
     document = {"schema": f"rescind.{schema}", "version": VERSION, "log": str(log), **body}
-    print(json.dumps(document, indent=2, ensure_ascii=True))
+    print(json.dumps(document, indent=indent, ensure_ascii=True))
 
 
 def _complain(text: str, code: int = NOTHING) -> int:

@@ -6,7 +6,7 @@ import os
 import random
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
@@ -59,6 +59,7 @@ class Runtime(Exits):
         *,
         durability: str = "os",
         dispatcher: Dispatcher | None = None,
+        payloads: Mapping[str, str] | None = None,
     ) -> Self:
         """Open a runtime whose log is the directory ``path``, or memory without one.
 
@@ -66,6 +67,7 @@ class Runtime(Exits):
             path: made if it does not exist; an existing log is continued in a new epoch.
             durability: ``os`` (survives the process) or ``disk`` (survives the machine).
             dispatcher: threads by default; ``Stepped()`` for tests in virtual time.
+            payloads: kind name to ``full``, ``digest`` or ``none``: what the log keeps of values.
 
         Raises:
             RescindError: no log can be written there; the message says why and what to do.
@@ -76,7 +78,11 @@ class Runtime(Exits):
             clock = VirtualClock()
             entropy = random.Random(dispatcher.seed).randbytes
         log = Log.create_or_open(
-            path, durability=durability, entropy=entropy, clock_ns=clock.now_ns
+            path,
+            durability=durability,
+            entropy=entropy,
+            clock_ns=clock.now_ns,
+            payloads=payloads,
         )
         runtime = cls(log, dispatcher=dispatcher, clock=clock)
         # A program that ends without closing still gets its log whole and its endpoints ended.

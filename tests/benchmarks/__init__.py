@@ -8,7 +8,7 @@ from importlib import import_module
 
 from .registry import Benchmark
 
-NAMES = ("lifecycle",)
+NAMES = ("lifecycle", "append", "scan", "lookup")
 
 
 def load(name: str) -> Benchmark:

@@ -9,7 +9,7 @@ from . import NAMES, load
 from .compare import Compared, compare, run
 from .registry import Side
 
-COLUMNS = "{:<11} {:<10} {:>11} {:>11} {:<12} {:<9} {:>7} {:>7} {:>6}  {}"
+COLUMNS = "{:<10} {:<13} {:>11} {:>11} {:<12} {:<14} {:>7} {:>7} {:>6}  {}"
 
 
 def main() -> int:
@@ -60,6 +60,8 @@ def _print_table(compared: list[Compared]) -> None:
     for each in compared:
         row = each.row
         met = {True: "yes", False: "NO", None: ""}[row.met]
+        if each.not_run:
+            met = f"not run: {each.not_run}"
         numbers = (_number(row.ratio), _number(each.pairs), _number(row.goal))
         what = (row.benchmark, row.figure, _number(row.ours), _number(row.peer))
         print(COLUMNS.format(*what, row.unit, row.peer_name, *numbers, met))

@@ -9,7 +9,7 @@ import os
 from bisect import bisect_right
 from threading import Condition
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 
 from rescind.events import LogLockedError
 
@@ -172,6 +172,8 @@ class StreamStorage:
                 del self._pieces[segment]
             case "mark", (mark,):
                 self._mark = mark
+            case _:
+                raise ValueError(sort)
 
     def _find(self, segment):
         self._catch_up()

@@ -214,14 +214,6 @@ def test_missing_trailing_fields_are_filled_and_extra_ones_left_out():
     assert bindings.decode((1, 2)) == Unknown("Completed", 1, (), (2,))
 
 
-def test_an_upcaster_turns_old_fields_into_new_ones(monkeypatch):
-    upcasters = {("Tell", 0): lambda fields: (f"was {fields[0]}",)}
-    monkeypatch.setattr("rescind.events._codec.UPCASTERS", upcasters)
-    bindings = Bindings()
-    bindings.learn((("kind", 1, "Tell", 0, ("old",)),))
-    assert bindings.decode((1, "x")) == Tell("was x")
-
-
 def test_class_numbers_are_looked_up_per_epoch():
     log = open_log()
     small_batches(log)

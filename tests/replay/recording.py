@@ -282,9 +282,13 @@ def everything() -> Recording:
     return r
 
 
-def save(turns: list[Turn], path: Path) -> Path:
+def save(
+    turns: list[Turn], path: Path, *, keyframes: Any = None, per_batch: int = 10, **options: Any
+) -> Path:
     """Write turns into a log on disk, one batch per ten turns."""
-    writer = Log.create_or_open(path, durability="os")
+    writer = Log.create_or_open(path, durability="os", **options)
+    if keyframes is not None:
+        writer.keyframes_from(keyframes)
     crawler = writer.class_("shop.Endpoint", 1, "")
     assert crawler == 1, "the recordings name their only class 1"
 
@@ -304,7 +308,7 @@ def save(turns: list[Turn], path: Path) -> Path:
         writer.append(
             (turn.actor, turn.time_ns, turn.origin, because, wire(turn.message), events, by)
         )
-        if turn.number % 10 == 0:
+        if turn.number % per_batch == 0:
             flush(writer)
     flush(writer)
     writer.close()

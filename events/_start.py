@@ -1,0 +1,61 @@
+"""Where a writer begins: the last segment that can be opened, and what may be behind it."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from ._errors import LogDamagedError, NotALogError
+from ._frame import RECORD_BYTES_MIN
+from ._mark import Mark, decode_mark
+from ._recovery import End, find_end
+from ._segment import Opening, Previous, Window, read_preamble
+from ._storage import Storage
+
+
+class Start(NamedTuple):
+    """What an opened log goes on from."""
+
+    log_id: bytes
+    segment: int
+    epoch: int
+    end: End
+    previous: Previous | None
+
+
+def find_start(storage: Storage, entropy: Callable[[int], bytes], *, settle: bool) -> Start:
+    """Find what to go on from: the last segment that can be opened, and what may be behind it."""
+    segments = storage.segments()
+    skipped, foreign = 0, 0
+    for segment in reversed(segments):
+        if settle:
+            storage.settle(segment)
+        window = Window(storage, segment)
+        opening = read_preamble(window)
+        if isinstance(opening, Opening) and opening.preamble.segment == segment:
+            mark = decode_mark(storage.mark())
+            return _continue(window, opening, (segments[-1], skipped), mark)
+        if opening == "foreign":
+            foreign += 1
+        elif opening != "short":
+            skipped += window.size()
+    if segments and foreign == len(segments):
+        message = f"{storage.path}: the segments here are not a log's; name another path"
+        raise NotALogError(message, storage.path)
+    if skipped:
+        message = f"{storage.path}: no segment says which log this is, so it cannot be continued; "
+        raise LogDamagedError(message + "begin a new log beside it", storage.path)
+    end = End(0, 0, bytes(32), 1)
+    segment = segments[-1] if segments else 0
+    return Start(entropy(16), segment + 1, 1, end, None)
+
+
+def _continue(
+    window: Window, opening: Opening, behind: tuple[int, int], mark: Mark | None
+) -> Start:
+    newest, skipped = behind
+    end = find_end(window, opening, mark)
+    previous = Previous(opening.preamble.segment, end.end, end.last)
+    if skipped:
+        lost = skipped // RECORD_BYTES_MIN
+        end = end._replace(last=end.last + lost, actors_next=end.actors_next + skipped)
+    epoch = opening.preamble.epoch + 1 + newest - opening.preamble.segment
+    return Start(opening.preamble.log, newest + 1, epoch, end, previous)
