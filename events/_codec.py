@@ -325,6 +325,7 @@ def _fields_of(kind: Any) -> tuple[str, ...]:
 # --- reading -----------------------------------------------------------------------------------
 
 _ITEMS_MAX = 4096
+_BODY_BYTES_SHORT = 4 * 1024 * 1024
 _TOLERANT: dict[str, Any] = {
     "use_list": False,
     "strict_map_key": False,
@@ -341,9 +342,6 @@ class Body(NamedTuple):
     numbers: Sequence[int]
     records: list[Record]
     broken: list[tuple[int, int]]
-
-
-_TUPLES = frozenset({tuple})
 
 
 def unpack_body(body: memoryview, first: int, count: int) -> Body | None:
@@ -368,7 +366,9 @@ def unpack_prelude(body: memoryview) -> tuple[int, Any] | None:
 def _unpack_quickly(body: memoryview, count: int) -> tuple[Any, list[Record]]:
     objects = _unpacker(body, _ITEMS_MAX)
     prelude: Any = next(objects, None)
-    records: list[Record] = list(islice(objects, count))
+    # However many a short body holds, memory holds them too; a longer one is believed its count.
+    is_short = len(body) <= _BODY_BYTES_SHORT
+    records: list[Record] = list(objects if is_short else islice(objects, count))
     whole = len(records) == count and objects.tell() == len(body)
     if not (whole and _is_prelude(prelude) and _are_records(records)):
         raise ValueError("the body is not what its header says")
@@ -393,7 +393,11 @@ def _read_extension(code: int, data: bytes) -> Any:
 
 def _are_records(records: list[Record]) -> bool:
     """Checked in bulk, because a loop would cost as much as the decoding."""
-    return {*map(type, records)} <= _TUPLES and min({*map(len, records)}, default=7) >= 7
+    if [*map(type, records)].count(tuple) != len(records):
+        return False
+    # Nearly all records have as many elements as this version writes.
+    sizes = [*map(len, records)]
+    return sizes.count(RECORD_ELEMENTS) == len(sizes) or min(sizes) >= RECORD_ELEMENTS
 
 
 def _is_prelude(value: Any) -> bool:

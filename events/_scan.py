@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ._codec import Bindings, Epochs, Record, unpack_objects
 from ._frame import BATCH, GAP, KEYFRAME, SEAL
@@ -16,8 +16,7 @@ from ._storage import Storage
 from ._turn import Damage
 
 
-@dataclass(frozen=True, slots=True)
-class ReadBatch:
+class ReadBatch(NamedTuple):
     """One batch as it was read: raw records, their numbers, and what their ids stand for.
 
     Attributes:

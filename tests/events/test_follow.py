@@ -5,6 +5,7 @@ the writer's next step: writer and follower move in turn, and no time passes.
 """
 
 import errno
+from contextlib import suppress
 from itertools import islice
 
 import pytest
@@ -541,3 +542,59 @@ def test_leaving_a_follower_gives_its_files_back_and_another_begins_anew(tmp_pat
     assert [turn.number for turn in reader.follow(idle_s=0)] == [1, 2, 3]
     reader.close()
     log.close()
+
+
+# --- what was shown stays ------------------------------------------------------------------------
+
+
+class Full(DirectoryStorage):
+    """Takes so many more appends and then has no room; the test looks behind each."""
+
+    def __init__(self, path):
+        super().__init__(path)
+        self.room = 1 << 30
+        self.behind = lambda: None
+
+    def append(self, segment, offset, data):
+        if not self.room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        self.room -= 1
+        super().append(segment, offset, data)
+        self.behind()
+
+
+def test_what_was_shown_at_os_stays_when_the_rest_of_its_batch_finds_no_room(tmp_path, monkeypatch):
+    monkeypatch.setattr("rescind.events._journal._BODY_BYTES_AIM", 500)
+    path, shown = tmp_path / "log", []
+    storage = Full(path)
+    log = open_log(storage=storage)
+    storage.room = 2
+    storage.behind = lambda: shown.append(list(read(path).follow(idle_s=0)))
+    with pytest.raises(LogFailedError):
+        write(log, 100)
+    log.close()
+    first, second = shown
+    assert len(first) < len(second) < 100
+    again = open_log(path)
+    write(again, 200)
+    assert list(read(path))[: len(second)] == second
+    again.close()
+
+
+def test_what_was_shown_at_os_stays_when_the_keyframe_behind_it_finds_no_room(tmp_path, monkeypatch):
+    monkeypatch.setattr("rescind.events._keyframe.LOG_BYTES_MIN", 0)
+    path, shown = tmp_path / "log", []
+    storage = Full(path)
+    log = open_log(storage=storage)
+    log.keyframes_from(lambda: iter(()))
+    storage.room = 1
+    storage.behind = lambda: shown.append(list(read(path).follow(idle_s=0)))
+    with suppress(LogFailedError):
+        write(log, 3)
+    log.close()
+    (seen,) = shown
+    assert len(seen) == 3
+    again = open_log(path)
+    write(again, 200)
+    assert list(read(path))[:3] == seen
+    again.close()
