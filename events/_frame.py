@@ -60,7 +60,8 @@ def seed_of(segment: int, offset: int, salt: int) -> int:
 
 def place_of(segment: int, offset: int) -> bytes:
     """A block's place, as its header's checksum begins with it."""
-    return _PLACE.pack(segment, offset)
+    # Masked: a file's name may say a higher number than any writer gives.
+    return _PLACE.pack(segment & 0xFFFFFFFF, offset)
 
 
 def encode(

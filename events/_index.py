@@ -135,7 +135,7 @@ class IndexBuilder:
         if self._is_open:
             self._end_group()
         where, more = self._where, self._more
-        numbers = sorted(number for number in where if 0 < number < _NUMBER_END)
+        numbers = sorted(number for number in where if 0 <= number < _NUMBER_END)
         if not more:
             return numbers, [where[number] for number in numbers]
         every: list[int] = []

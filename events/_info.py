@@ -84,18 +84,21 @@ class LogInfo:
         rotten = [damage for damage in self.damage if damage.is_rot]
         if rotten:
             first = rotten[0]
-            return (
-                f"damaged in {len(rotten)} place(s), first in segment {first.segment} "
-                f"at byte {first.offset}: {first.row}"
-            )
+            places = _several(len(rotten), "place")
+            where = f"segment {first.segment} at byte {first.offset}"
+            return f"damaged in {places}, first in {where}: {first.row}"
         torn = sum(damage.torn for damage in self.damage)
         lost = sum(_lost_in(damage) for damage in self.damage)
         but: list[str] = []
         if torn:
-            but.append(f"{torn} unfinished end(s): a write that was never done")
+            but.append(f"{_several(torn, 'unfinished end')}: a write that was never done")
         if lost:
-            but.append(f"{lost:,} record(s) lost before it was recovered")
+            but.append(f"{_several(lost, 'turn')} lost before it was recovered")
         return f"whole but for {' and '.join(but)}" if but else "whole"
+
+
+def _several(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def _lost_in(damage: Damage) -> int:

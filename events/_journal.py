@@ -366,7 +366,7 @@ class LogWriter:
             if self.durability == "disk":
                 self.storage.sync(self._segment.segment)
                 self._acknowledge()
-                self._set_mark(has_failed=False)
+                self._report()
         except BaseException as error:
             # Also for an interrupt: how much of the batch is out there is unknown.
             self._fail(error)
@@ -380,6 +380,11 @@ class LogWriter:
 
     def _acknowledge(self) -> None:
         self._acknowledged = (self._segment.segment, self._segment.offset, self._written)
+
+    def _report(self) -> None:
+        """Tell followers how far the log is durable; what is synced is so, told or not."""
+        with contextlib.suppress(OSError):
+            self._set_mark(has_failed=False)
 
     def _set_mark(self, *, has_failed: bool) -> None:
         mark = Mark(self.epoch, *self._acknowledged, has_failed)
@@ -481,6 +486,7 @@ class LogWriter:
         if segment.index.is_empty or not (is_full or self._is_old()):
             return
         self._seal_segment(actors_next)
+        self._acknowledge()
         previous = Previous(segment.segment, segment.offset, self._written)
         self._begin_segment(segment.segment + 1, segment.chain, previous, actors_next)
         self._acknowledge()

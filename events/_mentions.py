@@ -85,7 +85,7 @@ class Mentions:
     def _take(self, role: Roles, wire: Wire) -> None:
         width = len(wire)
         for at in role.numbers:
-            if at < width and type(wire[at]) is int:
+            if at < width and type(wire[at]) is int and wire[at]:
                 self.numbers.add(wire[at])
         for at in role.ranges:
             if at < width:

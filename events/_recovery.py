@@ -63,7 +63,7 @@ BATCH_ROWS: tuple[Row, ...] = (
 
 SEGMENT_ROWS: dict[str, str] = {
     "torn-preamble": "the segment ends inside its preamble: never finished, or the file was cut",
-    "rot-preamble": "the segment's preamble is damaged, and nothing in it can be read without",
+    "rot-preamble": "the segment's preamble is damaged; without it or its copy in the seal nothing here is read",
     "foreign": "this file is not a log segment, whatever its name",
     "unreadable": "the operating system does not let this segment be read",
     "other-log": "this segment belongs to another log",

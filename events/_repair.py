@@ -79,7 +79,8 @@ def recover(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> R
             raise UsageError(f"{target}: there is a log already; recover to a new path")
         return _Copy(place, made).run(Path(source), Path(target))
     except OSError as error:
-        raise LogAccessError(f"{target}: cannot be written: {error.strerror}", target) from error
+        message = f"{source}: cannot be recovered to {target}: {error.strerror}"
+        raise LogAccessError(message, target) from error
     finally:
         made.close()
         place.close()
@@ -198,6 +199,8 @@ class _Copy:
 
     def _end_with_what_is_open(self) -> bool:
         """Numbers that may have been given behind all that can be read must not be given again."""
+        if not any(damage.first is not None and damage.last is None for damage in self._damage):
+            return False
         try:
             last = find_start(self._source, bytes, settle=False).end.last
         except LogDamagedError:

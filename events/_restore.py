@@ -97,9 +97,7 @@ def _log_id(storage: Storage) -> bytes:
     return next((found.preamble.log for found in openings if found is not None), b"")
 
 
-def _parts_in(
-    storage: Storage, log: bytes, segment: int, following: int | None
-) -> list[Located]:
+def _parts_in(storage: Storage, log: bytes, segment: int, following: int | None) -> list[Located]:
     """The parts in a segment, in their order; none where it cannot be read."""
     opening = _open(storage, segment)
     if opening is None or opening.preamble.log != log:

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from ._codec import Bindings, Epochs, Record, unpack_objects
 from ._frame import BATCH, GAP, KEYFRAME, SEAL
@@ -10,13 +10,24 @@ from ._index import Directory, IndexBuilder, all_pairs, read_directory
 from ._keyframe import decode_part
 from ._mark import decode_mark
 from ._recovery import classify, classify_preamble, disowns, text_of
-from ._segment import BindingRow, Flaw, Frame, Opening, Window, open_preamble, read_preamble, walk
+from ._segment import (
+    BindingRow,
+    Flaw,
+    Frame,
+    Opening,
+    Previous,
+    Window,
+    open_preamble,
+    read_preamble,
+    walk,
+)
 from ._selection import Selection, Sieve
 from ._storage import Storage
 from ._turn import Damage
 
 
-class ReadBatch(NamedTuple):
+@dataclass(slots=True)
+class ReadBatch:
     """One batch as it was read: raw records, their numbers, and what their ids stand for.
 
     Attributes:
@@ -145,7 +156,9 @@ class Scan:
             return None
         index = 0
         if start > 1:
-            index = max(0, bisect_left(segments, start, key=self._first_number) - 1)
+            ends = range(1, len(segments) + 1)
+            found = bisect_left(ends, start, key=lambda end: self._first_number(segments[:end]))
+            index = max(0, found - 1)
         # One that cannot be opened does not say where it begins: begin before it.
         while index and self._row_of(self._open(segments[index]), segments[index]):
             index -= 1
@@ -155,9 +168,9 @@ class Scan:
         self._before = chosen - 1
         return chosen
 
-    def _first_number(self, segment: int) -> int:
-        """The first number in a segment, or in the nearest before it that can be opened."""
-        for number in range(segment, 0, -1):
+    def _first_number(self, segments: Sequence[int]) -> int:
+        """The first number in the last of them, or in the nearest before that can be opened."""
+        for number in reversed(segments):
             found = self._open(number)
             if isinstance(found, Opening) and not self._row_of(found, number):
                 return found.preamble.first
@@ -300,9 +313,8 @@ class Scan:
     def _limit(self, segment: int, opening: Opening, following: int | None) -> int | None:
         """Where what may be believed ends although more verifies; None where all may be."""
         if following is not None:
-            found = self._open(following)
-            previous = found.preamble.previous if isinstance(found, Opening) else None
-            return previous.end if previous is not None and previous.segment == segment else None
+            previous = self._named_by_next(segment)
+            return None if previous is None else previous.end
         mark = decode_mark(self._storage.mark())
         if mark is not None and disowns(mark, opening.preamble):
             return mark.end
@@ -326,9 +338,17 @@ class Scan:
 
     def _promised(self, segment: int, following: int | None, offset: int) -> bool:
         """Whether the next segment's writer found good data beyond a place."""
-        found = "" if following is None else self._open(following)
-        previous = found.preamble.previous if isinstance(found, Opening) else None
-        return previous is not None and previous.segment == segment and previous.end > offset
+        previous = None if following is None else self._named_by_next(segment)
+        return previous is not None and previous.end > offset
+
+    def _named_by_next(self, segment: int) -> Previous | None:
+        """What the next segment that can be opened says of this one."""
+        for number in self._storage.segments():
+            found = self._open(number) if number > segment else None
+            if isinstance(found, Opening) and not self._row_of(found, number):
+                previous = found.preamble.previous
+                return previous if previous and previous.segment == segment else None
+        return None
 
     def _take_flaw(self, segment: int, flaw: Flaw, *, promised: bool) -> None:
         label = classify(flaw, promised=promised).label if flaw.offset else "torn-preamble"
@@ -340,9 +360,11 @@ class Scan:
             self._wait(label, segment, flaw.offset, flaw.length)
             return
         self._arrive(flaw.first, segment, flaw.offset)
-        lost = (flaw.first, flaw.last) if flaw.last >= flaw.first else (None, None)
+        # Numbers that were taken before are not lost here, and not expected again.
+        first = max(flaw.first, self._expected or 0)
+        lost = (first, flaw.last) if flaw.last >= first else (None, None)
         self._tell(label, segment, flaw.offset, flaw.length, *lost)
-        self._expected = flaw.last + 1
+        self._expected = max(first, flaw.last + 1)
 
     def _take_frame(self, segment: int, frame: Frame) -> ReadBatch | None:
         header, size = frame.header, frame.header.block_bytes

@@ -138,19 +138,22 @@ def read_preamble(window: "Window") -> Opening | str:
         LogFormatError: A later format.
     """
     head = window.take(0, PREAMBLE_BYTES)
+    if not any(head):
+        return "short"  # nothing, or blocks that were never written
     if head[:11] != PREAMBLE_PREFIX[: len(head)]:
         return "bad" if _only_magic_differs(head) else "foreign"
     if len(head) < PREAMBLE_BYTES:
         return "short"
-    found, length, checksum = _FIELDS.unpack(head)
+    version, length, checksum = _FIELDS.unpack(head)
     if crc32(head[:_CHECKED_BYTES]) != checksum or length > BODY_BYTES_MAX:
         return "bad"
-    if found > FORMAT:
-        raise LogFormatError(window.path, found, FORMAT)
+    if version > FORMAT:
+        raise LogFormatError(window.path, version, FORMAT)
     total = PREAMBLE_BYTES + length + _TAIL_BYTES
-    if total > window.size():
-        return "short"
-    return _open(window.take(0, total), checksum, length) or "bad"
+    size = window.size()
+    found = None if total > size else _open(window.take(0, total), checksum, length)
+    # With nothing behind it, it may never have been finished, and it holds no record to lose.
+    return found or ("short" if total >= size else "bad")
 
 
 def open_preamble(data: bytes) -> Opening | None:

@@ -7,7 +7,7 @@ from ._errors import LogDamagedError, NotALogError
 from ._frame import RECORD_BYTES_MIN
 from ._mark import Mark, decode_mark
 from ._recovery import End, find_end
-from ._segment import Opening, Previous, Window, read_preamble
+from ._segment import SEGMENT_MAX, Opening, Previous, Window, read_preamble
 from ._storage import Storage
 
 
@@ -24,6 +24,9 @@ class Start(NamedTuple):
 def find_start(storage: Storage, entropy: Callable[[int], bytes], *, settle: bool) -> Start:
     """Find what to go on from: the last segment that can be opened, and what may be behind it."""
     segments = storage.segments()
+    if segments and segments[-1] >= SEGMENT_MAX:
+        message = f"{storage.path}: no segment can follow number {segments[-1]}; "
+        raise LogDamagedError(message + "no writer gave that number, so move it away", storage.path)
     skipped, foreign = 0, 0
     for segment in reversed(segments):
         if settle:

@@ -154,7 +154,7 @@ def _class_lines(overview: Overview) -> list[Line]:
 def _requests(ledger: Ledger) -> str:
     everyone = ledger.requests.values()
     rejected = sum(request.rejected is not None for request in everyone)
-    pending = sum(request.is_pending for request in everyone)
+    pending = sum(request.is_outstanding for request in everyone)
     return f"{len(everyone):,}, {rejected:,} refused, {pending:,} outstanding where the log ends"
 
 
@@ -244,7 +244,7 @@ def info_json(overview: Overview) -> dict[str, Any]:
         "requests": {
             "all": len(ledger.requests),
             "refused": sum(r.rejected is not None for r in ledger.requests.values()),
-            "outstanding": sum(r.is_pending for r in ledger.requests.values()),
+            "outstanding": sum(r.is_outstanding for r in ledger.requests.values()),
             "ended": dict(overview.codes),
         },
         "cancels": len(ledger.cancels),

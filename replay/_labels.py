@@ -13,7 +13,8 @@ from pathlib import Path
 from rescind.events import LogReader, Turn, read
 from rescind.events._mentions import NUMBER_FIELDS
 
-from ._model import SENSELESS, Ledger, senseless
+from ._from_keyframe import LedgerFromKeyframe
+from ._model import SENSELESS, senseless
 from ._sound import sound
 from ._text import Clock
 from ._turns import EVENTS_MAX, TurnFilter, fields_of
@@ -35,7 +36,7 @@ class Labels:
 
     def __init__(self, log: Path, reader: LogReader, *, is_partial: bool) -> None:
         """Begin with nothing; ``is_partial`` says that the reader leaves out turns."""
-        self.ledger = Ledger(self._class_name)
+        self.ledger = LedgerFromKeyframe(reader, self._class_name)
         self.clock = Clock(0)
         self._log = log
         self._reader = reader
@@ -64,6 +65,8 @@ class Labels:
         if not self._begun:
             first = next(iter(read(self._log)), turn) if self._is_partial else turn
             self.clock, self._begun = Clock(first.time_ns), True
+            if first.number > 1:
+                self.ledger.look_behind(first.number - 1)
 
     def _take(self, turn: Turn) -> None:
         try:

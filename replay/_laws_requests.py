@@ -128,7 +128,7 @@ class OneEnd(Law):
                 self._ended_before(request, turn)
 
     def _completed_before(self, number: int, request: Request | None, turn: Turn) -> None:
-        if request is None or request.completed is None:
+        if request is None or not request.has_completed:
             text = f"r{number} reached its end before any completion of it"
             blind = self.court.is_blind(request)
             self.broken(f"r{number}", [turn.number], text, number, blind=blind)
@@ -157,10 +157,11 @@ class OneEnd(Law):
     def log_ends(self) -> None:
         """Note completions that still wait for their delivery."""
         for request in self.ledger.requests.values():
-            if request.completed is not None and not request.is_settled:
+            completed = request.completed or request.before
+            if completed is not None and not request.is_settled:
                 name = f"r{request.number}"
                 text = f"{name} completed and is not delivered where the log ends"
-                self.open(name, [request.completed.turn], text, request.number)
+                self.open(name, [completed.turn], text, request.number)
 
 
 class ExplainedSilence(Law):

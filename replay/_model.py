@@ -89,6 +89,14 @@ class Ending(NamedTuple):
     by: int
 
 
+class Before(NamedTuple):
+    """A completion that only a keyframe tells of; its turn is gone, and with it the time."""
+
+    turn: int
+    code: int | None
+    how: int
+
+
 class Refused(NamedTuple):
     """A request's rejection."""
 
@@ -133,6 +141,8 @@ class Request:
     inside: Context | None = None
     rejected: Refused | None = None
     completed: Ending | None = None
+    before: Before | None = None
+    """Its completion, when it lies before what the log holds."""
     delivered: Delivery | None = None
     discarded: Discard | None = None
     timed_out: Moment | None = None
@@ -146,12 +156,22 @@ class Request:
     @property
     def is_pending(self) -> bool:
         """Accepted and not completed."""
-        return self.rejected is None and self.completed is None
+        return self.rejected is None and not self.has_completed
+
+    @property
+    def is_outstanding(self) -> bool:
+        """Nothing is known of its end."""
+        return self.is_pending and self.delivered is None and self.discarded is None
+
+    @property
+    def has_completed(self) -> bool:
+        """Whether it has ended, in what the log holds or before."""
+        return self.completed is not None or self.before is not None
 
     @property
     def is_settled(self) -> bool:
         """Nothing more is owed to the application."""
-        ended = self.completed is not None and (self.delivered or self.discarded)
+        ended = self.has_completed and (self.delivered or self.discarded)
         return self.rejected is not None or bool(ended)
 
 
@@ -382,6 +402,12 @@ class Ledger:
         name = self._class_name(*born) if born and self._class_name else None
         return f"a{number} {name or ''}".rstrip() if number else "runtime"
 
+    def meet(self, number: int) -> None:
+        """Hear that something is said of a number; whoever knows what it is introduces it."""
+
+    def end(self) -> None:
+        """Hear that no turn follows."""
+
     def next_place(self) -> int:
         """Return the rank of the next delivery."""
         self._deliveries += 1
@@ -389,8 +415,11 @@ class Ledger:
 
 
 def new_ledger(log: Iterable[Turn]) -> Ledger:
-    """Return an empty ledger for a log, whose reader knows the names of classes."""
-    return Ledger(log.class_name if isinstance(log, LogReader) else None)
+    """Return an empty ledger for a log, whose reader knows the names of classes and keyframes."""
+    # Here, because that one is built on this one.
+    from ._from_keyframe import LedgerFromKeyframe  # noqa: PLC0415
+
+    return LedgerFromKeyframe(log) if isinstance(log, LogReader) else Ledger()
 
 
 def fold(log: Iterable[Turn]) -> Ledger:
@@ -398,6 +427,7 @@ def fold(log: Iterable[Turn]) -> Ledger:
     ledger = new_ledger(log)
     for turn in sound(log):
         ledger.feed(turn)
+    ledger.end()
     return ledger
 
 
@@ -538,6 +568,7 @@ def _opened(ledger: Ledger, event: Opened, turn: Turn) -> None:
 
 
 def _state_changed(ledger: Ledger, event: StateChanged, turn: Turn) -> None:
+    ledger.meet(event.subject)
     if event.subject in ledger.requests:
         return  # a request's states are its dialect's own; its life is told by other events
     subject = ledger.calls.get(event.subject) or ledger.endpoint(event.subject)
@@ -553,8 +584,9 @@ def _closed(ledger: Ledger, event: Closed, turn: Turn) -> None:
 
 
 def _call_opened(ledger: Ledger, event: CallOpened, turn: Turn) -> None:
-    moment = Moment(turn.number, turn.time_ns)
-    ledger.calls.setdefault(event.call, Call(event.call, event.endpoint, moment))
+    call = ledger.calls.setdefault(event.call, Call(event.call, event.endpoint))
+    if call.opened is None:
+        call.opened = Moment(turn.number, turn.time_ns)
 
 
 def _started(ledger: Ledger, event: Started, turn: Turn) -> None:

@@ -99,7 +99,7 @@ def _turns_text(pruning: Pruning) -> str:
 def _state_lines(pruning: Pruning) -> list[Line]:
     keyframe = pruning.pruned.keyframe
     if pruning.is_state_lost:
-        says = "no keyframe stands in for them: the state that they built up is known to nobody"
+        says = "no keyframe stands in for them: the state that they built up is lost for good"
         return [row("state", Span(says, "bold red"))]
     if keyframe is None or pruning.turns is None:
         return []

@@ -301,6 +301,8 @@ class _Log:
         classes = self._recording.reader.bindings(self._epoch).classes
         return next((number for number, bound in classes.items() if bound.name == name), 0)
 
+    def keyframes_from(self, _source: object) -> None: ...
+
     def seal(self) -> None:
         return None
 

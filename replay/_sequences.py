@@ -19,8 +19,8 @@ class Asked:
     """Who asked for something, and from inside what.
 
     Attributes:
-        turn: The turn in which it was asked.
-        time_ns: When.
+        turn: The turn in which it was asked; 0 when that lies before the log's beginning.
+        time_ns: When; at the latest when the log begins.
         by: Thread, file and line; None when a timer or the outside asked.
         inside: The callback in which it was asked, if in one.
         request: The request whose deadline asked, or 0.
@@ -134,9 +134,16 @@ class Sequence:
     findings: tuple[Finding, ...]
 
     @property
+    def is_cut(self) -> bool:
+        """Whether it was asked for before the log begins, or where turns are missing."""
+        return self.asked.turn == 0
+
+    @property
     def quiescence_ns(self) -> int | None:
-        """How long it took from the trigger until nothing was owed any more."""
-        return None if self.quiet is None else self.quiet.time_ns - self.asked.time_ns
+        """How long it took from the trigger until nothing was owed; None when it is not known."""
+        if self.quiet is None or self.is_cut:
+            return None
+        return self.quiet.time_ns - self.asked.time_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,7 +223,8 @@ def tables_of(endpoint: int, ledger: Ledger) -> Tables:
 
 def _asked(cancel: CancelLife, ledger: Ledger) -> Asked:
     """Return who asked: the caller, or for a time-out the deadline of a request."""
-    moment = cancel.requested or cancel.began or Moment(0, 0)
+    begin = ledger.first or Moment(0, 0)
+    moment = cancel.requested or cancel.began or Moment(0, begin.time_ns)
     if cancel.trigger != TIME_OUT:
         return Asked(moment.turn, moment.time_ns, cancel.by, cancel.inside)
     request = ledger.requests.get(cancel.asked_by)

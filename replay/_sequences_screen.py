@@ -52,10 +52,12 @@ def _more(*parts: str | Span) -> Line:
 
 def _head(one: Cancellation) -> Line:
     quiet = one.quiescence_ns
-    end = "not at rest where the log ends" if quiet is None else f"at rest after {duration(quiet)}"
+    end = "not at rest where the log ends" if one.quiet is None else "at rest"
+    if quiet is not None:
+        end += f" after {duration(quiet)}"
     driver = f" ({one.driver})" if one.driver else ""
     left = f"c{one.cancel:<4} "
-    what = f"{one.trigger} on {one.endpoint_label}{driver}"
+    what = f"{one.trigger or 'a cancel'} on {one.endpoint_label}{driver}"
     room = MARGIN - len(left) - len(end) - 10
     shown = clip(what, room)
     return line(
@@ -66,6 +68,8 @@ def _head(one: Cancellation) -> Line:
 
 def _asked_lines(one: Cancellation, clock: Clock) -> list[Line]:
     asked = one.asked
+    if one.is_cut:
+        return [_row("asked by", "unknown: before the log begins; times count from there")]
     when = Span(f"turn {asked.turn}, {clock.moment(asked.time_ns)}", "dim")
     if one.trigger == TIME_OUT:
         timed_out = f"the deadline of r{asked.request} ran out  "
@@ -88,6 +92,9 @@ def _inside(context: Context) -> str:
 
 
 def _window_line(one: Cancellation) -> Line:
+    if one.began is None and one.is_cut:
+        end = "still open where the log ends" if one.ended is None else f"..{one.ended.turn}"
+        return _row("window", f"opened before the log begins, {end}")
     if one.began is None:
         return _row("window", "never opened")
     if one.ended is None:
@@ -106,11 +113,13 @@ def _window_line(one: Cancellation) -> Line:
 
 def _victim_lines(one: Cancellation, *, show_all: bool) -> list[Line]:
     if not one.victims:
-        return [_row("victims", "none: nothing was outstanding")]
+        none = "unknown: named before the log begins"
+        return [_row("victims", none if one.is_cut else "none: nothing was outstanding")]
     won = sum(victim.won for victim in one.victims)
     lost = "" if won == len(one.victims) else f", {won:,} of them cancelled"
+    known = " that the log still tells of" if one.is_cut else ""
     lines = [
-        _row("victims", f"{len(one.victims):,}{lost}, in the order of delivery"),
+        _row("victims", f"{len(one.victims):,}{known}{lost}, in the order of delivery"),
         _columns(Span(f"{'':<16}{'result':<25}{'age':>8}  {'completed':>16}  delivered", "dim")),
     ]
     shown, hidden = _fold(one.victims, show_all=show_all)
@@ -356,8 +365,8 @@ def context_json(context: Context | None) -> dict[str, int] | None:
 
 def _asked_json(asked: Asked) -> dict[str, Any]:
     return {
-        "turn": asked.turn,
-        "time_ns": asked.time_ns,
+        "turn": asked.turn or None,
+        "time_ns": asked.time_ns if asked.turn else None,
         "by": by_json(asked.by),
         "inside": context_json(asked.inside),
         "timed_out": asked.request or None,

@@ -374,9 +374,9 @@ def _plan_endpoint(endpoint: Endpoint, ledger: Ledger) -> _Plan:
     facts = [f"{count(len(endpoint.pending), 'request')} not at rest"] if endpoint.pending else []
     if endpoint.closed is not None:
         headline, moment = f"{label} was closed: {plain(endpoint.reason)}", endpoint.closed
-    elif endpoint.changed is not None:
+    elif endpoint.state is not None:
         state = state_text(rules_of(ledger, endpoint.number), endpoint.state)
-        headline, moment = f"{label} is in state {state}", endpoint.changed
+        headline, moment = f"{label} is in state {state}", endpoint.changed or Moment(0, 0)
     else:
         headline, moment = f"{label} was opened", endpoint.opened or Moment(0, 0)
     related = tuple(f"c{n}" for n in endpoint.windows)
@@ -386,7 +386,8 @@ def _plan_endpoint(endpoint: Endpoint, ledger: Ledger) -> _Plan:
 def _plan_cancel(cancel: CancelLife, ledger: Ledger) -> _Plan:
     moment = cancel.requested or cancel.began or Moment(0, 0)
     won = [n for n in cancel.victims if _won(ledger.requests[n], cancel)]
-    name = f"c{cancel.number} {plain(cancel.trigger)} on {ledger.label(cancel.endpoint)}"
+    trigger = plain(cancel.trigger) or "a cancel"
+    name = f"c{cancel.number} {trigger} on {ledger.label(cancel.endpoint)}"
     facts: list[str] = []
     if cancel.reason:
         facts.append(f"because: {plain(cancel.reason)}")
@@ -394,6 +395,8 @@ def _plan_cancel(cancel: CancelLife, ledger: Ledger) -> _Plan:
         shown = " ".join(f"r{n}" for n in cancel.victims[:8])
         more = f" and {len(cancel.victims) - 8:,} more" if len(cancel.victims) > 8 else ""
         facts.append(f"victims: {shown}{more}")
+    elif cancel.began is None and cancel.requested is None:
+        facts.append("its victims were named before the log begins")
     else:
         facts.append("it had no effect: nothing was outstanding when it was asked for")
     if cancel.refused:
@@ -452,8 +455,11 @@ def _plan_request(request: Request, ledger: Ledger) -> _Plan:
     raced = tuple(_raced(request, ledger))
     if request.completed is None:
         begun = request.submitted or Moment(0, 0)
+        stands = "outstanding where the log ends"
+        if not request.is_outstanding:
+            stands = "over; how it ended stood before the log begins"
         return _Plan(
-            f"{name} is outstanding where the log ends", begun, facts,
+            f"{name} is {stands}", begun, facts,
             (("asked for because", begun.turn, request.number),), raced, _claims(request),
         )  # fmt: skip
     done = request.completed

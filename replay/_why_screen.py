@@ -17,7 +17,7 @@ _TEXT = MARGIN - _TURN - _AGE - _ACTOR - 4
 
 def story_lines(story: Story, clock: Clock) -> list[Line]:
     """Return the screen of `rescind why`: the outcome first, then the way back."""
-    when = f"turn {story.moment.turn}"
+    when = f"turn {story.moment.turn}" if story.moment.turn else "before the log begins"
     if story.moment.time_ns:
         when += f", {clock.date(story.moment.time_ns)}"
     lines = [line(Span(story.headline, "bold")), line("  ", Span(when, "dim"))]

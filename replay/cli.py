@@ -1,7 +1,7 @@
 """The command line: thin over the room's functions, and the only file that knows click and rich.
 
 Exit codes: 0 fine; 1 the answer is bad; 2 usage, or nothing found; 3 the log is damaged (wins over
-1; a torn tail is no damage).
+1; a torn tail is no damage, nor is a loss that a recovery noted); 130 interrupted.
 """
 
 import json
@@ -124,7 +124,7 @@ def _read_by(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Para
 @_LOG
 @_JSON
 def info_command(log: Path, *, as_json: bool) -> None:
-    """Whether it is whole, span, files, chain head, endpoints, codes."""
+    """Whether it is whole; span, files, chain head, endpoints, codes."""
     reader = read(log, verify_chain=True)
     overview = info(reader)
     if as_json:
@@ -292,9 +292,10 @@ def demo_command(folder: Path | None, *, as_json: bool) -> None:
 @_ALL
 @_JSON
 def recover_command(log: Path, *, target: Path, show_all: bool, as_json: bool) -> None:
-    """Save what a damaged log still holds into a new one, and say what is lost.
+    """Save what a damaged log still holds into a new one.
 
-    The log itself is not changed.  Turns keep their numbers.  Exit code 3 when turns were lost.
+    Says exactly what is lost, and why.  The log itself is not changed; turns keep their numbers.
+    Exit code 3 when turns were lost.
     """
     read(log).close()  # what is no log at all says so here, before anything is made
     recovery = recover(log, target)
@@ -323,18 +324,19 @@ def recover_command(log: Path, *, target: Path, show_all: bool, as_json: bool) -
 )  # fmt: skip
 @click.option(
     "--without-keyframe", is_flag=True,
-    help="Also remove what no keyframe stands in for.  Danger: the state that the removed turns"
-    " built up can then be restored from nothing.",
+    help="Danger: also removes turns that no keyframe stands in for; the state that they built up"
+    " is then lost for good.",
 )  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Only say what would be removed.")
 @_JSON
 def prune_command(
     log: Path, *, age_ns: int | None, dry_run: bool, as_json: bool, **kept: Any
 ) -> None:
-    """Remove old segments, from the oldest on: whole ones, and never the newest.
+    """Remove old segments: whole ones, from the oldest on.
 
-    A segment goes when any of the options lets it go, and stays when the newest keyframe needs it.
-    Works beside a writer and readers.  Exit code 3 when damage is in the way.
+    A segment goes when any of the options lets it go.  It stays when it is the newest, or when the
+    newest keyframe needs it.  A writer and readers may go on meanwhile.  Exit code 3 when damage is
+    in the way.
     """
     if age_ns is None and kept["bytes_max"] is None and kept["segments_max"] is None:
         raise click.UsageError("say what to keep: --keep-bytes, --keep-segments or --keep-days")

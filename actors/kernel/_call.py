@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from rescind.actors.runtime import Actor, Outbox
-from rescind.events import Closed, Drop
+from rescind.events import Closed, Drop, Entry
 
 if TYPE_CHECKING:
     from ._endpoint import Endpoint
@@ -32,3 +32,8 @@ class Call(Actor):
             out.events.append(Closed(self.number, message.reason))
             return None
         return super().receive(message, out)
+
+    def entry(self) -> Entry:
+        """Tell what it is and how it stands, for a keyframe."""
+        state = {"kind": "call", "endpoint": self.endpoint.number, "state": self.state}
+        return Entry(self.number, 0, state)

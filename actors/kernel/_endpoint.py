@@ -10,14 +10,16 @@ the last delivery ... ``Complete`` for the trigger ... its delivery ... blocked 
 ended.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
 from rescind.actors.runtime import Actor, Outbox
+from rescind.actors.runtime._numbers import numbers_kept
 from rescind.events import (
     Accepted,
     AnswerIgnored,
+    Born,
     CallOpened,
     Cancel,
     CancelBegan,
@@ -30,9 +32,11 @@ from rescind.events import (
     CompletionScript,
     Delivered,
     Discarded,
+    Entry,
     How,
     Killed,
     Manner,
+    Opened,
     Origin,
     Outcome,
     Ranges,
@@ -60,11 +64,12 @@ class Endpoint(Actor):
     """What every dialect's endpoint shares.  Methods run under the baton unless they say so."""
 
     __slots__ = (
-        "_newborn", "_next_window", "calls", "lane", "requests", "state", "windows",
+        "_class", "_newborn", "_next_window", "calls", "is_closed", "lane", "opened",
+        "requests", "state", "windows",
     )  # fmt: skip
 
     requests: dict[int, Request]
-    """Requests neither delivered nor discarded, in the order of submission."""
+    """Requests neither delivered nor discarded, in the order of submission and of numbers."""
     windows: dict[int, CancelWindow]
     """Cancels under way, by number; a closed one stays until its trigger has completed."""
     state: int
@@ -72,6 +77,9 @@ class Endpoint(Actor):
     lane: Lane
     calls: dict[int, Call]
     """Calls that are open, by number."""
+    opened: Opened | None
+    """Its birth: which dialect it speaks, under which profile, through which driver."""
+    is_closed: bool
 
     def __init__(self) -> None:
         """Be empty."""
@@ -80,6 +88,9 @@ class Endpoint(Actor):
         self.state = 0
         self.lane = Lane(self)
         self.calls = {}
+        self._class = 0
+        self.opened = None
+        self.is_closed = False
         # What the running turn made and its events will put in place.
         self._newborn: Request | None = None
         self._next_window: CancelWindow | None = None
@@ -348,7 +359,38 @@ class Endpoint(Actor):
         if window.trigger is not None:
             out.urgent.append((window.trigger, Complete(code)))
 
+    # --- keyframes -------------------------------------------------------------------------------
+
+    def entries(self) -> Iterator[Entry | None]:
+        """Tell of itself, its calls and its requests, each as it stands when it is asked for."""
+        if self.opened is not None and not self.is_closed:
+            yield Entry(self.number, self._class, self._told(self.opened))
+        for call in list(self.calls):
+            if call in self.calls:
+                yield self.calls[call].entry()
+        # Accepted in the order of their numbers, so that the first of them is the lowest.
+        first = next(iter(self.requests), 0)
+        for number in numbers_kept(self.requests, first, self.runtime.log.actors_next):
+            yield None if number is None else self.requests[number].entry()
+
+    def _told(self, opened: Opened) -> dict[str, Any]:
+        return {
+            "kind": "endpoint",
+            "dialect": opened.dialect,
+            "profile": opened.profile,
+            "driver": opened.driver,
+            "state": self.state,
+            "windows": [window.told() for window in self.windows.values()],
+        }
+
     # --- facts -----------------------------------------------------------------------------------
+
+    def _apply_born(self, event: Born, _: int) -> None:
+        self._class = event.cls
+
+    def _apply_opened(self, event: Opened, _: int) -> None:
+        self.opened = event
+        self.runtime.units[self.number] = self
 
     def _apply_accepted(self, event: Accepted, number: int) -> None:
         request, self._newborn = self._newborn, None
@@ -464,6 +506,7 @@ class Endpoint(Actor):
 
     def _apply_closed(self, event: Closed, _: int) -> None:
         if event.subject == self.number:
+            self.is_closed = True
             self.windows.clear()
             if self._actor_ref is not None:
                 self._actor_ref.actor_stopped.set()
@@ -471,7 +514,9 @@ class Endpoint(Actor):
 
 
 Endpoint.FACTS = {
-    Accepted: Endpoint._apply_accepted,  # noqa: SLF001  # this table is part of the class
+    Born: Endpoint._apply_born,  # noqa: SLF001  # this table is part of the class
+    Opened: Endpoint._apply_opened,  # noqa: SLF001
+    Accepted: Endpoint._apply_accepted,  # noqa: SLF001
     Completed: Endpoint._apply_completed,  # noqa: SLF001
     ScriptRunning: Endpoint._apply_running,  # noqa: SLF001
     Delivered: Endpoint._apply_delivered,  # noqa: SLF001

@@ -17,6 +17,7 @@ from rescind.events import (
     Completed,
     Discarded,
     Drop,
+    Entry,
     How,
     Outcome,
     Received,
@@ -49,6 +50,10 @@ COMPLETED = Status.COMPLETED
 RUNNING = Status.RUNNING
 DELIVERED = Status.DELIVERED
 DISCARDED = Status.DISCARDED
+
+
+_STATUS_TOLD = ("outstanding", "completed", "running")
+"""How a keyframe calls the first three; with the others there is nothing left to tell."""
 
 
 class Request(Actor):
@@ -238,6 +243,26 @@ class Request(Actor):
             self.waiter.set()
         if self._actor_ref is not None:
             self._actor_ref.actor_stopped.set()
+
+    def entry(self) -> Entry:
+        """Tell what it is and how it stands, for a keyframe; nothing that it carries."""
+        state: dict[str, Any] = {
+            "kind": "request",
+            "endpoint": self.endpoint.number,
+            "operation": self.operation,
+            "asynchronous": self.asynchronous,
+            "timeout_ns": self.timeout_ns,
+            "status": _STATUS_TOLD[self.status],
+        }
+        if self.doomed:
+            state["doomed"] = self.doomed
+        if self.status is OUTSTANDING:
+            state["accepted"] = self.turn
+        else:
+            state |= {
+                "completed": self.turn, "code": self.code, "how": self.how, "by": self.by,
+            }  # fmt: skip
+        return Entry(self.number, 0, state)
 
     # --- causes ----------------------------------------------------------------------------------
 

@@ -1,5 +1,7 @@
 """A cancel under way."""
 
+from typing import Any
+
 from ._request import Request
 
 
@@ -60,3 +62,17 @@ class CancelWindow:
         if request.doomed != self.cancel or request is self.trigger:
             return False
         return request.asynchronous or self.trigger is None
+
+    def told(self) -> dict[str, Any]:
+        """Tell how the cancel stands, for a keyframe; its victims say themselves whose they are."""
+        return {
+            "cancel": self.cancel,
+            "began": self.turn,
+            "trigger": 0 if self.trigger is None else self.trigger.number,
+            "timed_out": 0 if self.timed_out is None else self.timed_out.number,
+            "forbids": self.forbids,
+            "open": self.is_open,
+            "stopped": self.is_stopped,
+            "waiting": self.waiting,
+            "code": self.code,
+        }

@@ -1,8 +1,10 @@
 """What a runtime asks of its dispatcher, its lanes, and what it owns."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Protocol
+
+from rescind.events import Entry
 
 from ._waiting import Waitable
 
@@ -66,4 +68,12 @@ class Owned(Protocol):
 
     def stop(self) -> None:
         """Stop the driver at once; the log has failed and nothing can be recorded."""
+        ...
+
+
+class Unit(Protocol):
+    """Several actors of the kernel with one state, which a keyframe has to tell."""
+
+    def entries(self) -> Iterator[Entry | None]:
+        """Tell of each that lives, as it stands when it is asked for; under the baton."""
         ...

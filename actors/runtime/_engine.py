@@ -12,11 +12,13 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextvars import Token
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from weakref import WeakValueDictionary
 
 import pykka
 
 from rescind.events import (
     DeadLetter,
+    Entry,
     Failed,
     LogWriter,
     Origin,
@@ -34,8 +36,9 @@ from ._actor import Actor, ActorRef, Terminated, class_name, describe
 from ._baton import Baton
 from ._clock import Clock
 from ._context import CAUSE, Callers, CauseSource, TurnCause, WireCause
-from ._contracts import Dispatcher
+from ._contracts import Dispatcher, Unit
 from ._errors import DeadlockError, RuntimeClosedError, UsageError
+from ._numbers import numbers_kept
 from ._outbox import By, Envelope, Message, Outbox
 from ._reply import ExcInfo, Reply
 from ._timers import Timer, Timers
@@ -75,6 +78,8 @@ class Engine:
         """Whether no turn is run any more."""
         self.actors: dict[int, Actor] = {}
         """Live ordinary actors; requests and endpoints are kept by the kernel."""
+        self.units: WeakValueDictionary[int, Unit] = WeakValueDictionary()
+        """The kernel's endpoints; one that has ended leaves when nobody holds it any more."""
         self._kind_ids = log.kind_ids
         self._classes: dict[type, int] = {}
         self._now_ns = clock.now_ns
@@ -111,6 +116,22 @@ class Engine:
         pykka.ActorRegistry.unregister(actor.actor_ref)
         for envelope in self._parked.pop(actor.number, ()):
             self._backlog.append(envelope)
+
+    def entries(self) -> Iterator[Entry | None]:
+        """Tell of everything that lives, for a keyframe; asked on under the baton, bit by bit.
+
+        An ordinary actor's state is its own business, so of it only its life is told.
+        """
+        for number in numbers_kept(self.actors, 1, self.log.actors_next):
+            if number is None:
+                yield None
+                continue
+            actor = self.actors[number]
+            parent = actor.actor_ref.parent
+            state = {"kind": "actor", "parent": parent} if parent else None
+            yield Entry(number, self.class_number(type(actor)), state)
+        for unit in list(self.units.values()):
+            yield from unit.entries()
 
     def next_number(self) -> int:
         """Return a fresh actor number; called under the baton."""

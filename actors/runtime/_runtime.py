@@ -50,6 +50,7 @@ class Runtime(Exits):
         super().__init__(log, dispatcher or ThreadDispatcher(), clock or MachineClock())
         self.is_ending = False
         """Whether ``close`` was called."""
+        log.keyframes_from(self.entries)
         self.dispatcher.attach(self)
 
     @classmethod
@@ -60,6 +61,8 @@ class Runtime(Exits):
         durability: str = "os",
         dispatcher: Dispatcher | None = None,
         payloads: Mapping[str, str] | None = None,
+        segment_bytes_max: int = 64 * 1024 * 1024,
+        segment_age_s_max: float | None = None,
     ) -> Self:
         """Open a runtime whose log is the directory ``path``, or memory without one.
 
@@ -68,6 +71,8 @@ class Runtime(Exits):
             durability: ``os`` (survives the process) or ``disk`` (survives the machine).
             dispatcher: threads by default; ``Stepped()`` for tests in virtual time.
             payloads: kind name to ``full``, ``digest`` or ``none``: what the log keeps of values.
+            segment_bytes_max: the log goes on in a new file before one gets longer than that.
+            segment_age_s_max: ... and when one is older than that as something is written.
 
         Raises:
             RescindError: no log can be written there; the message says why and what to do.
@@ -83,6 +88,8 @@ class Runtime(Exits):
             entropy=entropy,
             clock_ns=clock.now_ns,
             payloads=payloads,
+            segment_bytes_max=segment_bytes_max,
+            segment_age_s_max=segment_age_s_max,
         )
         runtime = cls(log, dispatcher=dispatcher, clock=clock)
         # A program that ends without closing still gets its log whole and its endpoints ended.

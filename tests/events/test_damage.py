@@ -424,7 +424,7 @@ def test_the_overview_says_in_one_line_whether_the_log_is_whole():
     rotten = segments | {1: flipped(segments[1], 8 * (len(segments[1]) - 50))}
     info = read(FrozenStorage(rotten)).info()
     assert not info.whole
-    assert info.verdict.startswith("damaged in 1 place(s), first in segment 1 at byte")
+    assert info.verdict.startswith("damaged in 1 place, first in segment 1 at byte")
     assert (info.first, info.last, info.records, info.batches) == (1, 16, 13, 5)
     assert info.epochs == (1, 2)
     assert [(one.number, one.first, one.last) for one in info.segments] == [(1, 1, 5), (2, 9, 16)]

@@ -17,6 +17,7 @@ from rescind.events import (
     Tell,
     read,
 )
+from rescind.events._keyframe import Pace
 from rescind.events._watch import WAIT_S_MAX
 
 from .logs import open_log, record
@@ -581,12 +582,11 @@ def test_what_was_shown_at_os_stays_when_the_rest_of_its_batch_finds_no_room(tmp
     again.close()
 
 
-def test_what_was_shown_at_os_stays_when_the_keyframe_behind_it_finds_no_room(tmp_path, monkeypatch):
-    monkeypatch.setattr("rescind.events._keyframe.LOG_BYTES_MIN", 0)
+def test_what_was_shown_at_os_stays_when_the_keyframe_behind_it_finds_no_room(tmp_path):
     path, shown = tmp_path / "log", []
     storage = Full(path)
     log = open_log(storage=storage)
-    log.keyframes_from(lambda: iter(()))
+    log.keyframes_from(lambda: iter(()), Pace(log_bytes_min=0))
     storage.room = 1
     storage.behind = lambda: shown.append(list(read(path).follow(idle_s=0)))
     with suppress(LogFailedError):

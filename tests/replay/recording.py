@@ -32,6 +32,7 @@ from rescind.events import (
     Manner,
     Opened,
     Origin,
+    Pace,
     Rejected,
     Returned,
     ScriptReturned,
@@ -288,7 +289,7 @@ def save(
     """Write turns into a log on disk, one batch per ten turns."""
     writer = Log.create_or_open(path, durability="os", **options)
     if keyframes is not None:
-        writer.keyframes_from(keyframes)
+        writer.keyframes_from(keyframes, Pace(log_bytes_min=100))
     crawler = writer.class_("shop.Endpoint", 1, "")
     assert crawler == 1, "the recordings name their only class 1"
 

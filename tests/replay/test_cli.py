@@ -10,11 +10,25 @@ import pytest
 from click.testing import CliRunner
 
 import rescind.replay
-from rescind.events import By, Completed, How, Origin, Submit
-from rescind.replay._text import MARGIN
+from rescind.events import (
+    By,
+    Completed,
+    How,
+    Log,
+    Origin,
+    Retention,
+    Submit,
+    prune,
+    read,
+    recover,
+)
+from rescind.replay import Ledger, TurnFilter
+from rescind.replay._labels import LOOKUPS_MAX
+from rescind.replay._text import MARGIN, Clock, as_text
+from rescind.replay._turns import turn_lines
 from rescind.replay.cli import cli
 
-from .recording import Recording, everything, incident, save
+from .recording import Recording, everything, flush, incident, save
 
 SOURCE = str(Path(rescind.replay.__file__).parents[2])
 
@@ -109,6 +123,10 @@ def test_a_broken_law_is_exit_code_1(bad):
         ["turns", "--origin", "elsewhere"],
         ["turns", "--limit", "-1"],
         ["turns", "--actor", "12"],
+        ["turns", "--since", "yesterday"],
+        ["check", "--head", "12"],
+        ["prune"],
+        ["recover"],
         ["sequences", "--of", "r4711"],
         ["nonsense"],
     ],
@@ -157,10 +175,22 @@ def make_foreign(path):
     return folder
 
 
-@pytest.mark.parametrize("command", ["info", "turns", "sequences", "check"])
+NEEDS_A_LOG = [
+    ["info"],
+    ["turns"],
+    ["turns", "--follow"],
+    ["sequences"],
+    ["check"],
+    ["check", "--head", "0" * 16],
+    ["recover", "--to", "nowhere"],
+    ["prune", "--keep-segments", "1"],
+]
+
+
+@pytest.mark.parametrize("command", NEEDS_A_LOG, ids=" ".join)
 @pytest.mark.parametrize("make", [make_missing, make_file, make_folder, make_foreign])
 def test_what_is_no_log_is_one_sentence(tmp_path, command, make):
-    result = run(command, make(tmp_path))
+    result = run(command[0], make(tmp_path), *command[1:])
     assert result.returncode in {2, 3}
     assert "Traceback" not in result.stderr
     assert len(result.stderr.splitlines()) == 1
@@ -210,7 +240,9 @@ def test_help_lists_the_commands_in_the_order_of_need():
     assert result.returncode == 0
     words = result.stdout.split("Commands:")[1].split("\n")
     listed = [word.split()[0] for word in words if word.strip()]
-    assert listed == ["demo", "info", "sequences", "why", "turns", "check", "rerun"]
+    assert listed == [
+        "demo", "info", "sequences", "why", "turns", "check", "rerun", "recover", "prune",
+    ]  # fmt: skip
     assert not [word for word in words if word.endswith("...")]
 
 
@@ -306,3 +338,168 @@ def test_no_color_is_respected_on_a_terminal(log):
 
 def test_the_tests_run_the_program_as_a_user_does(log):
     assert run("info", log).stdout == CliRunner().invoke(cli, ["info", str(log)]).stdout
+
+
+# --- a part of a log ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def split(tmp_path):
+    """A log in several segments, so that most of it is read by an index or not at all."""
+    return save(everything().turns, tmp_path / "split", per_batch=1, segment_bytes_max=6000)
+
+
+def told_in_full(turns, wanted):
+    """Return the lines of the wanted turns, by whoever has read all of them."""
+    ledger, clock = Ledger(), Clock(turns[0].time_ns)
+    lines = []
+    for turn in turns:
+        ledger.feed(turn)
+        if wanted.wants(turn):
+            lines += as_text(turn_lines(turn, ledger, clock)).splitlines()
+    return lines
+
+
+def shown(log, *options):
+    result = CliRunner().invoke(cli, ["turns", str(log), *map(str, options)])
+    assert result.exit_code in {0, 2}, result.output
+    return result.stdout.splitlines()[1:]
+
+
+@pytest.mark.parametrize("number", range(25))
+def test_turns_of_a_number_are_shown_as_if_all_had_been_read(split, number):
+    turns = list(read(split))
+    about, taken = TurnFilter(about=number), TurnFilter(actor=number)
+    assert shown(split, "--of", f"a{number}") == told_in_full(turns, about)
+    assert shown(split, "--actor", f"a{number}") == told_in_full(turns, taken)
+
+
+def test_turns_of_the_runtime_itself_are_found_though_no_index_has_them(tmp_path):
+    r = everything()
+    number = r.turn(0, Origin.APP, None, None)
+    log = save(r.turns, tmp_path / "runtime")
+    found = document(log, "turns", "--actor", "a0")["turns"]
+    assert [(each["turn"], each["label"]) for each in found] == [(number, "runtime")]
+
+
+@pytest.mark.parametrize("first", [-1, 0, 1, 2, 27, 49, 58, 59])
+def test_turns_from_a_number_are_shown_as_if_all_had_been_read(split, first):
+    wanted = TurnFilter(first=first)
+    assert shown(split, "--from", first) == told_in_full(list(read(split)), wanted)
+
+
+def test_turns_since_a_moment_begin_there(split):
+    turns = list(read(split))
+    since = turns[30].time_ns
+    found = document(split, "turns", "--since", f"{since // 10**9}.{since % 10**9:09d}")["turns"]
+    assert [each["turn"] for each in found] == [turn.number for turn in turns[30:]]
+
+
+def test_names_are_looked_up_for_so_many_numbers_and_no_more(tmp_path):
+    r = Recording()
+    for _ in range(LOOKUPS_MAX + 6):
+        r.open()
+    first = len(r.turns) + 1
+    for number in range(1, r.next_actor):
+        r.turn(number, Origin.APP, None, Submit("x", (), True, None))
+    log = save(r.turns, tmp_path / "many")
+    labels = [each["label"] for each in document(log, "turns", "--from", str(first))["turns"]]
+    assert labels[:LOOKUPS_MAX] == [f"a{n} newton endpoint" for n in range(1, LOOKUPS_MAX + 1)]
+    assert labels[LOOKUPS_MAX:] == [f"a{n}" for n in range(LOOKUPS_MAX + 1, LOOKUPS_MAX + 7)]
+
+
+# --- heads that were noted ------------------------------------------------------------------------
+
+
+def head_of(log):
+    return document(log, "info")["chain_head"]
+
+
+def continued(log):
+    """Open a log again and write one more turn."""
+    writer = Log.create_or_open(log)
+    writer.append((1, 10**18, Origin.APP, 0, None, (), None))
+    writer.close()
+    return log
+
+
+def checked(log, head):
+    result = CliRunner().invoke(cli, ["check", str(log), "--head", head])
+    return result.exit_code, result.stdout
+
+
+def test_a_head_that_was_noted_vouches_for_all_before_it(log):
+    head = head_of(log)
+    continued(log)
+    assert head_of(log) != head
+    code, text = checked(log, head)
+    assert code == 0
+    assert "stands behind turn 58; nothing up to there was changed" in text
+    assert document(log, "check", "--head", head)["head"] == {
+        "noted": head, "verdict": "holds", "turn": 58,
+    }  # fmt: skip
+    assert document(log, "check")["head"] is None
+
+
+def test_the_beginning_of_a_head_is_enough(log):
+    assert checked(log, head_of(log)[:16].upper())[0] == 0
+
+
+def test_every_head_that_a_live_log_had_stays_in_its_chain(tmp_path):
+    log = tmp_path / "live"
+    writer = Log.create_or_open(log)
+    heads = [head_of(log)]
+    for _ in range(3):
+        writer.append((1, 10**18, Origin.APP, 0, None, (), None))
+        flush(writer)
+        heads.append(head_of(log))
+    writer.close()
+    heads.append(head_of(log))
+    found = [document(log, "check", "--head", head)["head"]["turn"] for head in heads]
+    assert found == [0, 1, 2, 3, 3]
+
+
+def test_a_log_that_was_written_anew_lacks_the_head(log, tmp_path):
+    head = head_of(log)
+    forged = save(everything().turns, tmp_path / "forged")
+    code, text = checked(forged, head)
+    assert code == 1
+    assert "head  broken" in text
+    assert "is not in the chain: what it stood behind was changed or cut off," in text
+    assert max(map(len, text.splitlines())) <= MARGIN
+    assert text.splitlines()[-1] == "broken: 58 turns read, 1 broken, 0 open"
+
+
+def test_a_log_that_was_cut_between_two_batches_lacks_the_head(log):
+    head = head_of(log)
+    segment, last = log / "00000001.seg", list(read(log).batches())[-1]
+    segment.write_bytes(segment.read_bytes()[: last.offset])
+    assert code("check", log) == 0
+    assert checked(log, head)[0] == 1
+
+
+def test_damage_before_a_head_leaves_it_open_and_wins(log):
+    head = head_of(log)
+    segment, batch = log / "00000001.seg", list(read(log).batches())[1]
+    data = bytearray(segment.read_bytes())
+    data[batch.offset + 60] ^= 0x5A
+    segment.write_bytes(data)
+    exit_code, text = checked(log, head)
+    assert exit_code == 3
+    assert "head  open" in text
+    assert "stands behind turn 58, and the log is damaged before it:" in text
+
+
+def test_a_head_at_the_end_of_what_was_pruned_is_still_known(tmp_path):
+    log = save(everything().turns, tmp_path / "old")
+    head = head_of(log)
+    continued(log)
+    prune(log, Retention(segments_max=1, without_keyframe=True))
+    assert document(log, "check", "--head", head)["head"]["turn"] == 58
+
+
+def test_a_recovered_log_has_a_chain_of_its_own(log, tmp_path):
+    recover(log, tmp_path / "new")
+    code, text = checked(tmp_path / "new", head_of(log))
+    assert code == 1
+    assert "or from before a recovery" in text

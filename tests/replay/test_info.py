@@ -2,7 +2,7 @@
 
 import pytest
 
-from rescind.events import read
+from rescind.events import Entry, Log, read, recover
 from rescind.replay import info
 from rescind.replay._info import info_json, info_lines
 from rescind.replay._text import MARGIN, as_text
@@ -54,3 +54,85 @@ def test_many_endpoints_are_folded(tmp_path):
         r.open()
     text = as_text(info_lines(info(read(save(r.turns, tmp_path / "d"))), "d"))
     assert "and 4 more" in text
+
+
+def screen(log):
+    return as_text(info_lines(info(read(log, verify_chain=True)), "a.log"))
+
+
+def spoil(log, segment, offset):
+    path = log / f"{segment:08d}.seg"
+    data = bytearray(path.read_bytes())
+    data[offset] ^= 0x5A
+    path.write_bytes(data)
+
+
+def test_an_ordinary_log_is_whole_in_one_word_and_nothing_is_said_of_damage(log):
+    text = screen(log)
+    assert "condition   whole\n" in text
+    assert "damage" not in text
+    assert "keyframe" not in text
+
+
+def test_the_whole_head_is_shown_so_that_it_can_be_compared(log):
+    reader = read(log, verify_chain=True)
+    head = reader.info().chain.hex()
+    assert f"chain head  {head}\n" in screen(log)
+    assert info_json(info(reader))["chain_head"] == head
+
+
+def test_sealed_segments_are_counted(tmp_path):
+    log = save(everything().turns, tmp_path / "e", per_batch=1, segment_bytes_max=6000)
+    assert "3 segments (3 sealed), 58 batches" in screen(log)
+    last = log / "00000003.seg"
+    last.write_bytes(last.read_bytes()[:-9])
+    assert "3 segments (2 sealed), 58 batches" in screen(log)
+    sealed = [segment["sealed"] for segment in info_json(info(read(log)))["segments"]]
+    assert sealed == [True, True, False]
+
+
+def test_the_newest_keyframe_is_named(tmp_path):
+    log = save(everything().turns, tmp_path / "f", keyframes=lambda: iter([Entry(1, 1, None)]))
+    keyframe = read(log).keyframe()
+    assert keyframe is not None
+    assert f"keyframe    the state behind turn {keyframe.number}\n" in screen(log)
+    assert info_json(info(read(log)))["keyframe"] == keyframe.number
+
+
+def test_damage_is_told_with_row_place_and_turns(log):
+    batch = list(read(log).batches())[2]
+    spoil(log, batch.segment, batch.offset + 60)
+    text = screen(log)
+    assert f"condition   damaged in 1 place, first in segment 1 at byte {batch.offset}" in text
+    where = f"segment 1 at byte {batch.offset:,}, {batch.length:,} bytes"
+    assert f"damage      rot-body  {where}: turns 21..30 lost\n" in text
+
+
+def test_a_turn_that_cannot_be_decoded_is_damage_too(tmp_path):
+    log = save(incident().turns, tmp_path / "g")
+    writer = Log.create_or_open(log)
+    writer.append((1, 0, 0, "not a cause", None, (), None))
+    writer.close()
+    overview = info(read(log))
+    assert not overview.log.whole
+    assert "undecodable" in screen(log)
+
+
+def test_a_recovered_log_is_whole_but_for_what_it_lost(log, tmp_path):
+    batch = list(read(log).batches())[2]
+    spoil(log, batch.segment, batch.offset + 60)
+    recover(log, tmp_path / "new.log")
+    text = screen(tmp_path / "new.log")
+    assert "condition   whole but for 10 turns lost before it was recovered\n" in text
+    assert "lost        turns 21..30, before this log was recovered" in text
+    assert "damage" not in text
+
+
+def test_much_damage_is_folded(tmp_path):
+    log = save(everything().turns, tmp_path / "h", per_batch=1)
+    for batch in list(read(log).batches())[1:40:2]:
+        spoil(log, batch.segment, batch.offset + 60)
+    text = screen(log)
+    assert text.count("damage      rot-body") == 10
+    assert "and 10 more; `rescind check --json` has them all" in text
+    assert max(map(len, text.splitlines())) <= MARGIN

@@ -32,7 +32,7 @@ def screen(log, target, *options):
 @pytest.fixture
 def log(tmp_path):
     """A log of 58 turns, one batch each, in several segments; every one is sealed."""
-    return save(everything().turns, tmp_path / "a.log", per_batch=1, segment_bytes_max=8000)
+    return save(everything().turns, tmp_path / "a.log", per_batch=1, segment_bytes_max=6000)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_the_new_log_holds_what_was_left_and_says_what_was_not(log, new):
     assert list(read(new)) == [turn for turn in whole if turn.number not in {20, 21, 40}]
     result = run("info", new)
     assert result.exit_code == 0
-    assert "whole but for 3 record(s) lost before it was recovered" in result.stdout
+    assert "whole but for 3 turns lost before it was recovered" in result.stdout
     assert "lost        turns 20..21, before this log was recovered\n" in result.stdout
     assert "chain holds   but for turns that a recovery could not save" in run("check", new).stdout
 

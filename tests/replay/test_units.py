@@ -1,4 +1,4 @@
-"""Sizes, ages, moments and heads are read strictly: a guess would remove or miss the wrong thing."""
+"""Sizes, ages, moments and heads are read strictly: a guess would remove the wrong thing."""
 
 import pytest
 
