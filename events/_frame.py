@@ -25,6 +25,9 @@ OVERHEAD_BYTES = HEADER_BYTES + TAIL_BYTES
 BODY_BYTES_MAX = 256 * 1024 * 1024
 """A longer body is not believed, even when its header's checksum holds."""
 
+NUMBER_MAX = (1 << 63) - 1
+"""No record has a higher number, so that numbers can be counted on from any that is believed."""
+
 RECORD_BYTES_MIN = 8
 """No record is shorter: an array of seven elements."""
 
@@ -108,7 +111,7 @@ def decode_header(data: bytes, seed: int, epoch: int | None) -> Header | None:
     # Valid checksums do not make a promise true: a log may have been written to do harm.
     if header.length > BODY_BYTES_MAX or header.records * RECORD_BYTES_MIN > header.length:
         return None
-    return header
+    return header if header.first + header.records <= NUMBER_MAX else None
 
 
 def body_of(block: memoryview, header: Header) -> memoryview | None:

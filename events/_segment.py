@@ -11,6 +11,7 @@ from ._errors import LogFormatError
 from ._frame import (
     BODY_BYTES_MAX,
     HEADER_BYTES,
+    NUMBER_MAX,
     OVERHEAD_BYTES,
     PREFIX,
     RECORD_BYTES_MIN,
@@ -25,6 +26,8 @@ from ._msgpack import CANNOT_UNPACK, pack, unpack
 from ._storage import Storage
 
 FORMAT = 0
+SEGMENT_MAX = (1 << 32) - 1
+"""Segments and epochs are counted in 32 bits."""
 MAGIC = b"\x8eRSCIND\x00"
 PREAMBLE_PREFIX = b"\x96\xc4\x08" + MAGIC
 PREAMBLE_BYTES = 31
@@ -190,8 +193,8 @@ def _preamble_of(fields: Any) -> Preamble:
     previous = fields["previous"]
     return Preamble(
         log=_sized(fields["log"], 16),
-        segment=_natural(fields["segment"]),
-        epoch=_natural(fields["epoch"]),
+        segment=_natural(fields["segment"], SEGMENT_MAX),
+        epoch=_natural(fields["epoch"], SEGMENT_MAX),
         first=_natural(fields["first"]),
         chain=_sized(fields["chain"], 32),
         previous=None if previous is None else Previous(*map(_natural, previous)),
@@ -216,8 +219,8 @@ def _whole(value: Any) -> int:
     return value
 
 
-def _natural(value: Any) -> int:
-    if _whole(value) < 0:
+def _natural(value: Any, limit: int = NUMBER_MAX) -> int:
+    if not 0 <= _whole(value) <= limit:
         raise ValueError(value)
     return int(value)
 

@@ -61,4 +61,7 @@ def _continue(
         lost = skipped // RECORD_BYTES_MIN
         end = end._replace(last=end.last + lost, actors_next=end.actors_next + skipped)
     epoch = opening.preamble.epoch + 1 + newest - opening.preamble.segment
+    if epoch > SEGMENT_MAX:
+        message = f"{window.path}: no epoch can follow {opening.preamble.epoch}: no writer gave it"
+        raise LogDamagedError(message, window.path)
     return Start(opening.preamble.log, newest + 1, epoch, end, previous)

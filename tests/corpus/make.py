@@ -91,7 +91,7 @@ CASES: tuple[Case, ...] = (
     Case(damaged.rot_preamble_only, "the only preamble is damaged", ("rot-preamble",)),
     Case(damaged.rot_magic, "a preamble's magic is damaged", ("rot-preamble",)),
     Case(damaged.foreign, "a text file with a segment's name", ("foreign",)),
-    Case(damaged.empty, "an empty file where a segment was", ("rot-cut")),
+    Case(damaged.empty, "an empty file where a segment was", ("rot-cut",)),
     Case(damaged.not_a_log, "no segment is one", error="NotALogError"),
     Case(damaged.unreadable, "a directory with a segment's name", ("unreadable",)),
     Case(damaged.other_log, "a segment of another log", ("other-log",)),
