@@ -5,8 +5,8 @@
 
 from typing import NamedTuple
 
-from ._codec import unpack_prelude
-from ._frame import BATCH
+from ._codec import unpack_objects, unpack_prelude
+from ._frame import BATCH, GAP, NUMBER_MAX
 from ._index import read_directory
 from ._mark import Mark
 from ._segment import Flaw, Frame, Opening, Preamble, Window, records_lost_at_most, walk
@@ -63,7 +63,8 @@ BATCH_ROWS: tuple[Row, ...] = (
 
 SEGMENT_ROWS: dict[str, str] = {
     "torn-preamble": "the segment ends inside its preamble: never finished, or the file was cut",
-    "rot-preamble": "the segment's preamble is damaged; without it or its copy in the seal nothing here is read",
+    "rot-preamble": "the segment's preamble is damaged; without it nothing here can be read, "
+    "unless its seal repeats it",
     "foreign": "this file is not a log segment, whatever its name",
     "unreadable": "the operating system does not let this segment be read",
     "other-log": "this segment belongs to another log",
@@ -183,7 +184,10 @@ def _walk_to_end(
         if header.sort == BATCH:
             batch = frame
         behind = found.offset + header.block_bytes
-        end = End(behind, header.first + header.records - 1, found.chain, end.actors_next)
+        last = header.first + header.records - 1
+        if header.sort == GAP and (body := _body_at(window, opening, frame)) is not None:
+            last = gap_end(body, header.first) or last
+        end = End(behind, last, found.chain, end.actors_next)
     if frame is None:
         return end
     if not bodies and _body_at(window, opening, frame) is None:
@@ -200,6 +204,15 @@ def _walk_to_end(
 def _body_at(window: Window, opening: Opening, frame: Frame) -> memoryview | None:
     found = next(walk(window, opening.preamble, frame.offset), None)
     return found.body if isinstance(found, Frame) else None
+
+
+def gap_end(body: memoryview, first: int) -> int | None:
+    """The last number of the gap that begins with ``first``; None when the body does not say it."""
+    match next(unpack_objects(body), None):
+        case (int(begin), int(last), *_) if begin == first <= last <= NUMBER_MAX:
+            return last
+        case _:
+            return None
 
 
 def _behind(flaw: Flaw, end: End) -> End:

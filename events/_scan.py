@@ -9,7 +9,7 @@ from ._frame import BATCH, GAP, KEYFRAME, SEAL
 from ._index import Directory, IndexBuilder, all_pairs, read_directory
 from ._keyframe import decode_part
 from ._mark import decode_mark
-from ._recovery import classify, classify_preamble, disowns, text_of
+from ._recovery import classify, classify_preamble, disowns, gap_end, text_of
 from ._segment import (
     BindingRow,
     Flaw,
@@ -394,13 +394,13 @@ class Scan:
                 self._keyframe(segment, frame)
 
     def _take_gap(self, segment: int, frame: Frame) -> None:
-        match next(unpack_objects(frame.body), None):
-            case (int(first), int(last), *_) if first == frame.header.first <= last:
-                size = frame.header.block_bytes
-                self._tell("lost", segment, frame.offset, size, first, last)
-                self._expected = last + 1
-            case _:
-                self._tell("undecodable", segment, frame.offset, frame.header.block_bytes)
+        first, size = frame.header.first, frame.header.block_bytes
+        last = gap_end(frame.body, first)
+        if last is None:
+            self._tell("undecodable", segment, frame.offset, size)
+            return
+        self._tell("lost", segment, frame.offset, size, first, last)
+        self._expected = last + 1
 
     def _compare_index(
         self, segment: int, seal: Frame, opening: Opening, rebuilt: IndexBuilder
@@ -462,11 +462,18 @@ class Scan:
                     return None, None
                 self._learn_opening(found)
                 directory = read_directory(window, found.preamble.salt)
-            if directory is None or self._salt is None:
+            if directory is None or self._salt is None or not self._is_dense(directory):
                 return None, None
             return directory, self._sieve.groups(window, directory, self._salt)
         except OSError:
             return None, None
+
+    def _is_dense(self, directory: Directory) -> bool:
+        """Whether no number is lost up to the segment's end; where one is, a walk tells which."""
+        first = self._expected
+        if first is None:
+            first = next(iter(directory.group_first), directory.last + 1)
+        return directory.records == directory.last + 1 - first
 
     def _read_groups(
         self, segment: int, directory: Directory, groups: Sequence[int]
@@ -476,7 +483,7 @@ class Scan:
         opening = self._open_for(segment) if groups else None
         if opening is not None:
             self._learn_opening(opening)
-            self._bindings[directory.epoch].learn(directory.bindings)
+            self._bindings.setdefault(directory.epoch, Bindings()).learn(directory.bindings)
             yield from self._walk_groups(segment, opening, directory, groups)
         self._entered = True
         self._expected = directory.last + 1

@@ -113,4 +113,13 @@ def test_the_page_shows_the_layout_of_a_mark(page):
     offsets = [int(offset) for offset in re.findall(r"^\| ([0-9]+) \|", section, re.MULTILINE)]
     data = Mark(1, 2, 3, 4, has_failed=True).encode()
     assert len(data) == offsets[-1] + 5
-    assert [f"{data[offset]:02x}" for offset in offsets] == "97 c4 ce ce cf cf c3 ce".split()
+    assert [f"{data[offset]:02x}" for offset in offsets] == [
+        "97",
+        "c4",
+        "ce",
+        "ce",
+        "cf",
+        "cf",
+        "c3",
+        "ce",
+    ]

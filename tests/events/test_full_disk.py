@@ -65,9 +65,7 @@ print(len(numbers), numbers == list(range(1, len(numbers) + 1)), [d.row for d in
 
 
 @pytest.mark.parametrize("durability", ["os", "disk"])
-def test_a_full_file_system_loses_nothing_that_was_acknowledged(
-    tmp_path, pytestconfig, durability
-):
+def test_a_full_file_system_loses_nothing_that_was_acknowledged(tmp_path, pytestconfig, durability):
     folder = tmp_path / "small"
     mount = 'mount -t tmpfs -o size=256k none "$0"'
     program = WRITER + READER  # the file system is gone with its mount

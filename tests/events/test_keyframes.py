@@ -118,7 +118,9 @@ deeds = st.lists(
 def test_an_entry_is_the_fold_of_its_actor_up_to_its_stamp_and_later_turns_lead_to_the_state_now(
     deeds, slice_entries, segment_bytes_max
 ):
-    world = World(AT_ONCE._replace(slice_entries=slice_entries), segment_bytes_max=segment_bytes_max)
+    world = World(
+        AT_ONCE._replace(slice_entries=slice_entries), segment_bytes_max=segment_bytes_max
+    )
     for deed, which in deeds:
         living = list(world.totals)
         if deed == "bear" or not living:

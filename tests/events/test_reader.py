@@ -184,6 +184,7 @@ def test_whatever_happens_to_the_bytes_nothing_is_read_wrongly_and_writing_goes_
         again = list(read(storage, verify_chain=True))
         assert [turn.number for turn in again] == [*numbers, number], repeat
         after = segments_of(storage)
-        assert all(after[n] == data for n, data in before.items() if n != log._segment.segment), repeat
+        own = log._segment.segment
+        assert all(after[n] == data for n, data in before.items() if n != own), repeat
         start = dice.randint(1, 17)
         assert list(read(storage, start=start)) == [t for t in again if t.number >= start], repeat
