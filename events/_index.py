@@ -332,7 +332,7 @@ def _directory_of(fields: Any, epoch: int, chain: bytes) -> Directory:
         group_time_ns=_from_bytes("q", fields["group_time_ns"]),
         cancels=_from_bytes("Q", fields["cancels"]),
         keyframes=tuple(KeyframePart(*part[:4]) for part in fields["keyframes"]),
-        bindings=fields["bindings"],
+        bindings=list(fields["bindings"]),
         preamble=bytes(fields["preamble"]),
         codes={code: _from_bytes("I", groups) for code, groups in fields["codes"]},
         spans=_spans_of(fields["spans"]),

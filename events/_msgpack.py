@@ -48,8 +48,8 @@ def packer(default: Callable[[Any], Any]) -> Pack:
 
 
 def pack(value: object) -> bytes:
-    """Pack one object."""
-    return cast("bytes", _library.packb(value))
+    """Pack one object; text that was read although it is no UTF-8 becomes the same bytes again."""
+    return cast("bytes", _library.packb(value, unicode_errors="surrogateescape"))
 
 
 def unpack(data: bytes) -> Any:

@@ -5,6 +5,7 @@ records are gone stands a gap, so that whoever reads it is told what was lost an
 """
 
 import os
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -199,16 +200,16 @@ class _Copy:
 
     def _end_with_what_is_open(self) -> bool:
         """Numbers that may have been given behind all that can be read must not be given again."""
-        if not any(damage.first is not None and damage.last is None for damage in self._damage):
-            return False
-        try:
-            last = find_start(self._source, bytes, settle=False).end.last
-        except LogDamagedError:
-            return False
+        lost = [damage for damage in self._damage if damage.first is not None]
+        last = max((damage.last for damage in lost if damage.last is not None), default=0)
+        is_open = any(damage.last is None for damage in lost)
+        if is_open:
+            with suppress(LogDamagedError):
+                last = max(last, find_start(self._source, bytes, settle=False).end.last)
         if self._writer is None or self._expected is None or last < self._expected:
             return False
         self._note_gap(self._writer, self._expected, last)
-        return True
+        return is_open
 
     def _close(self) -> None:
         writer, self._writer = self._writer, None

@@ -4,7 +4,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ._codec import Bindings, Epochs, Record, unpack_objects
+from ._codec import Bindings, Epochs, Record
 from ._frame import BATCH, GAP, KEYFRAME, SEAL
 from ._index import Directory, IndexBuilder, all_pairs, read_directory
 from ._keyframe import decode_part
@@ -15,7 +15,6 @@ from ._segment import (
     Flaw,
     Frame,
     Opening,
-    Previous,
     Window,
     open_preamble,
     read_preamble,
@@ -140,12 +139,14 @@ class Scan:
             if segment is None:
                 segment = self._choose_first(selection.start)
             following = None if segment is None else self._following(segment)
+            if segment is not None and following is not None and not self._next_opening(segment):
+                following = None  # just being made: it will say where this one ends
             if segment is not None:
                 yield from self._read(segment, following)
             if segment is not None and following is not None:
                 self._leave(segment)
                 segment = following
-            elif segment is None or self._following(segment) is None:
+            elif segment is None or not self._next_opening(segment):
                 yield None
 
     # --- from segment to segment ---------------------------------------------------------------
@@ -296,7 +297,7 @@ class Scan:
         segment = window.segment
         limit = self._limit(segment, opening, following)
         for found in walk(window, opening.preamble, self._offset, self._chain_before()):
-            if limit is not None and found.offset >= limit and isinstance(found, Frame):
+            if limit is not None and found.offset >= limit and not _is_torn(found):
                 self._take_disowned(window, found.offset, following)
                 return
             if isinstance(found, Frame):
@@ -312,9 +313,9 @@ class Scan:
 
     def _limit(self, segment: int, opening: Opening, following: int | None) -> int | None:
         """Where what may be believed ends although more verifies; None where all may be."""
-        if following is not None:
-            previous = self._named_by_next(segment)
-            return None if previous is None else previous.end
+        behind = None if following is None else self._next_opening(segment)
+        if behind is not None:
+            return _end_named(behind, segment)
         mark = decode_mark(self._storage.mark())
         if mark is not None and disowns(mark, opening.preamble):
             return mark.end
@@ -338,16 +339,16 @@ class Scan:
 
     def _promised(self, segment: int, following: int | None, offset: int) -> bool:
         """Whether the next segment's writer found good data beyond a place."""
-        previous = None if following is None else self._named_by_next(segment)
-        return previous is not None and previous.end > offset
+        behind = None if following is None else self._next_opening(segment)
+        end = None if behind is None else _end_named(behind, segment)
+        return end is not None and end > offset
 
-    def _named_by_next(self, segment: int) -> Previous | None:
-        """What the next segment that can be opened says of this one."""
+    def _next_opening(self, segment: int) -> Opening | None:
+        """The next segment that can be opened: its writer saw the end of this one."""
         for number in self._storage.segments():
             found = self._open(number) if number > segment else None
             if isinstance(found, Opening) and not self._row_of(found, number):
-                previous = found.preamble.previous
-                return previous if previous and previous.segment == segment else None
+                return found
         return None
 
     def _take_flaw(self, segment: int, flaw: Flaw, *, promised: bool) -> None:
@@ -561,3 +562,14 @@ class Scan:
         last: int | None = None,
     ) -> None:
         self._report(Damage(row, segment, offset, length, first, last, text_of(row)))
+
+
+def _is_torn(found: Frame | Flaw) -> bool:
+    """Whether the shape alone shows that this was never finished."""
+    return isinstance(found, Flaw) and classify(found, promised=False).label.startswith("torn")
+
+
+def _end_named(behind: Opening, segment: int) -> int | None:
+    """Where a later segment's writer found the end of this one; None when it does not say."""
+    previous = behind.preamble.previous
+    return previous.end if previous is not None and previous.segment == segment else None

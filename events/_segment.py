@@ -302,7 +302,10 @@ def walk(
     while data := window.take(offset, HEADER_BYTES):
         header = decode_header(data, seed_of(segment, offset, salt), epoch)
         if header is None:
-            found: Frame | Flaw = _look_around(window, preamble, offset)
+            short = len(data) < HEADER_BYTES
+            found: Frame | Flaw = (
+                _cut_header(offset, data) if short else _look_around(window, preamble, offset)
+            )
         elif bodies:
             found = _frame_at(window, offset, header, chain)
         else:
@@ -323,10 +326,10 @@ def _frame_at(window: Window, offset: int, header: Header, chain: bytes | None) 
     """The whole block, verified; an empty ``chain`` means that damage took the head before it."""
     block = window.view(offset, header.block_bytes)
     if len(block) < header.block_bytes:
-        return _flaw(window, offset, header, "short")
+        return _cut_body(offset, len(block), header)
     body = body_of(block, header)
     if body is None:
-        return _flaw(window, offset, header, "bad")
+        return _bad_body(window, offset, header)
     stored = bytes(block[-32:])
     linked = not chain or link(chain, block[:-34]) == stored
     return Frame(offset, header, body, stored, linked)
@@ -335,16 +338,30 @@ def _frame_at(window: Window, offset: int, header: Header, chain: bytes | None) 
 def _skim(window: Window, offset: int, header: Header) -> Frame | Flaw:
     tail = window.take(offset + header.block_bytes - TAIL_BYTES, TAIL_BYTES)
     if len(tail) < TAIL_BYTES:
-        return _flaw(window, offset, header, "short")
+        return _cut_body(offset, window.size() - offset, header)
     return Frame(offset, header, _UNSEEN, tail[-32:], linked=True)
 
 
-def _flaw(window: Window, offset: int, header: Header, body: str) -> Flaw:
+# Where bytes are missing the segment ended when they were read.  It may have grown since then, so
+# its size is not asked: a block that was under way would look like damage with more behind it.
+
+
+def _cut_header(offset: int, data: bytes) -> Flaw:
+    blank = not any(data) or (len(data) >= TAIL_BYTES and not any(data[-TAIL_BYTES:]))
+    header = "short" if data[: len(PREFIX)] == PREFIX[: len(data)] else "bad"
+    return Flaw(offset, len(data), header, "", follows=False, blank=blank)
+
+
+def _cut_body(offset: int, length: int, header: Header) -> Flaw:
+    first, last = header.first, header.first + header.records - 1
+    return Flaw(offset, length, "good", "short", follows=False, blank=False, first=first, last=last)
+
+
+def _bad_body(window: Window, offset: int, header: Header) -> Flaw:
+    first, last = header.first, header.first + header.records - 1
     end, size = offset + header.block_bytes, window.size()
-    blank = body == "bad" and end == size and window.is_blank(end - TAIL_BYTES, TAIL_BYTES)
-    last = header.first + header.records - 1
-    length = min(end, size) - offset
-    return Flaw(offset, length, "good", body, end < size, blank, header.first, last)
+    blank = end == size and window.is_blank(end - TAIL_BYTES, TAIL_BYTES)
+    return Flaw(offset, header.block_bytes, "good", "bad", end < size, blank, first, last)
 
 
 def _look_around(window: Window, preamble: Preamble, offset: int) -> Flaw:
@@ -353,13 +370,11 @@ def _look_around(window: Window, preamble: Preamble, offset: int) -> Flaw:
     if behind >= 0:
         return Flaw(offset, behind - offset, "bad", "", follows=True, blank=False)
     length = window.size() - offset
-    head = window.take(offset, len(PREFIX))
-    short = length < HEADER_BYTES and head == PREFIX[: len(head)]
     # A write that never finished may have left its first or its last blocks unwritten.
     blank = window.is_blank(offset, HEADER_BYTES) or (
-        length >= TAIL_BYTES and window.is_blank(offset + length - TAIL_BYTES, TAIL_BYTES)
+        window.is_blank(offset + length - TAIL_BYTES, TAIL_BYTES)
     )
-    return Flaw(offset, length, "short" if short else "bad", "", follows=False, blank=blank)
+    return Flaw(offset, length, "bad", "", follows=False, blank=blank)
 
 
 def _resynchronise(window: Window, preamble: Preamble, offset: int) -> int:

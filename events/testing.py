@@ -214,7 +214,7 @@ class LogCheck:
             turns, damage = _read_all(storage)
             yield from self._wrong(turns)
             yield from _unaccounted(turns, damage, remains)
-            yield from _selected_wrongly(storage, turns)
+            yield from self._selected_wrongly(storage, turns, damage)
             if remains.rotten and not damage:
                 yield "the change is not reported"
             log = _open(storage, "disk", _SEGMENT_BYTES_MAX) if go_on else None
@@ -225,6 +225,32 @@ class LogCheck:
             return
         if log is not None:
             yield from _go_on(log, turns, remains)
+
+    def _selected_wrongly(
+        self, storage: Storage, turns: list[Turn], damage: list[Damage]
+    ) -> Iterator[str]:
+        """Reading a part, by number or index, must find and miss what reading all of it does."""
+        last = turns[-1].number if turns else 0
+        lost = [n for first, end in _gaps(damage, last) for n in range(first, min(end, last) + 1)]
+        middle = turns[len(turns) // 2].number if turns else 1
+        actors = {number: self._actors_of(number, storage) for number in lost}
+        for actor in (None, *{turn.actor for turn in turns[-2:]}):
+            reader = read(storage, start=middle, actor=actor)
+            found = list(reader)
+            yield from self._wrong(found)
+            wanted = [t.number for t in turns if t.number >= middle and actor in (None, t.actor)]
+            if [turn.number for turn in found] != wanted:
+                yield f"from {middle} on, of actor {actor}, not all is found that is there"
+            told = _gaps(reader.damage, last)
+            for number in lost:
+                is_wanted = number >= middle and (actor is None or actor in actors[number])
+                if is_wanted and not any(first <= number <= end for first, end in told):
+                    yield f"{number} is lost, and reading actor {actor} does not say so"
+
+    def _actors_of(self, number: int, storage: Storage) -> set[int]:
+        """Who may have taken a record that is lost."""
+        written = [self._written(number, epoch) for epoch in read(storage).epochs]
+        return {turn.actor for turn in written if turn is not None}
 
     def _wrong(self, turns: list[Turn]) -> Iterator[str]:
         for turn in turns:
@@ -242,17 +268,6 @@ def _same(turn: Turn, original: Turn | None) -> bool:
 def _read_all(storage: Storage) -> tuple[list[Turn], list[Damage]]:
     reader = read(storage, verify_chain=True)
     return list(reader), reader.damage
-
-
-def _selected_wrongly(storage: Storage, turns: list[Turn]) -> Iterator[str]:
-    """Reading only a part, by index or by number, must find what reading all of it finds."""
-    for actor in {turn.actor for turn in turns[-2:]}:
-        wanted = [turn for turn in turns if turn.actor == actor]
-        if list(read(storage, actor=actor)) != wanted:
-            yield f"of actor {actor}, not all is found that is there"
-    middle = turns[len(turns) // 2].number if turns else 1
-    if list(read(storage, start=middle)) != [turn for turn in turns if turn.number >= middle]:
-        yield f"from {middle} on, not all is found that is there"
 
 
 def _unaccounted(turns: list[Turn], damage: list[Damage], remains: Remains) -> Iterator[str]:

@@ -185,6 +185,7 @@ class Court:
 
     def close(self) -> list[LawReport]:
         """Take the log as ended and return every law's report."""
+        self.ledger.end()
         for law in self.laws:
             law.log_ends()
         return [law.report for law in self.laws]

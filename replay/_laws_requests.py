@@ -104,9 +104,10 @@ class OneCompletion(Law):
             text = f"{name} reached its end without a completion"
             blind = self.court.is_blind(request)
             self.broken(name, [end.turn], text, request.number, blind=blind)
-        elif request.submitted is not None:
+        elif request.operation:  # else nothing is known of it but its number
             text = f"{name} {request.operation} is outstanding where the log ends"
-            self.open(name, [request.submitted.turn], text, request.number)
+            turns = [request.submitted.turn] if request.submitted else []
+            self.open(name, turns, text, request.number)
 
 
 class OneEnd(Law):

@@ -161,7 +161,8 @@ class Request:
     @property
     def is_outstanding(self) -> bool:
         """Nothing is known of its end."""
-        return self.is_pending and self.delivered is None and self.discarded is None
+        ends = (self.delivered, self.discarded, self.late_answer)
+        return self.is_pending and not any(ends)
 
     @property
     def has_completed(self) -> bool:

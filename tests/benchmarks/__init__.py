@@ -8,7 +8,7 @@ from importlib import import_module
 
 from .registry import Benchmark
 
-NAMES = ("lifecycle", "append", "scan", "lookup")
+NAMES = ("lifecycle", "append", "scan", "lookup", "keyframe")
 
 
 def load(name: str) -> Benchmark:

@@ -12,7 +12,6 @@ from rescind.events import read
 
 PATIENCE_S = 40
 STATUS = Path("/proc/self/status")
-reader = read(sys.argv[1])
 
 
 def memory_kib():
@@ -33,28 +32,34 @@ def next_is(turn, before):
     )
 
 
-number, epochs, memory_before, files_before = 0, list[int](), 0, 0
-for turn in reader.follow(idle_s=PATIENCE_S):
-    if not next_is(turn, number):
-        sys.exit(f"after {number} came {turn}; damage {reader.damage}")
-    number = turn.number
-    if epochs[-1:] != [turn.epoch]:
-        epochs.append(turn.epoch)
-    if number == 1:
-        os.write(1, b"1\n")
-    if number == 1_000:
-        memory_before, files_before = memory_kib(), files()
-    if turn.message.value == "the end":
-        break
-else:
-    sys.exit(f"nothing came for {PATIENCE_S} s behind {number}; damage {reader.damage}")
-about = {
-    "last": number,
-    "epochs": epochs,
-    "segments": reader.segments[-1],
-    "memory_growth_kib": memory_kib() - memory_before,
-    "files_growth": files() - files_before,
-    "rows": sorted({place.row for place in reader.damage}),
-    "torn": all(place.torn for place in reader.damage),
-}
-os.write(1, json.dumps(about).encode() + b"\n")
+def main(path):
+    reader = read(path)
+    number, epochs, memory_before, files_before = 0, list[int](), 0, 0
+    for turn in reader.follow(idle_s=PATIENCE_S):
+        if not next_is(turn, number):
+            sys.exit(f"after {number} came {turn}; damage {reader.damage}")
+        number = turn.number
+        if epochs[-1:] != [turn.epoch]:
+            epochs.append(turn.epoch)
+        if number == 1:
+            os.write(1, b"1\n")
+        if number == 1_000:
+            memory_before, files_before = memory_kib(), files()
+        if turn.message.value == "the end":
+            break
+    else:
+        sys.exit(f"nothing came for {PATIENCE_S} s behind {number}; damage {reader.damage}")
+    about = {
+        "last": number,
+        "epochs": epochs,
+        "segments": reader.segments[-1],
+        "memory_growth_kib": memory_kib() - memory_before,
+        "files_growth": files() - files_before,
+        "rows": sorted({place.row for place in reader.damage}),
+        "torn": all(place.torn for place in reader.damage),
+    }
+    os.write(1, json.dumps(about).encode() + b"\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

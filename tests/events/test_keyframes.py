@@ -21,7 +21,7 @@ from rescind.events import (
     read,
 )
 from rescind.events._frame import HEADER_BYTES
-from rescind.events._restore import entries_of, last_keyframe
+from rescind.events._restore import entries_of
 
 from .logs import FrozenStorage, open_log, record, segments_of
 
@@ -82,7 +82,7 @@ def take(totals, turn):
 
 
 def fold(turns, last):
-    totals = {}
+    totals: dict[int, int] = {}
     for turn in turns:
         if turn.number <= last:
             take(totals, turn)
@@ -100,9 +100,17 @@ def restore(reader, keyframe):
     return totals
 
 
+def newest_in(source):
+    return read(source).keyframe()
+
+
+def oldest_in(source, behind=0):
+    return read(source).keyframe(behind=behind)
+
+
 def entries(source):
     reader = read(source)
-    keyframe = reader.keyframe()
+    keyframe = newest_in(source)
     return keyframe and [(as_of, *entry) for as_of, entry in reader.entries(keyframe)]
 
 
@@ -167,7 +175,7 @@ def test_a_source_that_found_nothing_for_a_while_ends_the_slice():
         log.append(record(log, Tell(value)))
         log.write(log.seal())
     assert entries(log) == [(2, 1, CLS, None), (4, 2, CLS, None)]
-    assert len(read(log).keyframe().places) == 4
+    assert len(newest_in(log).places) == 4
 
 
 def test_a_log_without_living_actors_has_an_empty_keyframe():
@@ -196,16 +204,16 @@ def test_a_keyframe_begins_when_the_log_has_grown_enough_since_the_last_one():
     empty = storage.size(1)
     for _ in range(12):
         world.bear()
-    begun = {}
+    begun: dict[int, int] = {}
     while len(begun) < 3:
         before = storage.size(1)
         world.idle(1)
-        keyframe = read(world.log).keyframe()
+        keyframe = newest_in(world.log)
         if keyframe is not None:
             begun.setdefault(keyframe.number, before)
     first, second, third = begun.values()
     assert 1_000 <= first - empty < 1_200
-    [(_, offset)] = read(world.log).keyframe(behind=0).places
+    [(_, offset)] = oldest_in(world.log).places
     body = int.from_bytes(storage.read(1, offset + 27, 4), "big")
     assert body > 100, "so that the factor decides"
     for grown in (second - first, third - second):
@@ -216,8 +224,8 @@ def test_without_a_source_there_is_no_keyframe():
     log = open_log()
     log.append(record(log, Tell(1)))
     log.write(log.seal())
-    assert read(log).keyframe() is None
-    assert read(log).keyframe(behind=0) is None
+    assert newest_in(log) is None
+    assert oldest_in(log) is None
 
 
 def test_a_source_that_raises_loses_its_keyframe_and_no_turn():
@@ -259,14 +267,14 @@ def two_keyframes(**options):
 def test_an_incomplete_keyframe_is_ignored_and_the_one_before_counts():
     storage = MemoryStorage()
     world = two_keyframes(storage=storage)
-    whole = read(world.log).keyframe()
+    whole = newest_in(world.log)
     world.idle(1)
     storage.close()  # as by a crash, in the middle of the third
-    assert read(storage).keyframe() == whole
+    assert newest_in(storage) == whole
     again = open_log(storage=storage)
     again.append(record(again, Tell("in another life")))
     again.close()
-    assert read(storage).keyframe() == whole
+    assert newest_in(storage) == whole
 
 
 def test_parts_of_two_lives_never_make_one_keyframe():
@@ -279,7 +287,7 @@ def test_parts_of_two_lives_never_make_one_keyframe():
     other = World(AT_ONCE, storage=storage)
     assert other.log.epoch == 2
     other.idle(1)
-    keyframe = read(storage).keyframe()
+    keyframe = newest_in(storage)
     assert (keyframe.epoch, len(keyframe.places)) == (2, 1)
 
 
@@ -289,21 +297,21 @@ def test_a_keyframe_may_stand_in_several_segments():
         world.bear()
     world.idle(14)
     reader = read(world.log)
-    keyframe = reader.keyframe(behind=0)
+    keyframe = oldest_in(world.log)
     assert len({segment for segment, _ in keyframe.places}) > 1
     assert restore(reader, keyframe) == world.totals
     world.log.close()
-    assert read(world.log.storage).keyframe(behind=0) == keyframe, "now all are sealed"
+    assert oldest_in(world.log.storage) == keyframe, "now all are sealed"
 
 
 def test_the_oldest_keyframe_behind_a_turn_is_found():
     world = two_keyframes()
-    reader = read(world.log)
-    oldest, newest = reader.keyframe(behind=0), reader.keyframe()
+    log = world.log
+    oldest, newest = oldest_in(log), newest_in(log)
     assert oldest.number < newest.number
-    assert reader.keyframe(behind=oldest.number) == oldest
-    assert reader.keyframe(behind=oldest.number + 1) == newest
-    assert reader.keyframe(behind=newest.number + 1) is None
+    assert oldest_in(log, oldest.number) == oldest
+    assert oldest_in(log, oldest.number + 1) == newest
+    assert oldest_in(log, newest.number + 1) is None
 
 
 def damage(files, place):
@@ -321,26 +329,26 @@ def test_a_keyframe_with_a_damaged_part_does_not_count(ends, part):
     if ends == "sealed":
         world.log.close()
     files = segments_of(world.log.storage)
-    whole = read(FrozenStorage(files))
-    oldest, newest = whole.keyframe(behind=0), whole.keyframe()
+    whole = FrozenStorage(files)
+    oldest, newest = oldest_in(whole), newest_in(whole)
     reader = read(FrozenStorage(damage(files, newest.places[part])))
     assert reader.keyframe() == oldest
     assert restore(reader, oldest) == world.totals
     other = read(FrozenStorage(damage(files, oldest.places[part])))
     assert other.keyframe() == other.keyframe(behind=0) == newest
     neither = damage(damage(files, oldest.places[part]), newest.places[part])
-    assert read(FrozenStorage(neither)).keyframe() is None
-    assert read(FrozenStorage(neither)).keyframe(behind=0) is None
+    assert newest_in(FrozenStorage(neither)) is None
+    assert oldest_in(FrozenStorage(neither)) is None
 
 
 def test_entries_of_a_part_that_was_damaged_or_removed_meanwhile_are_an_error_and_not_left_out():
     world = two_keyframes()
     files = segments_of(world.log.storage)
-    keyframe = last_keyframe(FrozenStorage(files))
+    keyframe = newest_in(FrozenStorage(files))
     spoilt = FrozenStorage(damage(files, keyframe.places[1]))
     met = entries_of(spoilt, keyframe)
     assert [next(met), next(met)]
-    with pytest.raises(LogDamagedError, match="segment 1 at byte .* a part of the keyframe"):
+    with pytest.raises(LogDamagedError, match="a part of the keyframe behind turn"):
         next(met)
     with pytest.raises(LogDamagedError):
         next(entries_of(FrozenStorage({}), keyframe))
@@ -354,11 +362,11 @@ def test_segments_of_another_log_or_under_another_number_bring_no_keyframe():
     theirs.idle(9)
     files, foreign = segments_of(ours.storage), segments_of(theirs.log.storage)
     stranger = {2: foreign[2].replace(theirs.log.log_id, bytes(16))}
-    assert read(FrozenStorage(foreign)).keyframe() is not None
-    assert read(FrozenStorage(files | stranger)).keyframe() is None
-    newest = read(FrozenStorage(foreign)).keyframe()
+    assert newest_in(FrozenStorage(foreign)) is not None
+    assert newest_in(FrozenStorage(files | stranger)) is None
+    newest = newest_in(FrozenStorage(foreign))
     copied = foreign | {max(foreign) + 1: foreign[1]}
-    assert read(FrozenStorage(copied)).keyframe() == newest
+    assert newest_in(FrozenStorage(copied)) == newest
 
 
 def test_what_was_never_acknowledged_completes_no_keyframe():
@@ -374,17 +382,17 @@ def test_what_was_never_acknowledged_completes_no_keyframe():
 
     storage = Failing()
     world = two_keyframes(storage=storage)
-    before = read(storage).keyframe()
+    before = newest_in(storage)
     world.idle(2)
     storage.is_failing = True
     with pytest.raises(LogFailedError):
         world.idle(1)
-    assert read(storage).keyframe() == before
+    assert newest_in(storage) == before
     storage.close()
     again = open_log(storage=storage)
     again.append(record(again, Tell("in another life")))
     again.close()
-    assert read(storage).keyframe() == before
+    assert newest_in(storage) == before
 
 
 # --- retention -----------------------------------------------------------------------------------
@@ -399,7 +407,7 @@ def test_pruning_keeps_what_the_newest_keyframe_needs_and_the_rest_restores_the_
             world.tell(number, round_)
         world.seal()
     world.log.close()
-    newest = read(tmp_path / "log").keyframe()
+    newest = newest_in(tmp_path / "log")
     pruned = prune(tmp_path / "log", Retention(segments_max=1))
     assert pruned.removed
     assert "the newest keyframe needs it" in pruned.held
@@ -416,10 +424,9 @@ def test_pruning_does_not_count_on_a_damaged_keyframe(tmp_path):
         world.bear()
     world.idle(60)
     world.log.close()
-    before, newest = None, read(tmp_path / "log").keyframe()
-    for number in range(newest.number):
-        found = read(tmp_path / "log").keyframe(behind=number)
-        before = found if found != newest else before
+    newest = newest_in(tmp_path / "log")
+    numbers = range(newest.number)
+    before = [f for n in numbers if (f := oldest_in(tmp_path / "log", n)) != newest][-1]
     segment, _ = newest.places[-1]
     path = tmp_path / "log" / f"{segment:08d}.seg"
     path.write_bytes(damage({segment: path.read_bytes()}, newest.places[-1])[segment])

@@ -2,6 +2,7 @@
 
 import random
 from contextlib import suppress
+from functools import partial
 from itertools import islice, pairwise
 
 import pytest
@@ -35,7 +36,7 @@ class Parent(Actor):
 class Child(Actor):
     """Stops when told."""
 
-    def on_receive(self, message):
+    def on_receive(self, _message):
         self.stop()
 
 
@@ -88,7 +89,7 @@ def test_an_endpoint_is_told_with_dialect_profile_driver_and_state(runtime):
         "dialect": "newton",
         "profile": "rom",
         "driver": "left",
-        "state": int(endpoint.state()),
+        "state": int(newton.State.IDLE),
         "windows": [],
     }
 
@@ -252,8 +253,8 @@ def living(ledger):
 def hold_against_fold(log):
     """Compare every entry with the fold of the turns before it; return how many there were."""
     entries = entries_by_stamp(log)
-    spans = {}
-    for as_of, number, entry in entries:
+    spans: dict[int, set[int]] = {}
+    for _, number, entry in entries:
         spans.setdefault(number, set()).add(entry.actor)
     ledger, alive, turns = Ledger(), {}, iter(read(log))
     turn = 0
@@ -299,7 +300,7 @@ def test_so_it_is_when_many_threads_call_at_once(recordings, connect):
             if number % 4 == 0:
                 parent.ask("child").tell("stop")
 
-    for helper in [Helper(lambda seed=seed: call(seed)) for seed in range(4)]:
+    for helper in [Helper(partial(call, seed)) for seed in range(4)]:
         helper.result()
     runtime.flush()
     count, _ = hold_against_fold(runtime.log)
@@ -336,19 +337,20 @@ def test_keyframes_are_no_turns_and_a_rerun_does_not_see_them():
 
 
 def test_a_runtime_begins_new_segments_by_size_and_by_age(tmp_path):
-    options = {"dispatcher": Stepped(), "segment_bytes_max": 4_000}
-    with Runtime.open(tmp_path / "size", **options) as runtime:
+    dispatcher = Stepped()
+    with Runtime.open(tmp_path / "size", dispatcher=dispatcher, segment_bytes_max=4_000) as runtime:
         actor = runtime.start(Parent)
         for number in range(200):
             actor.tell(number)
-            runtime.dispatcher.run()
+            dispatcher.run()
     assert len(read(tmp_path / "size").segments) > 2
-    with Runtime.open(tmp_path / "age", dispatcher=Stepped(), segment_age_s_max=10) as runtime:
+    dispatcher = Stepped()
+    with Runtime.open(tmp_path / "age", dispatcher=dispatcher, segment_age_s_max=10) as runtime:
         actor = runtime.start(Parent)
         for _ in range(4):
-            runtime.dispatcher.advance(6)
+            dispatcher.advance(6)
             actor.tell("again")
-            runtime.dispatcher.run()
+            dispatcher.run()
     assert len(read(tmp_path / "age").segments) == 3
 
 
@@ -392,8 +394,8 @@ def test_a_large_dictionary_is_never_looked_through_at_a_stretch():
     for number in range(1, 300_000):
         del kept[number]
     longest = tried = 0
-    for number in numbers_kept(kept, 1, 400_001):
-        tried = 0 if number is None else tried + 1
+    for found in numbers_kept(kept, 1, 400_001):
+        tried = 0 if found is None else tried + 1
         longest = max(longest, tried)
     assert longest <= numbers.TRIED_AT_ONCE
     assert None not in set(numbers_kept(dict.fromkeys(range(numbers.COPIED_MAX)), 0, 1 << 40))
