@@ -28,7 +28,7 @@ from ._frame import (
 )
 from ._mentions import Mentions
 from ._msgpack import CANNOT_UNPACK, pack, unpack
-from ._segment import BindingRow, Window
+from ._segment import BindingRow, Opening, Window, open_preamble
 
 GROUP_BYTES = 256 * 1024
 PAGE_PAIRS = 4096
@@ -302,6 +302,12 @@ def read_directory(window: Window, salt: int) -> Directory | None:
         return _directory_of(unpack(found[0]), found[1], window.take(size - 32, 32))
     except (*CANNOT_UNPACK, KeyError, AttributeError, IndexError):
         return None
+
+
+def preamble_copy(window: Window, salt: int) -> Opening | None:
+    """The preamble of a sealed segment as its directory repeats it; None when it does not."""
+    directory = read_directory(window, salt)
+    return None if directory is None else open_preamble(directory.preamble)
 
 
 def _verified(

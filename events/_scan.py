@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ._codec import Bindings, Epochs, Record
 from ._frame import BATCH, GAP, KEYFRAME, SEAL
-from ._index import Directory, IndexBuilder, all_pairs, read_directory
+from ._index import Directory, IndexBuilder, all_pairs, preamble_copy, read_directory
 from ._keyframe import decode_part
 from ._mark import decode_mark
 from ._recovery import classify, classify_preamble, disowns, gap_end, text_of
@@ -16,7 +16,6 @@ from ._segment import (
     Frame,
     Opening,
     Window,
-    open_preamble,
     read_preamble,
     walk,
 )
@@ -221,10 +220,9 @@ class Scan:
         if self._salt is None:
             return None
         try:
-            directory = read_directory(Window(self._storage, segment), self._salt)
+            copy = preamble_copy(Window(self._storage, segment), self._salt)
         except OSError:
             return None
-        copy = None if directory is None else open_preamble(directory.preamble)
         return None if copy is None or self._row_of(copy, segment) else copy
 
     def _expect_segment(self, segment: int) -> None:

@@ -142,9 +142,11 @@ def read_preamble(window: "Window") -> Opening | str:
     """
     head = window.take(0, PREAMBLE_BYTES)
     if not any(head):
-        return "short"  # nothing, or blocks that were never written
+        # Nothing, or blocks that were never written; unless blocks of a log stand behind.
+        return "bad" if _holds_blocks(window) else "short"
     if head[:11] != PREAMBLE_PREFIX[: len(head)]:
-        return "bad" if _only_magic_differs(head) else "foreign"
+        is_ours = _only_magic_differs(head) or _holds_blocks(window)
+        return "bad" if is_ours else "foreign"
     if len(head) < PREAMBLE_BYTES:
         return "short"
     version, length, checksum = _FIELDS.unpack(head)
@@ -168,6 +170,11 @@ def open_preamble(data: bytes) -> Opening | None:
     if not is_whole or found > FORMAT or crc32(data[:_CHECKED_BYTES]) != checksum:
         return None
     return _open(data, checksum, length)
+
+
+def _holds_blocks(window: "Window") -> bool:
+    """Whether something like a block stands near the beginning, where a preamble should be."""
+    return PREFIX in window.take(0, _CHUNK_BYTES)
 
 
 def _only_magic_differs(head: bytes) -> bool:

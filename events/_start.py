@@ -5,7 +5,8 @@ from typing import NamedTuple
 
 from ._errors import LogDamagedError, NotALogError
 from ._frame import RECORD_BYTES_MIN
-from ._mark import Mark, decode_mark
+from ._index import preamble_copy
+from ._mark import decode_mark
 from ._recovery import End, find_end
 from ._segment import SEGMENT_MAX, Opening, Previous, Window, read_preamble
 from ._storage import Storage
@@ -27,23 +28,21 @@ def find_start(storage: Storage, entropy: Callable[[int], bytes], *, settle: boo
     if segments and segments[-1] >= SEGMENT_MAX:
         message = f"{storage.path}: no segment can follow number {segments[-1]}; "
         raise LogDamagedError(message + "no writer gave that number, so move it away", storage.path)
-    skipped, foreign = 0, 0
+    closed: list[Window] = []
+    sights: list[str] = []
     for segment in reversed(segments):
         if settle:
             storage.settle(segment)
         window = Window(storage, segment)
         opening = read_preamble(window)
         if isinstance(opening, Opening) and opening.preamble.segment == segment:
-            mark = decode_mark(storage.mark())
-            return _continue(window, opening, (segments[-1], skipped), mark)
-        if opening == "foreign":
-            foreign += 1
-        elif opening != "short":
-            skipped += window.size()
-    if segments and foreign == len(segments):
+            return _continue(storage, window, opening, closed)
+        closed.append(window)
+        sights.append(opening if isinstance(opening, str) else "bad")
+    if segments and set(sights) == {"foreign"}:
         message = f"{storage.path}: the segments here are not a log's; name another path"
         raise NotALogError(message, storage.path)
-    if skipped:
+    if "bad" in sights:
         message = f"{storage.path}: no segment says which log this is, so it cannot be continued; "
         raise LogDamagedError(message + "begin a new log beside it", storage.path)
     end = End(0, 0, bytes(32), 1)
@@ -51,13 +50,18 @@ def find_start(storage: Storage, entropy: Callable[[int], bytes], *, settle: boo
     return Start(entropy(16), segment + 1, 1, end, None)
 
 
-def _continue(
-    window: Window, opening: Opening, behind: tuple[int, int], mark: Mark | None
-) -> Start:
-    newest, skipped = behind
+def _continue(storage: Storage, window: Window, opening: Opening, closed: list[Window]) -> Start:
+    """Go on behind a segment, or behind a later one that is closed but for its index."""
+    mark = decode_mark(storage.mark())
+    newest = closed[0].segment if closed else window.segment
+    for at, later in enumerate(closed):
+        copy = preamble_copy(later, opening.preamble.salt)
+        if copy is not None and copy.preamble.segment == later.segment:
+            window, opening, closed = later, copy, closed[:at]
+            break
     end = find_end(window, opening, mark)
     previous = Previous(opening.preamble.segment, end.end, end.last)
-    if skipped:
+    if skipped := sum(map(_may_hold, closed)):
         lost = skipped // RECORD_BYTES_MIN
         end = end._replace(last=end.last + lost, actors_next=end.actors_next + skipped)
     epoch = opening.preamble.epoch + 1 + newest - opening.preamble.segment
@@ -65,3 +69,8 @@ def _continue(
         message = f"{window.path}: no epoch can follow {opening.preamble.epoch}: no writer gave it"
         raise LogDamagedError(message, window.path)
     return Start(opening.preamble.log, newest + 1, epoch, end, previous)
+
+
+def _may_hold(window: Window) -> int:
+    """How many bytes of records may stand in a segment that cannot be opened."""
+    return 0 if read_preamble(window) in ("short", "foreign") else window.size()
