@@ -2,7 +2,9 @@
 
 A preamble says the salt that header checksums begin with, and what small numbers stand for.  The
 segment's seal repeats it; the other segments of the epoch say the same; and the salt alone follows
-from any whole block, because a CRC can be run backwards.
+from any whole block, because a CRC can be run backwards.  Run backwards, a CRC verifies whatever
+stands in a header, so such a salt is believed only when two blocks agree on it and no other
+segment contradicts.
 """
 
 from collections.abc import Iterator
@@ -39,7 +41,9 @@ class Salvage:
     def __init__(self, storage: Storage) -> None:
         """Look at all preambles there are."""
         self.guessed: set[int] = set()
-        self._known = [preamble for _, preamble in _preambles(storage)]
+        known = list(_preambles(storage))
+        # A stray segment of another log says nothing of this one.
+        self._known = [each for each in known if each.log == known[0].log]
 
     def open(self, window: Window) -> Opening | str:
         """The segment's opening, its own or a guessed one, or in one word why there is none."""
@@ -53,8 +57,7 @@ class Salvage:
         return guess
 
     def _guess(self, window: Window) -> Opening | None:
-        salts = {preamble.salt for preamble in self._known}
-        first = next(_blocks(window, salts), None)
+        first = self._first_block(window)
         if first is None:
             return None
         offset, header, salt = first
@@ -71,40 +74,65 @@ class Salvage:
         )  # fmt: skip
         return Opening(made, offset, bytes(32))
 
+    def _first_block(self, window: Window) -> tuple[int, Header, int] | None:
+        """The first block that can be believed: its offset, header and salt."""
+        salts = {preamble.epoch: preamble.salt for preamble in self._known}
+        alone: dict[tuple[int, int], tuple[int, Header]] = {}
+        for offset, data in _headers(window):
+            place = place_of(window.segment, offset)
+            for salt in {*salts.values(), _salt_of(data, place)}:
+                header = decode_header(data, crc32(place, salt), None)
+                if header is None or not _is_whole(window, offset, header):
+                    continue
+                epoch = header.epoch
+                if epoch in salts and salts[epoch] == salt:
+                    return offset, header, salt
+                if epoch in salts or not self._fits(window.segment, header):
+                    continue
+                before = alone.setdefault((epoch, salt), (offset, header))
+                if before[0] != offset:
+                    return *before, salt
+        return None
+
+    def _fits(self, segment: int, header: Header) -> bool:
+        """Whether a number may stand in a segment, by what the others say."""
+        for known in self._known:
+            if known.segment < segment:
+                fits = (known.epoch, known.first) <= (header.epoch, header.first)
+            else:
+                fits = (header.epoch, header.first) <= (known.epoch, known.first)
+            if not fits:
+                return False
+        return True
+
     def _blank(self) -> Preamble:
         """A preamble of the log that knows nothing else."""
         log = self._known[0].log if self._known else bytes(16)
         return Preamble(log, 0, 0, 0, b"", None, 0, 0, "os", 1, {}, [])
 
 
-def _preambles(storage: Storage) -> Iterator[tuple[int, Preamble]]:
+def _preambles(storage: Storage) -> Iterator[Preamble]:
     for segment in storage.segments():
         try:
             found = read_preamble(Window(storage, segment))
         except OSError:
             continue
         if isinstance(found, Opening) and found.preamble.segment == segment:
-            yield segment, found.preamble
+            yield found.preamble
 
 
-def _blocks(window: Window, salts: set[int]) -> Iterator[tuple[int, Header, int]]:
-    """Whole blocks: offset, header, and the salt under which they verify."""
+def _headers(window: Window) -> Iterator[tuple[int, bytes]]:
+    """Whatever begins as a block's header does."""
     offset = 0
     while (offset := window.find(PREFIX, offset)) >= 0:
         data = window.take(offset, HEADER_BYTES)
-        place = place_of(window.segment, offset)
-        for salt in (*sorted(salts), _salt_of(data, place)):
-            header = decode_header(data, crc32(place, salt), None)
-            if header is not None and _is_whole(window, offset, header):
-                yield offset, header, salt
-                break
+        if len(data) == HEADER_BYTES:
+            yield offset, data
         offset += 1
 
 
 def _salt_of(data: bytes, place: bytes) -> int:
     """The one salt under which a header verifies at its place."""
-    if len(data) < HEADER_BYTES:
-        return 0
     checksum = int.from_bytes(data[_CHECKED_BYTES + 1 : _CHECKED_BYTES + 5], "big")
     return crc_before(place, crc_before(data[:_CHECKED_BYTES], checksum))
 

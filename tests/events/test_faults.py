@@ -108,7 +108,7 @@ class Medium:
 class Unmarkable(Medium):
     """Cannot write its mark either."""
 
-    def set_mark(self, mark, *, sync):
+    def set_mark(self, mark, *, sync):  # noqa: ARG002 - the contract's
         self._fail()
 
 

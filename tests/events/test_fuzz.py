@@ -155,6 +155,8 @@ def forged(dice, base, segments):
 
 def write_on(storage, numbers):
     """Go on writing; what was read before is read again, and the new record or why not."""
+    # A mark that says a segment failed although others follow it is believed only until now.
+    disowned = [place for place in read(storage).info().damage if place.row == "torn-disowned"]
     log = open_log(storage=storage)
     number = log.append(record(log, Tell("later")))
     log.write(log.seal())
@@ -162,7 +164,7 @@ def write_on(storage, numbers):
     reader = read(storage)
     again = [turn.number for turn in reader]
     # A log that lies may have taken the new number already, or said that it is another log.
-    assert again[: len(numbers)] == numbers
+    assert disowned or again[: len(numbers)] == numbers
     assert number in again or not all(place.torn for place in reader.damage)
     assert_accounted(reader, again)
 
