@@ -4,7 +4,7 @@ Three sorts of harm, each as a generator of ``Remains``, that is of what is left
 
 - crashes: ``process_crashes`` and ``power_losses``, from what a ``RecordingStorage`` noted;
 - cuts: ``prefixes``, every length at which a segment can have been cut off;
-- rot: ``bit_flips``, every single bit of a log.
+- rot: ``bit_flips``, every single bit of a log, and ``bad_sectors``.
 
 ``LogCheck.problems`` says what is not as it should be with one of them: nothing may be read
 wrongly, what was acknowledged must be there, every number must be read or reported as lost, and
@@ -34,7 +34,7 @@ from ._crashes import (
 from ._errors import RescindError
 from ._journal import Log, LogWriter
 from ._reader import read
-from ._storage import DirectoryStorage, Storage
+from ._storage import DirectoryStorage, Storage, open_directory
 from ._turn import Damage, Turn
 from ._vocabulary import Origin, Tell
 
@@ -44,6 +44,7 @@ __all__ = [
     "Operation",
     "RecordingStorage",
     "Remains",
+    "bad_sectors",
     "bit_flips",
     "check_directory",
     "check_written",
@@ -93,7 +94,7 @@ def write_life(
         The last record's number.
     """
     if isinstance(storage, str | os.PathLike):
-        storage = DirectoryStorage(storage)
+        storage = open_directory(storage, for_writing=True)
     log = _open(storage, durability, segment_bytes_max)
     try:
         tell(log.last_number)
@@ -174,6 +175,29 @@ def bit_flips(whole: Remains, *, step: int = 1) -> Iterator[Remains]:
                 accounted=whole.accounted,
                 rotten=True,
             )
+
+
+def bad_sectors(whole: Remains, *, sector_bytes: int = 512) -> Iterator[Remains]:
+    """Every sector of every segment as noise, and as zeros.
+
+    Zeros at a log's end are taken for what was never written, so they account for nothing there.
+    """
+    for number, data in whole.segments.items():
+        for at in range(0, len(data), sector_bytes):
+            sector = data[at : at + sector_bytes]
+            noise = bytes(byte ^ 0xA5 for byte in sector)
+            for sort, filling in ("noise", noise), ("zeros", bytes(len(sector))):
+                if filling == sector:
+                    continue
+                changed = data[:at] + filling + data[at + len(sector) :]
+                unwritten = sort == "zeros" and number == max(whole.segments)
+                yield Remains(
+                    f"{len(sector)} bytes of segment {number} at {at} are {sort}",
+                    whole.segments | {number: changed},
+                    whole.mark,
+                    accounted=0 if unwritten else whole.accounted,
+                    rotten=True,
+                )
 
 
 # --- what must hold ----------------------------------------------------------------------------

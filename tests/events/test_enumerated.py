@@ -9,6 +9,7 @@ import faulthandler
 import os
 import tracemalloc
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -20,6 +21,7 @@ from rescind.events.testing import (
     Operation,
     RecordingStorage,
     Remains,
+    bad_sectors,
     bit_flips,
     check_directory,
     check_written,
@@ -87,10 +89,28 @@ def test_whatever_is_cut_or_flipped_nothing_is_read_wrongly_and_gaps_are_exact(h
     assert count > min(STATES, 500)
 
 
+def whole_log(*, sealed):
+    """Return two lives that were closed, or the second of which ended as by a kill."""
+    storage = two_lives()
+    if sealed:
+        return remains_of(storage, len(list(read(storage))))
+    *_, left = (state for state in process_crashes(storage.operations) if "'ack" in state.what)
+    return replace(left, acknowledged=0)
+
+
+@pytest.mark.parametrize("sealed", [True, False])
 @pytest.mark.parametrize("harm", [prefixes, bit_flips])
-def test_whatever_is_cut_or_flipped_the_log_goes_on_and_gives_no_number_twice(harm):
-    whole = remains_of(storage := two_lives(), len(list(read(storage))))
-    assert problems(harmed(harm, whole, STATES))[0] == []
+def test_whatever_is_cut_or_flipped_the_log_goes_on_and_gives_no_number_twice(harm, sealed):
+    assert problems(harmed(harm, whole_log(sealed=sealed), STATES))[0] == []
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+@pytest.mark.parametrize("sector_bytes", [16, 512])
+def test_whatever_sector_is_lost_the_log_goes_on_and_gives_no_number_twice(sector_bytes, sealed):
+    whole = whole_log(sealed=sealed)
+    found, count = problems(evenly(lambda: bad_sectors(whole, sector_bytes=sector_bytes), STATES))
+    assert found == []
+    assert count > 40
 
 
 @pytest.mark.parametrize("durability", ["os", "disk"])

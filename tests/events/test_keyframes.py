@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from rescind.events import (
     Born,
     Entry,
+    Log,
     LogDamagedError,
     LogFailedError,
     MemoryStorage,
@@ -21,6 +22,7 @@ from rescind.events import (
     read,
 )
 from rescind.events._frame import HEADER_BYTES
+from rescind.events._keyframe import Located, assemble
 from rescind.events._restore import entries_of
 
 from .logs import FrozenStorage, open_log, record, segments_of
@@ -354,19 +356,56 @@ def test_entries_of_a_part_that_was_damaged_or_removed_meanwhile_are_an_error_an
         next(entries_of(FrozenStorage({}), keyframe))
 
 
-def test_segments_of_another_log_or_under_another_number_bring_no_keyframe():
-    ours, theirs = open_log(), World(AT_ONCE, segment_bytes_max=600)
+def test_a_segment_of_another_log_brings_no_keyframe():
+    ours = Log.create_or_open(None, entropy=bytes)
     ours.append(record(ours, Tell("ours")))
-    ours.write(ours.seal())
+    ours.close()
+    theirs = World(AT_ONCE._replace(slice_entries=2), segment_bytes_max=700)
     theirs.bear()
     theirs.idle(9)
-    files, foreign = segments_of(ours.storage), segments_of(theirs.log.storage)
-    stranger = {2: foreign[2].replace(theirs.log.log_id, bytes(16))}
-    assert newest_in(FrozenStorage(foreign)) is not None
-    assert newest_in(FrozenStorage(files | stranger)) is None
-    newest = newest_in(FrozenStorage(foreign))
-    copied = foreign | {max(foreign) + 1: foreign[1]}
-    assert newest_in(FrozenStorage(copied)) == newest
+    foreign = segments_of(theirs.log.storage)
+    assert ours.log_id != theirs.log.log_id
+    [(segment, _)] = newest_in(FrozenStorage(foreign)).places
+    assert segment > 1
+    stranger = FrozenStorage(segments_of(ours.storage) | {segment: foreign[segment]})
+    assert newest_in(stranger) is None
+    assert oldest_in(stranger) is None
+
+
+def test_a_segment_under_another_number_brings_no_keyframe():
+    world = World(AT_ONCE._replace(slice_entries=2), segment_bytes_max=700)
+    world.bear()
+    world.idle(9)
+    files = segments_of(world.log.storage)
+    whole = FrozenStorage(files)
+    [(segment, _)] = oldest_in(whole).places
+    copied = FrozenStorage(files | {max(files) + 1: files[segment]})
+    assert newest_in(copied) == newest_in(whole)
+
+
+def test_parts_make_a_keyframe_only_when_all_are_there_in_one_life_and_in_order():
+    def assembled(*parts):
+        located = [
+            Located(epoch, number, part, is_last, (1, at))
+            for at, (epoch, number, part, is_last) in enumerate(parts)
+        ]
+        return [(found.epoch, found.number, len(found.places)) for found in assemble(located)]
+
+    assert assembled((1, 5, 0, False), (1, 5, 1, True)) == [(1, 5, 2)]
+    assert assembled((1, 5, 0, False), (2, 5, 1, True)) == []
+    assert assembled((1, 5, 0, False), (1, 6, 1, True)) == []
+    assert assembled((1, 5, 0, False), (1, 5, 2, True)) == []
+    assert assembled((1, 5, 1, True)) == []
+    assert assembled((1, 5, 0, False), (1, 5, 0, False), (1, 5, 1, True)) == [(1, 5, 2)]
+    assert assembled((1, 5, 0, True), (1, 5, 1, True), (1, 9, 0, True)) == [(1, 5, 1), (1, 9, 1)]
+
+
+def test_a_part_in_the_place_of_another_is_not_taken_for_it():
+    world = two_keyframes()
+    keyframe = newest_in(world.log)
+    exchanged = keyframe._replace(places=keyframe.places[::-1])
+    with pytest.raises(LogDamagedError):
+        list(read(world.log).entries(exchanged))
 
 
 def test_what_was_never_acknowledged_completes_no_keyframe():
