@@ -7,9 +7,11 @@ Every function takes a log: a ``LogReader``, or any turns in their order.
 """
 
 from ._check import LAWS, CheckReport, check
+from ._fold import fold
 from ._info import Overview, info
 from ._laws import Court, Finding, Law, LawReport, Verdict
-from ._model import CancelLife, Endpoint, Ledger, Request, fold
+from ._lives import CancelLife, Endpoint, Request
+from ._model import Ledger
 from ._select import Kind, SelectorError, Target, resolve
 from ._sequences import Asked, Loser, Refusal, Sequence, Victim, sequences
 from ._turns import TurnFilter, turns

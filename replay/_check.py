@@ -6,11 +6,12 @@ from typing import Any
 
 from rescind.events import Damage, LogReader, Turn
 
+from ._fold import new_ledger
 from ._laws import Court, Finding, Law, LawReport, Verdict
 from ._laws_cancels import ClosedWindow, DeliveryOrder, OneOutcome, OneWinner
 from ._laws_log import CausesExist
 from ._laws_requests import ExplainedSilence, OneCompletion, OneEnd, TerminalStates
-from ._model import Ledger, new_ledger
+from ._model import Ledger
 from ._sound import sound
 from ._text import Line, Span, count, line
 

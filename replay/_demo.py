@@ -11,8 +11,8 @@ from typing import Any
 from rescind.events import UsageError, read
 
 from ._demo_program import AGAIN, Terminal, run
+from ._fold import fold
 from ._laws import Verdict
-from ._model import fold
 from ._select import resolve
 from ._sequences import Sequence, hear, sequence_of
 from ._sequences_screen import sequence_json, sequence_lines

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 
-from ._model import CancelLife, Request
+from ._lives import CancelLife, Request
 
 TIME_OUT = "time-out"
 """The trigger of a cancel that nobody called."""

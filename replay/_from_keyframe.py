@@ -25,7 +25,8 @@ from rescind.events import (
 )
 
 from ._dialects import TIME_OUT
-from ._model import Before, Call, ClassName, Endpoint, Ledger, Request, each
+from ._lives import Before, Call, Endpoint, Request
+from ._model import ClassName, Ledger, each
 
 _BY_A_CANCEL = frozenset({How.CANCELLED, How.TIMED_OUT})
 
@@ -122,7 +123,7 @@ class LedgerFromKeyframe(Ledger):
         """Return a request; where its submission is gone, as a keyframe tells of it."""
         found = super().request(number)
         told = self._told.pop(number, None)
-        if told is not None and found.submitted is None:
+        if told is not None:
             self._name(found, told)
         return found
 
@@ -139,11 +140,14 @@ class LedgerFromKeyframe(Ledger):
     # --- what a keyframe tells -------------------------------------------------------------------
 
     def _name(self, request: Request, told: _Told) -> None:
-        request.endpoint, request.operation, request.asynchronous, request.timeout_ns, done = told
-        if done is not None and done.turn < self.blind_before:
+        if request.submitted is None:
+            request.endpoint, request.operation = told.endpoint, told.operation
+            request.asynchronous, request.timeout_ns = told.asynchronous, told.timeout_ns
+            if not request.is_settled:
+                self.endpoint(request.endpoint).pending[request.number] = None
+        done = told.completed
+        if request.completed is None and done is not None and done.turn < self.blind_before:
             request.before = done
-        if not request.is_settled:
-            self.endpoint(request.endpoint).pending[request.number] = None
 
     def _hear_of_request(self, entry: Entry) -> None:
         match entry.state:
@@ -168,8 +172,9 @@ class LedgerFromKeyframe(Ledger):
                 "driver": str(driver),
                 "state": int(state),
                 "windows": tuple(),
-            } if found.opened is None:
-                found.dialect, found.profile, found.driver = dialect, profile, driver
+            }:
+                if found.opened is None:
+                    found.dialect, found.profile, found.driver = dialect, profile, driver
                 found.state = state if found.state is None else found.state
                 for window in entry.state["windows"]:
                     self._hear_of_window(window, found)

@@ -9,7 +9,9 @@ from rescind.events import Damage, Keyframe, LogInfo, LogReader
 
 from ._check import damage_json
 from ._dialects import code_text, state_text
-from ._model import Endpoint, Ledger, fold
+from ._fold import fold
+from ._lives import Endpoint
+from ._model import Ledger
 from ._sequences import tables_of
 from ._text import MARGIN, Clock, Line, Span, clip, count, duration, line
 

@@ -14,7 +14,8 @@ from typing import Any, ClassVar, TypeAlias
 from rescind.events import Damage, Turn
 
 from ._dialects import Tables, tables
-from ._model import SENSELESS, CancelLife, Ledger, Request, senseless
+from ._lives import CancelLife, Request
+from ._model import SENSELESS, Ledger, senseless
 
 KEPT_MAX = 1_000
 """Findings kept per law and verdict; beyond, they are only counted."""

@@ -21,7 +21,8 @@ from rescind.events import (
 
 from ._dialects import TIME_OUT
 from ._laws import Court, Law
-from ._model import CancelLife, Request, each
+from ._lives import CancelLife, Request
+from ._model import each
 
 _BY_A_CANCEL = frozenset({How.CANCELLED, How.TIMED_OUT})
 _BY_NO_CANCEL = frozenset({How.RESULT, How.FAILED})

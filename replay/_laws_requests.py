@@ -26,7 +26,8 @@ from rescind.events import (
 )
 
 from ._laws import Court, Law
-from ._model import Request, each
+from ._lives import Request
+from ._model import each
 
 _POSTHUMOUS = (AnswerIgnored, DeadLetter)
 """What may be said of an actor that has stopped: that something came for it."""

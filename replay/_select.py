@@ -11,7 +11,8 @@ from enum import StrEnum
 
 from rescind.events import UsageError
 
-from ._model import Ledger, Request
+from ._lives import Request
+from ._model import Ledger
 
 FORMS = "1234 (a turn), r17 (a request), c3 (a cancel), a5 (an actor), code=-36003, last"
 _NEAREST_MAX = 8

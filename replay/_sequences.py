@@ -9,7 +9,8 @@ from rescind.events import By, Turn
 from ._check import court_of
 from ._dialects import TIME_OUT, Tables, tables
 from ._laws import Court, Finding, Verdict
-from ._model import CancelLife, Context, Delivery, Discard, Ending, Ledger, Moment, Request
+from ._lives import CancelLife, Context, Delivery, Discard, Ending, Moment, Request
+from ._model import Ledger
 
 LAWS_OF_A_SEQUENCE = ("L1", "L2", "L3", "L4", "L5", "L6")
 

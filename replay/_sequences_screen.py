@@ -12,7 +12,8 @@ from rescind.events import By, How
 from ._check import verdict_span
 from ._dialects import TIME_OUT, code_text
 from ._laws import Verdict
-from ._model import Context, Ledger
+from ._lives import Context
+from ._model import Ledger
 from ._sequences import LAWS_OF_A_SEQUENCE, Asked, Loser, Loss, Refusal, Victim
 from ._sequences import Sequence as Cancellation
 from ._text import MARGIN, Clock, Line, Span, clip, count, duration, line, offset, plain, site

@@ -29,7 +29,9 @@ from rescind.events import (
 
 from ._describe import event_text, message_text, rules_of, said
 from ._dialects import TIME_OUT, code_text, state_text
-from ._model import CancelLife, Endpoint, Ledger, Moment, Request, fold
+from ._fold import fold
+from ._lives import CancelLife, Endpoint, Moment, Request
+from ._model import Ledger
 from ._select import Kind, Target, resolve
 from ._sound import sound
 from ._text import count, duration, error_text, plain, site

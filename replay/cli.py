@@ -36,10 +36,11 @@ from rescind.events import (
 )
 
 from ._check import check, check_json, check_lines, find_head
+from ._fold import fold
 from ._info import info, info_json, info_lines
 from ._labels import Labels
 from ._laws import Verdict
-from ._model import Ledger, fold
+from ._model import Ledger
 from ._prune_screen import Pruning, prune_json, prune_lines
 from ._recover_screen import recover_json, recover_lines, rescue_of
 from ._select import FORMS, Kind, SelectorError, Target, parse, resolve

@@ -12,8 +12,9 @@ from rescind.actors.kernel._request import Status
 from rescind.actors.runtime import Actor
 from rescind.events import Entry, Log, Pace, Retention, Tell, prune, read
 from rescind.replay import Verdict, check, info
+from rescind.replay._fold import fold
 from rescind.replay._info import info_lines
-from rescind.replay._model import Ledger, fold
+from rescind.replay._model import Ledger
 from rescind.replay._select import resolve
 from rescind.replay._sequences import sequences
 from rescind.replay._sequences_screen import sequence_json, sequence_lines
@@ -150,6 +151,10 @@ def first_keyframe(log):
     return read(log).keyframe(behind=0)
 
 
+def newest_keyframe(log):
+    return read(log).keyframe()
+
+
 def screen(lines):
     return as_text(lines)
 
@@ -174,34 +179,70 @@ def test_no_law_is_broken_by_pruning(every_cut):
 def test_whatever_is_told_is_what_the_whole_log_tells(every_cut):
     _, whole, cuts = every_cut
     for cut in cuts:
-        first, ledger = first_turn(cut), folded(cut)
-        for number, request in ledger.requests.items():
-            same = whole.requests[number]
-            assert request.endpoint in (same.endpoint, 0)
-            assert request.operation in (same.operation, "")
-            if request.operation:
-                assert request.asynchronous == same.asynchronous
-                assert request.timeout_ns == same.timeout_ns
-            for name in ("submitted", "completed", "rejected", "discarded"):
-                told, true = getattr(request, name), getattr(same, name)
-                assert told == (true if true is not None and true.turn >= first else None), name
-            if request.before is not None:
-                assert request.before == (same.completed.turn, same.completed.code, 1)
-                assert request.before.turn < first
-        for number, endpoint in ledger.endpoints.items():
-            same = whole.endpoints[number]
-            assert endpoint.dialect == same.dialect
-            assert (endpoint.profile, endpoint.driver) == (same.profile, same.driver)
-            assert endpoint.state == same.state
+        hold_against_whole(folded(cut), whole, range(1, first_turn(cut)))
+
+
+def test_so_it_is_for_a_view_that_begins_anywhere(story):
+    _, log = story
+    whole = folded(log)
+    for start in range(2, newest_keyframe(log).number, 23):
+        hold_against_whole(folded(log, start=start), whole, range(1, start))
+
+
+def test_so_it_is_where_a_segment_in_the_middle_is_missing(story, tmp_path):
+    _, log = story
+    whole = folded(log)
+    for segment, turns in list(turns_by_segment(log).items())[1:-2:3]:
+        copy = tmp_path / f"without-{segment}"
+        shutil.copytree(log, copy)
+        (copy / f"{segment:08d}.seg").unlink()
+        hold_against_whole(folded(copy), whole, turns)
+        report = check(read(copy))
+        assert [each for law in report.laws for each in law.of(Verdict.BROKEN)] == []
+
+
+def turns_by_segment(log):
+    firsts: dict[int, int] = {}
+    for batch in read(log).batches():
+        firsts.setdefault(batch.segment, batch.first)
+    behind = [*firsts.values(), batch.first + batch.count]
+    return {segment: range(*behind[at : at + 2]) for at, segment in enumerate(firsts)}
+
+
+def hold_against_whole(ledger, whole, lost):
+    """Assert that nothing is made up: every fact is a remaining turn's, every name the true one."""
+    for number, request in ledger.requests.items():
+        same = whole.requests[number]
+        assert request.endpoint in (same.endpoint, 0)
+        assert request.operation in (same.operation, "")
+        if request.operation:
+            assert request.asynchronous == same.asynchronous
+            assert request.timeout_ns == same.timeout_ns
+        for name in ("submitted", "completed", "rejected", "discarded"):
+            told, true = getattr(request, name), getattr(same, name)
+            assert told == (None if true is None or true.turn in lost else true), name
+        if request.before is not None:
+            done = same.completed
+            assert request.before == (done.turn, done.code, done.how)
+            assert request.before.turn in lost
+    for number, endpoint in ledger.endpoints.items():
+        same = whole.endpoints[number]
+        assert endpoint.dialect == same.dialect
+        assert (endpoint.profile, endpoint.driver) == (same.profile, same.driver)
+        assert endpoint.state == same.state
+        if lost.start == 1:  # else an end may be lost whose beginning is not
             assert list(endpoint.pending) == list(same.pending)
             assert endpoint.windows == same.windows
-        for number, cancel in ledger.cancels.items():
-            same = whole.cancels[number]
-            assert cancel.endpoint in (same.endpoint, 0)
-            assert cancel.trigger in (same.trigger, "")
-            assert set(cancel.victims) <= set(same.victims)
-            assert cancel.ended == same.ended
-        assert ledger.classes.items() <= whole.classes.items()
+        assert endpoint.pending.keys() >= same.pending.keys()
+    for number, cancel in ledger.cancels.items():
+        same = whole.cancels[number]
+        assert cancel.endpoint in (same.endpoint, 0)
+        assert cancel.trigger in (same.trigger, "")
+        assert set(cancel.victims) <= set(same.victims)
+        assert set(cancel.refused) <= set(same.refused)
+        ended = same.ended
+        assert cancel.ended == (None if ended is None or ended.turn in lost else ended)
+    assert ledger.classes.items() <= whole.classes.items()
 
 
 def test_nothing_that_lives_where_the_log_ends_is_left_out(every_cut):

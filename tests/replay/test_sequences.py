@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from rescind.events import CancelEnded, Cause, Completed, How, Outcome
 from rescind.replay import Verdict, sequences
-from rescind.replay._model import Moment, fold
+from rescind.replay._fold import fold
+from rescind.replay._lives import Moment
 from rescind.replay._sequences import hear, sequence_of
 from rescind.replay._sequences_screen import sequence_json, sequence_lines, sequences_summary
 from rescind.replay._text import MARGIN, Clock, as_text

@@ -1,0 +1,23 @@
+"""From a log to its ledger."""
+
+from collections.abc import Iterable
+
+from rescind.events import LogReader, Turn
+
+from ._from_keyframe import LedgerFromKeyframe
+from ._model import Ledger
+from ._sound import sound
+
+
+def new_ledger(log: Iterable[Turn]) -> Ledger:
+    """Return an empty ledger for a log, whose reader knows the names of classes and keyframes."""
+    return LedgerFromKeyframe(log) if isinstance(log, LogReader) else Ledger()
+
+
+def fold(log: Iterable[Turn]) -> Ledger:
+    """Read a whole log into a ledger."""
+    ledger = new_ledger(log)
+    for turn in sound(log):
+        ledger.feed(turn)
+    ledger.end()
+    return ledger
