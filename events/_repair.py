@@ -98,6 +98,10 @@ class _Copy:
         self._bindings = Epochs()
         self._damage: list[Damage] = []
         self._log_id = self._identify()
+        self._scan = Scan(
+            source, self._log_id, self._bindings, self._damage.append,
+            opening=self._salvage.open, keyframe=self._copy_keyframe,
+        )  # fmt: skip
         self._sieve = Sieve(Selection())
         self._writer: SegmentWriter | None = None
         self._from = 0
@@ -110,25 +114,15 @@ class _Copy:
 
     def _identify(self) -> bytes:
         for segment in self._source.segments():
-            found = self._open(segment)
-            if found is not None:
-                return found.preamble.log
+            with suppress(OSError):
+                found = self._salvage.open(Window(self._source, segment))
+                if isinstance(found, Opening):
+                    return found.preamble.log
         return bytes(16)
-
-    def _open(self, segment: int) -> Opening | None:
-        try:
-            found = self._salvage.open(Window(self._source, segment))
-        except OSError:
-            return None
-        return found if isinstance(found, Opening) else None
 
     def run(self, source: Path, target: Path) -> Recovery:
         """Copy, and say how it went."""
-        scan = Scan(
-            self._source, self._log_id, self._bindings, self._damage.append,
-            opening=self._salvage.open, keyframe=self._copy_keyframe,
-        )  # fmt: skip
-        for batch in scan.run(Selection(), verify_chain=True):
+        for batch in self._scan.run(Selection(), verify_chain=True):
             self._copy_batch(batch)
         at_most = self._end_with_what_is_open()
         self._close()
@@ -168,14 +162,14 @@ class _Copy:
         """The target's segment for one of the source's, where ``number`` comes next."""
         if self._writer is None or self._from != segment:
             self._close()
-            self._writer, self._from = self._begin(segment, number), segment
+            self._writer, self._from = self._begin(number), segment
         if self._expected is not None and number > self._expected:
             self._note_gap(self._writer, self._expected, number - 1)
         return self._writer
 
-    def _begin(self, segment: int, number: int) -> SegmentWriter:
-        opening = self._open(segment)
-        assert opening is not None  # something was read from it
+    def _begin(self, number: int) -> SegmentWriter:
+        opening = self._scan.opening
+        assert opening is not None, "something was read from it"
         if self._expected is None:
             # Before it stands nothing: a log that was pruned begins where it began.
             self._expected = number if self._source.segments()[0] > 1 else 1

@@ -76,16 +76,18 @@ class Salvage:
 
     def _first_block(self, window: Window) -> tuple[int, Header, int] | None:
         """The first block that can be believed: its offset, header and salt."""
-        salts = {preamble.epoch: preamble.salt for preamble in self._known}
+        salts: dict[int, set[int]] = {}
+        for known in self._known:
+            salts.setdefault(known.epoch, set()).add(known.salt)
         alone: dict[tuple[int, int], tuple[int, Header]] = {}
         for offset, data in _headers(window):
             place = place_of(window.segment, offset)
-            for salt in {*salts.values(), _salt_of(data, place)}:
+            for salt in {_salt_of(data, place)}.union(*salts.values()):
                 header = decode_header(data, crc32(place, salt), None)
                 if header is None or not _is_whole(window, offset, header):
                     continue
                 epoch = header.epoch
-                if epoch in salts and salts[epoch] == salt:
+                if salt in salts.get(epoch, ()):
                     return offset, header, salt
                 if epoch in salts or not self._fits(window.segment, header):
                     continue

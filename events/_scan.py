@@ -107,7 +107,8 @@ class Scan:
         # The segment that is being read: whether it was entered, its preamble, how far we are,
         # and what stands at the log's present end, which may only be a write under way.
         self._entered = False
-        self._opening: Opening | None = None
+        self.opening: Opening | None = None
+        """The segment that is being read; None where nothing in it can be."""
         self._offset = 0
         self._tail: tuple[int, Flaw] | None = None
         self._rebuilt: IndexBuilder | None = None
@@ -180,7 +181,7 @@ class Scan:
         return next((number for number in self._storage.segments() if number > segment), None)
 
     def _leave(self, segment: int) -> None:
-        self._before, self._entered, self._opening, self._offset = segment, False, None, 0
+        self._before, self._entered, self.opening, self._offset = segment, False, None, 0
 
     def _open(self, segment: int) -> Opening | str:
         try:
@@ -189,7 +190,7 @@ class Scan:
             return "unreadable"
 
     def _enter(self, segment: int, following: int | None) -> None:
-        """Read the preamble and judge it; ``_opening`` stays None when nothing here can be read."""
+        """Read the preamble and judge it; ``opening`` stays None when nothing here can be read."""
         found = self._open(segment)
         row = self._row_of(found, segment)
         if row == "torn-preamble" and following is None:
@@ -243,7 +244,7 @@ class Scan:
         if self._head_known and preamble.chain and preamble.chain != self.head:
             self._tell("chain", segment, 0, opening.end)
         self._learn_opening(opening)
-        self._opening, self._offset = opening, opening.end
+        self.opening, self._offset = opening, opening.end
         if self._passed is not None and preamble.chain:
             # The head before it stands in no block that is there, when older segments are gone.
             self._passed(preamble.first - 1, preamble.chain)
@@ -283,11 +284,11 @@ class Scan:
                 return
         if not self._entered:
             self._enter(segment, following)
-        if self._opening is None:
+        if self.opening is None:
             return
         window = Window(self._storage, segment)
         try:
-            yield from self._walk(window, self._opening, following)
+            yield from self._walk(window, self.opening, following)
         except OSError:
             self._wait("unreadable", segment, self._offset, self._size(segment) - self._offset)
 
@@ -384,8 +385,8 @@ class Scan:
         """A block without records; a sort that a later version may have is passed over."""
         if frame.header.sort == GAP:
             self._take_gap(segment, frame)
-        elif frame.header.sort == SEAL and self._rebuilt is not None and self._opening is not None:
-            self._compare_index(segment, frame, self._opening, self._rebuilt)
+        elif frame.header.sort == SEAL and self._rebuilt is not None and self.opening is not None:
+            self._compare_index(segment, frame, self.opening, self._rebuilt)
         elif frame.header.sort == KEYFRAME:
             if decode_part(frame.body) is None:
                 self._tell("undecodable", segment, frame.offset, frame.header.block_bytes)
