@@ -365,13 +365,11 @@ class Endpoint(Actor):
         """Tell of itself, its calls and its requests, each as it stands when it is asked for."""
         if self.opened is not None and not self.is_closed:
             yield Entry(self.number, self._class, self._told(self.opened))
-        for call in list(self.calls):
-            if call in self.calls:
-                yield self.calls[call].entry()
-        # Accepted in the order of their numbers, so that the first of them is the lowest.
-        first = next(iter(self.requests), 0)
-        for number in numbers_kept(self.requests, first, self.runtime.log.actors_next):
-            yield None if number is None else self.requests[number].entry()
+        for kept in (self.calls, self.requests):
+            # Born in the order of their numbers, so that the first of them is the lowest.
+            first = next(iter(kept), 0)
+            for number in numbers_kept(kept, first, self.runtime.log.actors_next):
+                yield None if number is None else kept[number].entry()
 
     def _told(self, opened: Opened) -> dict[str, Any]:
         return {

@@ -130,8 +130,12 @@ class Engine:
             parent = actor.actor_ref.parent
             state = {"kind": "actor", "parent": parent} if parent else None
             yield Entry(number, self.class_number(type(actor)), state)
-        for unit in list(self.units.values()):
-            yield from unit.entries()
+        for number in numbers_kept(self.units, 1, self.log.actors_next):
+            unit = None if number is None else self.units.get(number)
+            if unit is None:
+                yield None
+            else:
+                yield from unit.entries()
 
     def next_number(self) -> int:
         """Return a fresh actor number; called under the baton."""

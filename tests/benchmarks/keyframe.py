@@ -1,90 +1,81 @@
-"""A keyframe of N living actors is written while turns go on; how long does one step take?
+"""A keyframe of a runtime with N living actors is written while turns go on: the longest pause?
 
-Each actor has a small dictionary for a state.  Every batch takes ten turns; between two batches an
-actor ends and another one is born.  A slice of the keyframe is taken whenever a batch is sealed,
-and the longest seal is the pause.  The peer does what many do: it pickles all states in one step.
+The actors are requests that are outstanding on one endpoint.  While the keyframe is written,
+further ones are submitted.  A slice is taken whenever a batch is sealed, under the baton, so the
+longest seal is the pause.  The peer does what many do: it pickles all states in one step.
 """
 
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+import tempfile
+from collections.abc import Mapping
+from typing import Any
 
-from .append import open_log
 from .registry import Benchmark, Figure, Side
-from .turns import Stopwatch, batches, folder
-
-if TYPE_CHECKING:
-    from rescind.events import Entry
+from .turns import Stopwatch
 
 TURNS = 10
-"""How many turns a batch has."""
+"""So many requests are submitted for each slice."""
 LIMIT_MS = 10.0
-
-States = dict[int, dict[str, Any]]
-
-
-def states(n: int) -> States:
-    return {number: state(number) for number in range(1, n + 1)}
-
-
-def state(number: int) -> dict[str, Any]:
-    return {"total": number * 7, "name": f"actor {number}", "is_open": True}
-
 
 # --- ours --------------------------------------------------------------------------------------
 
 
 def ours(n: int) -> Mapping[str, float]:
+    from rescind import Runtime, newton
     from rescind.events import Pace, read
 
-    living = Living(n)
-    pauses: list[float] = []
-    size = 0
-    with folder() as place:
-        log = open_log(place / "turns.log")
-        # The first one begins at once, and there is no second one.
-        log.keyframes_from(living.entries, Pace(log_bytes_min=0, log_bytes_factor=1_000_000))
-        made = batches(n // 100 + TURNS * 100, TURNS)
-        is_last = False
-        while not is_last:
-            log.extend(made[len(pauses) % len(made)])
-            watch = Stopwatch()
-            batch = log.seal()
-            pauses.append(watch.seconds())
-            assert batch is not None
-            assert batch.keyframe is not None
-            size += len(batch.keyframe.body)
-            is_last = batch.keyframe.is_last
-            log.write(batch)
-            living.change()
-        log.close()
-        keyframe = read(place / "turns.log").keyframe()
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/keyframe.log"
+        with Runtime.open(path) as runtime:
+            endpoint = newton.Endpoint(runtime, newton.twin())
+            endpoint.bind()
+            endpoint.connect()
+            spec = newton.CallbackSpec(asynchronous=True, completion_script=pass_by)
+            # None before all are there; then one begins at once.
+            runtime.log.keyframes_from(runtime.entries, Pace(log_bytes_min=1 << 62))
+            for _ in range(n):
+                endpoint.output("x", spec)
+            runtime.flush()
+            runtime.log.keyframes_from(runtime.entries, Pace(0, 1_000_000))
+            pauses, size = watch_slices(runtime, endpoint, spec)
+        keyframe = read(path).keyframe()
         assert keyframe is not None
         assert len(keyframe.places) == len(pauses)
+        living = sum(1 for _ in read(path).entries(keyframe))
+        assert living >= n, f"{living} of {n} are told of"
     return {"pause": max(pauses) * 1e3, "work": sum(pauses) * 1e3, "size": size / 1024}
 
 
-class Living:
-    """The actors: the oldest ends, a new one gets the next number."""
+def pass_by(_endpoint: object, _options: object, _result: object) -> None:
+    """Hear that a request is completed, when the runtime is closed."""
 
-    def __init__(self, n: int) -> None:
-        # Here, so that loading it is not taken for a pause.
-        from rescind.actors.runtime._numbers import numbers_kept
 
-        self._numbers_kept = numbers_kept
-        self._states = states(n)
-        self._first, self._next = 1, n + 1
+def watch_slices(runtime: Any, endpoint: Any, spec: Any) -> tuple[list[float], int]:
+    """Return how long each seal took until the keyframe was whole, and the keyframe's size."""
+    pauses: list[float] = []
+    size = 0
+    log, seal = runtime.log, type(runtime.log).seal
 
-    def change(self) -> None:
-        self._states[self._next] = state(self._next)
-        del self._states[self._first]
-        self._first += 1
-        self._next += 1
+    def watched(*_: object) -> Any:
+        nonlocal size
+        watch = Stopwatch()
+        batch = seal(log)
+        seconds = watch.seconds()
+        if batch is not None and batch.keyframe is not None:
+            pauses.append(seconds)
+            size += len(batch.keyframe.body)
+        return batch
 
-    def entries(self) -> "Iterator[Entry | None]":
-        from rescind.events import Entry
-
-        for number in self._numbers_kept(self._states, 1, self._next):
-            yield None if number is None else Entry(number, 1, self._states[number])
+    type(log).seal = watched
+    try:
+        slices = -1
+        while slices < len(pauses):
+            slices = len(pauses)
+            for _ in range(TURNS):
+                endpoint.output("x", spec)
+            runtime.flush()
+    finally:
+        type(log).seal = seal
+    return pauses, size
 
 
 # --- what it is held against -------------------------------------------------------------------
@@ -98,7 +89,10 @@ def with_pickle(n: int) -> Mapping[str, float]:
     """All states at one moment; what is written afterwards could be written elsewhere."""
     import pickle
 
-    living = states(n)
+    living = {
+        number: {"total": number * 7, "name": f"request {number}", "is_open": True}
+        for number in range(1, n + 1)
+    }
     watch = Stopwatch()
     data = pickle.dumps(living, pickle.HIGHEST_PROTOCOL)
     milliseconds = watch.seconds() * 1e3
@@ -107,7 +101,7 @@ def with_pickle(n: int) -> Mapping[str, float]:
 
 BENCHMARK = Benchmark(
     name="keyframe",
-    says="write the states of N living actors while turns go on",
+    says="write the states of N living actors of a runtime while turns go on",
     ours=Side("ours", ours, 1_000_000, 100_000),
     peers=(
         Side("limit", limit, 1_000_000, 100_000, figures=("pause",)),
