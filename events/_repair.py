@@ -14,10 +14,10 @@ from ._errors import LogAccessError, LogDamagedError, UsageError
 from ._frame import BATCH, GAP, HEADER_BYTES, KEYFRAME, TAIL_BYTES
 from ._index import KeyframePart
 from ._keyframe import decode_part
-from ._msgpack import pack
+from ._msgpack import CANNOT_PACK, pack
 from ._salvage import Salvage
 from ._scan import ReadBatch, Scan
-from ._segment import Frame, Opening, Preamble, Previous, Window
+from ._segment import BindingRow, Frame, Opening, Preamble, Previous, Window
 from ._segment_writer import SegmentWriter
 from ._selection import Selection, Sieve
 from ._start import find_start
@@ -147,7 +147,8 @@ class _Copy:
         prelude = unpack_prelude(memoryview(body))
         actors_next, bindings = prelude or (1, ())
         self._actors_next = max(self._actors_next, actors_next)
-        found = writer.index.batch(place[0], batch.first, batch.count, _time_of(batch), bindings)
+        rows = filter(_can_be_indexed, bindings)
+        found = writer.index.batch(place[0], batch.first, batch.count, _time_of(batch), rows)
         self._sieve.mentions(batch.records, batch.epoch, batch.bindings, found)
         writer.index.end_batch(writer.offset)
 
@@ -214,6 +215,15 @@ class _Copy:
         self._target.sync(writer.segment)
         self._chain = writer.chain
         self._previous = Previous(writer.segment, writer.offset, last)
+
+
+def _can_be_indexed(row: BindingRow) -> bool:
+    """Whether a binding has only plain values; no writer gives it others."""
+    try:
+        pack(row)
+    except CANNOT_PACK:
+        return False
+    return True
 
 
 def _time_of(batch: ReadBatch) -> int:

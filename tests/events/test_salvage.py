@@ -1,9 +1,11 @@
 """Segments whose preamble is gone: what is believed of them, and what is not."""
 
+import msgpack  # type: ignore[import-untyped]
+
 from rescind.events import MemoryStorage, read
 
 from .logs import FrozenStorage, open_log, segments_of, small_batches
-from .mutations import recovered
+from .mutations import framed, parsed, recovered
 
 EPOCH_AT = 9
 """Where a block's header says its epoch, behind prefix, sort and type."""
@@ -96,3 +98,17 @@ def test_a_segment_in_another_ones_place_is_not_believed_when_its_preamble_is_go
     assert recovery.guessed == ()
     assert turns == readable
     assert [turn for turn in whole if turn in turns] == turns
+
+
+def test_a_binding_of_values_that_no_writer_gives_costs_no_record():
+    segments = written()
+    whole = turns_of(segments)
+    preamble, blocks = parsed(segments, 1)
+    unpacker = msgpack.Unpacker()
+    unpacker.feed(blocks[0].body)
+    actors_next, bindings = next(unpacker)
+    odd = [*bindings, ["who", 99, msgpack.ExtType(1, b"\xff")]]
+    blocks[0].body = msgpack.packb([actors_next, odd]) + blocks[0].body[unpacker.tell() :]
+    segments[1] = framed(1, preamble, blocks)
+    turns, _ = saved_of(segments)
+    assert turns == whole
