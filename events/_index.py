@@ -10,7 +10,7 @@ import struct
 import sys
 from array import array
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import repeat
@@ -65,8 +65,7 @@ class IndexBuilder:
         self._first: list[int] = []
         self._time_ns: list[int] = []
         self._where: dict[int, int] = {}
-        self._more: dict[int, array[int]] = {}
-        self._append: dict[int, Callable[[int], None]] = {}
+        self._again: list[tuple[int, array[int]]] = []
         self._codes: dict[int, list[int]] = {}
         self._spans: list[tuple[int, int, int]] = []
         self._cancels: list[int] = []
@@ -112,18 +111,11 @@ class IndexBuilder:
     def _end_group(self) -> None:
         group = len(self._at) - 1
         found, self._open, self._is_open = self._open, Mentions(), False
-        where, append = self._where, self._append
-        # Once for each number in each group: the benchmark `append` is what this loop costs, so
-        # the methods that it calls are kept at hand.
-        for number in found.numbers:
-            try:
-                append[number](group)
-            except KeyError:
-                if number in where:
-                    more = self._more[number] = array("I", (group,))
-                    append[number] = more.append
-                else:
-                    where[number] = group
+        # Once for each number in each group, so in C: the benchmark `append` feels every step here.
+        fresh = found.numbers.difference(self._where)
+        if len(fresh) < len(found.numbers):
+            self._again.append((group, _numbers_in(found.numbers - fresh)))
+        self._where.update(dict.fromkeys(fresh, group))
         for code in found.codes:
             self._codes.setdefault(code, []).append(group)
         spans = sorted(span for span in found.spans if span[0] >= 0 and span[1] < _NUMBER_END)
@@ -134,8 +126,15 @@ class IndexBuilder:
         """All (number, group), sorted, as two lists of equal length."""
         if self._is_open:
             self._end_group()
-        where, more = self._where, self._more
-        numbers = sorted(number for number in where if 0 <= number < _NUMBER_END)
+        where = self._where
+        numbers = sorted(filter(_is_indexed, where))
+        more: dict[int, list[int]] = {}
+        for group, again in self._again:
+            for number in again:
+                try:
+                    more[number].append(group)
+                except KeyError:
+                    more[number] = [group]
         if not more:
             return numbers, [where[number] for number in numbers]
         every: list[int] = []
@@ -189,6 +188,17 @@ class IndexBuilder:
             "preamble": self._preamble,
         }
         yield pack(fields)
+
+
+def _is_indexed(number: object) -> bool:
+    return type(number) is int and 0 <= number < _NUMBER_END
+
+
+def _numbers_in(found: "set[int]") -> "array[int]":
+    try:
+        return array("Q", found)
+    except (TypeError, OverflowError):
+        return array("Q", filter(_is_indexed, found))
 
 
 def seal_body(directory: bytes, offset: int) -> bytes:

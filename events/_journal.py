@@ -21,7 +21,7 @@ from ._frame import BATCH, KEYFRAME, OVERHEAD_BYTES
 from ._index import KeyframePart
 from ._keyframe import USUAL, Keyframer, Pace, Slice, Source
 from ._mark import Mark
-from ._mentions import Mentions, Roles, roles_of
+from ._mentions import Noted, Notes, Roles, roles_of
 from ._msgpack import CANNOT_PACK, Pack, pack, packer
 from ._payloads import withholding
 from ._segment import (
@@ -54,8 +54,8 @@ class Batch(NamedTuple):
         many: See ``chunks``.
         bindings: What is newly bound.
         actors_next: The lowest actor number not taken.
-        actors: Who took the records.
-        telling: Those records that mention more than their actor.
+        noted: What the records mention, for the index.
+        odd: Those records whose mentions could not be noted so.
         time_ns: The last record's time.
         keyframe: A part of a keyframe, taken behind the last record.
     """
@@ -66,8 +66,8 @@ class Batch(NamedTuple):
     many: dict[int, int]
     bindings: list[BindingRow]
     actors_next: int
-    actors: set[int]
-    telling: list[Record]
+    noted: Noted
+    odd: list[Record]
     time_ns: int
     keyframe: Slice | None
 
@@ -173,11 +173,11 @@ class LogWriter:
 
     # An object with more than thirty attributes loses Python's fast way to them.
     __slots__ = (
-        "_acknowledged", "_act", "_actors", "_begun_ns", "_bindings", "_bound", "_chunks",
-        "_counted", "_failure", "_keyframer", "_known", "_latest", "_many", "_options", "_pack",
-        "_packer", "_push", "_roles", "_salt", "_sealed", "_segment", "_tell", "_telling", "_tells",
-        "_written", "_written_bytes", "actors_next", "durability", "epoch", "kind_ids",
-        "last_number", "log_id", "path", "storage",
+        "_acknowledged", "_act", "_begun_ns", "_bindings", "_bound", "_chunks", "_counted",
+        "_failure", "_keyframer", "_known", "_latest", "_many", "_notes", "_odd", "_options",
+        "_pack", "_packer", "_push", "_roles", "_salt", "_sealed", "_segment", "_tells", "_written",
+        "_written_bytes", "actors_next", "durability", "epoch", "kind_ids", "last_number", "log_id",
+        "path", "storage",
     )  # fmt: skip
 
     def __init__(self, storage: Storage, options: _Options) -> None:
@@ -201,7 +201,9 @@ class LogWriter:
         self._roles: dict[int, Roles] = {
             number: roles_of(name, fields) for _, number, name, _, fields in binding_rows()
         }
-        self._tells = frozenset(n for n, roles in self._roles.items() if roles.is_telling)
+        self._notes = Notes(self._roles)
+        self._act = self._notes.act
+        self._tells = self._notes.of
         self._keyframer: Keyframer | None = None
         self._bound: dict[str, int] = {"who": 0, "site": 0, "class": 0}
         self._failure: BaseException | None = None
@@ -251,7 +253,7 @@ class LogWriter:
         self._act(record[0])
         message = record[4]
         if record[5] or (message is not None and message[0] in self._tells):
-            self._tell(record)
+            self._note(record)
         self._latest = record
         self.last_number = number = self.last_number + 1
         return number
@@ -281,11 +283,25 @@ class LogWriter:
         # One array was packed; without its header it is the records, one after the other.
         self._many[len(self._chunks)] = len(records)
         self._push(memoryview(packed)[1 if len(records) < 16 else 3 :])
-        tells = self._tells
-        self._actors.update(map(_ACTOR_OF, records))
-        self._telling += [r for r in records if r[5] or (r[4] is not None and r[4][0] in tells)]
+        self._notes.acted(map(_ACTOR_OF, records))
+        tells, note = self._tells, self._note
+        for record in records:
+            if record[5] or (record[4] is not None and record[4][0] in tells):
+                note(record)
         self._latest = records[-1]
         self.last_number += len(records)
+
+    def _note(self, record: Record) -> None:
+        """Note for the index what a record mentions."""
+        message, note_of = record[4], self._tells.get
+        try:
+            if message is not None and (note := note_of(message[0])):
+                note(message)
+            for event in record[5]:
+                if note := note_of(event[0]):
+                    note(event)
+        except IndexError:
+            self._odd.append(record)
 
     def who(self, text: str) -> int:
         """Bind a thread's or task's label to a number; the caller remembers it."""
@@ -327,8 +343,8 @@ class LogWriter:
             self._many,
             self._bindings,
             self.actors_next,
-            self._actors,
-            self._telling,
+            self._notes.taken(),
+            self._odd,
             self._latest[1],
             keyframer.slice(self.last_number, self._written_bytes) if keyframer else None,
         )
@@ -341,10 +357,7 @@ class LogWriter:
         self._many: dict[int, int] = {}
         self._push = self._chunks.append
         self._bindings: list[BindingRow] = []
-        self._actors: set[int] = set()
-        self._act = self._actors.add
-        self._telling: list[Record] = []
-        self._tell = self._telling.append
+        self._odd: list[Record] = []
         self._latest = _NO_RECORD
         self._counted = (0, 0)
 
@@ -460,18 +473,14 @@ class LogWriter:
         self._written += count
         self._written_bytes += place[1]
         found = segment.index.batch(place[0], first, count, batch.time_ns, bindings)
-        found.take_numbers(batch.actors)
-        self._note(found, batch.telling)
+        found.take_noted(batch.noted)
+        for record in batch.odd:
+            message = record[4]
+            found.take(self._roles.get, record[5] if message is None else (message, *record[5]))
         segment.index.end_batch(segment.offset)
         if self.durability != "disk":
             # Whole in the file, it is shown to whoever follows, and what was shown must stay.
             self._acknowledge()
-
-    def _note(self, found: Mentions, telling: list[Record]) -> None:
-        roles = self._roles.get
-        for record in telling:
-            message = record[4]
-            found.take(roles, record[5] if message is None else (message, *record[5]))
 
     def _write_keyframe(self, part: Slice) -> None:
         offset, length = self._segment.append(KEYFRAME, part.body, self._written + 1)

@@ -5,6 +5,7 @@ by its name, in every kind that a log binds, also in kinds that this program doe
 """
 
 from collections.abc import Callable, Iterable, Mapping
+from operator import itemgetter
 from typing import Any, NamedTuple, TypeAlias
 
 NUMBER_FIELDS = frozenset({
@@ -19,6 +20,8 @@ RANGES_FIELDS = frozenset({"requests", "victims"})
 SPAN_MAX = 8
 """A longer range is indexed as a range and not number by number."""
 
+_NOBODY = frozenset({0, None})
+
 Wire: TypeAlias = tuple[Any, ...]
 Kinds: TypeAlias = Mapping[int, Any]
 """Kind id to something with a ``name`` and ``fields``: what a log's bindings say."""
@@ -31,11 +34,6 @@ class Roles(NamedTuple):
     ranges: tuple[int, ...]
     code: int
     is_cancel: bool
-
-    @property
-    def is_telling(self) -> bool:
-        """Whether a message of this kind mentions anything."""
-        return bool(self.numbers or self.ranges)
 
 
 def roles_of(name: str, fields: Iterable[str]) -> Roles:
@@ -68,12 +66,19 @@ class Mentions:
         self.codes: set[int] = set()
         self.cancels: set[int] = set()
 
-    def take_numbers(self, numbers: set[int]) -> None:
-        """Add single numbers; the set is given away."""
-        if self.numbers:
-            self.numbers |= numbers
-        else:
-            self.numbers = numbers
+    def take_noted(self, noted: "Noted") -> None:
+        """Add what a writer noted."""
+        try:
+            numbers = set(noted.numbers)
+        except TypeError:
+            numbers = {number for number in noted.numbers if type(number) is int}
+        # None and 0 say that there is nobody; but 0 takes turns too.
+        self.numbers |= numbers - _NOBODY
+        self.numbers |= noted.actors
+        self.codes.update(code for code in noted.codes if type(code) is int)
+        self.cancels.update(number for number in noted.cancels if type(number) is int)
+        for ranges in noted.ranges:
+            self._take_ranges(ranges)
 
     def take(self, roles: Callable[[int], Roles | None], wires: Iterable[Wire]) -> None:
         """Add what messages and events mention, in wire form."""
@@ -114,3 +119,68 @@ def pairs_of(ranges: Any) -> list[tuple[int, int]]:
     flat: list[Any] = list(ranges)  # pyright: ignore[reportUnknownArgumentType]
     pairs = zip(flat[::2], flat[1::2], strict=False)
     return [(a, b) for a, b in pairs if type(a) is int and type(b) is int]
+
+
+class Noted(NamedTuple):
+    """What a writer's records mention, as it stands in them: nothing is checked yet."""
+
+    actors: set[int]
+    numbers: list[Any]
+    ranges: list[Any]
+    codes: list[Any]
+    cancels: list[Any]
+
+
+class Notes:
+    """Notes what a writer's own records mention, as they are appended.
+
+    ``Mentions.take`` says the same of a record that is read, and trusts nothing in it.  Here the
+    kinds are known, each has a function of its own, and no record is held on to: an index costs
+    every turn of a runtime what this costs.
+
+    Attributes:
+        act: Notes who took a record.
+        of: Notes what a message or event mentions, by its kind; kinds that mention nothing have
+            no function.  A wire form that is too short raises ``IndexError``.
+    """
+
+    def __init__(self, kinds: Mapping[int, Roles]) -> None:
+        """Begin with nothing."""
+        self._actors: set[int] = set()
+        self._lists: tuple[list[Any], list[Any], list[Any], list[Any]] = ([], [], [], [])
+        self.act = self._actors.add
+        self.acted = self._actors.update
+        noters = {kind: self._noter(roles) for kind, roles in kinds.items()}
+        self.of = {kind: noter for kind, noter in noters.items() if noter is not None}
+
+    def taken(self) -> Noted:
+        """What was noted since this was last asked."""
+        noted = Noted(self._actors.copy(), *(each.copy() for each in self._lists))
+        self._actors.clear()
+        for each in self._lists:
+            each.clear()
+        return noted
+
+    def _noter(self, roles: Roles) -> Callable[[Wire], None] | None:
+        numbers, ranges, codes, cancels = self._lists
+        extend, get = numbers.extend, _getter(roles.numbers)
+        if not (roles.ranges or roles.code or roles.is_cancel):
+            return (lambda wire: extend(get(wire))) if roles.numbers else None
+
+        def note(wire: Wire) -> None:
+            extend(get(wire))
+            if roles.code:
+                codes.append(wire[roles.code])
+            for at in roles.ranges:
+                ranges.append(wire[at])
+            if roles.is_cancel:
+                cancels.append(wire[1])
+
+        return note
+
+
+def _getter(places: tuple[int, ...]) -> Callable[[Wire], Iterable[Any]]:
+    """A function that gets what stands at these places, as fast as there is."""
+    if len(places) > 1:
+        return itemgetter(*places)
+    return itemgetter(slice(places[0], places[0] + 1) if places else slice(0))

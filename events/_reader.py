@@ -13,7 +13,7 @@ from ._keyframe import Entry, Keyframe
 from ._recovery import SEGMENT_ROWS
 from ._restore import entries_of, first_keyframe, last_keyframe
 from ._scan import ReadBatch, Scan
-from ._segment import FORMAT, Opening, Window, read_preamble
+from ._segment import FORMAT, OPENING_BYTES, Opening, Window, read_preamble
 from ._selection import Selection
 from ._storage import Storage, open_directory
 from ._turn import Damage, Turn
@@ -211,7 +211,7 @@ class LogReader:
 
     def _open(self, segment: int) -> Opening | str:
         try:
-            return read_preamble(Window(self._storage, segment))
+            return read_preamble(Window(self._storage, segment, chunk_bytes=OPENING_BYTES))
         except OSError:
             return "unreadable"
 

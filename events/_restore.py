@@ -12,7 +12,7 @@ from ._index import read_directory
 from ._keyframe import Entry, Keyframe, Located, Part, assemble, decode_head, decode_part
 from ._mark import decode_mark
 from ._recovery import disowns
-from ._segment import Frame, Opening, Window, read_preamble, walk
+from ._segment import OPENING_BYTES, Frame, Opening, Window, read_preamble, walk
 from ._storage import Storage
 
 
@@ -141,7 +141,7 @@ def _limit(storage: Storage, opening: Opening, following: int | None) -> int | N
 
 def _open(storage: Storage, segment: int) -> Opening | None:
     try:
-        found = read_preamble(Window(storage, segment))
+        found = read_preamble(Window(storage, segment, chunk_bytes=OPENING_BYTES))
     except OSError:
         return None
     if not isinstance(found, Opening) or found.preamble.segment != segment:

@@ -14,7 +14,7 @@ from zlib import crc32
 from ._frame import CHECKED_BYTES as _CHECKED_BYTES
 from ._frame import HEADER_BYTES, PREFIX, Header, body_of, decode_header, place_of
 from ._index import read_directory
-from ._segment import Opening, Preamble, Window, open_preamble, read_preamble
+from ._segment import OPENING_BYTES, Opening, Preamble, Window, open_preamble, read_preamble
 from ._storage import Storage
 
 _ONES = 0xFFFFFFFF
@@ -116,7 +116,7 @@ class Salvage:
 def _preambles(storage: Storage) -> Iterator[Preamble]:
     for segment in storage.segments():
         try:
-            found = read_preamble(Window(storage, segment))
+            found = read_preamble(Window(storage, segment, chunk_bytes=OPENING_BYTES))
         except OSError:
             continue
         if isinstance(found, Opening) and found.preamble.segment == segment:

@@ -11,6 +11,7 @@ from ._keyframe import decode_part
 from ._mark import decode_mark
 from ._recovery import classify, classify_preamble, disowns, gap_end, text_of
 from ._segment import (
+    OPENING_BYTES,
     BindingRow,
     Flaw,
     Frame,
@@ -185,7 +186,7 @@ class Scan:
 
     def _open(self, segment: int) -> Opening | str:
         try:
-            return self._read_opening(Window(self._storage, segment))
+            return self._read_opening(Window(self._storage, segment, chunk_bytes=OPENING_BYTES))
         except OSError:
             return "unreadable"
 
@@ -221,7 +222,9 @@ class Scan:
         if self._salt is None:
             return None
         try:
-            copy = preamble_copy(Window(self._storage, segment), self._salt)
+            copy = preamble_copy(
+                Window(self._storage, segment, chunk_bytes=OPENING_BYTES), self._salt
+            )
         except OSError:
             return None
         return None if copy is None or self._row_of(copy, segment) else copy

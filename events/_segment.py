@@ -235,6 +235,10 @@ def _natural(value: Any, limit: int = NUMBER_MAX) -> int:
 _UNSEEN = memoryview(b"")
 
 
+OPENING_BYTES = 16 * 1024
+"""What is read at once where only a preamble is wanted, which is mostly shorter."""
+
+
 class Window:
     """A bounded view of one segment, which may grow meanwhile."""
 

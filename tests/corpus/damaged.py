@@ -333,7 +333,7 @@ def index_that_omits() -> Files:
     pen = Pen(shelf)
     tell_story(pen, rounds=1)
     pen.turn(Tell("hidden"), actor=77)
-    pen.log._actors.clear()
+    pen.log._notes.taken()
     pen.close()
     return shelf.files()
 
