@@ -83,7 +83,9 @@ def test_turns_are_shown_as_they_come_and_a_limit_ends_it(path, writer):
     with following(path, "--limit", "4") as process:
         assert "cause   message" in process.stdout.readline()
         writer.tell("late", "later", "too late")
-        rest, errors = process.communicate()
+        # Not communicate(), which does not know what readline() has read ahead.
+        rest, errors = process.stdout.read(), process.stderr.read()
+        process.wait()
     assert [line.split()[-1] for line in rest.splitlines() if "Tell" in line] == [
         "value='early'", "value='late'", "value='later'",
     ]  # fmt: skip
