@@ -4,7 +4,8 @@ The innermost room.  It imports nothing of ours, no actor library and no threads
 are handed in.  Write with ``Log.create_or_open``, read with ``read``.
 """
 
-from ._codec import RECORD_ELEMENTS, Bindings, ClassBinding, Record
+from ._codec import Bindings, ClassBinding
+from ._declared import Declared, declared_as, event, message
 from ._errors import (
     LogAccessError,
     LogClosedError,
@@ -20,6 +21,7 @@ from ._errors import (
 from ._info import Head, LogInfo, SegmentInfo
 from ._journal import Batch, Log, LogWriter
 from ._keyframe import Entry, Keyframe, Pace, Source
+from ._packing import RECORD_ELEMENTS, Record
 from ._payloads import digest_of
 from ._reader import LogReader, read
 from ._repair import Recovery, recover
@@ -121,6 +123,7 @@ __all__ = [
     "CompletionScript",
     "Damage",
     "DeadLetter",
+    "Declared",
     "Delivered",
     "DirectoryStorage",
     "Discarded",
@@ -200,7 +203,10 @@ __all__ = [
     "Watch",
     "Withheld",
     "WorkStopped",
+    "declared_as",
     "digest_of",
+    "event",
+    "message",
     "prune",
     "read",
     "recover",

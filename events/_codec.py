@@ -1,224 +1,30 @@
-"""Records to bytes and back: the vocabulary on the wire, and values that MessagePack cannot carry.
+"""Records and bindings from bytes: the vocabulary, and values that MessagePack cannot carry.
 
-On the wire a message or event is ``[kind id, *fields]``.  Writing never fails for a value: what
-cannot be carried becomes ``opaque(type name)`` and the record is marked.  Reading never fails for
-valid MessagePack: unknown kinds, extra and missing fields are kept or filled.
+Reading never fails for valid MessagePack: unknown kinds, extra and missing fields are kept or
+filled.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import Any, NamedTuple
 
-from ._msgpack import (
-    CANNOT_PACK,
-    CANNOT_UNPACK,
-    ExtType,
-    Pack,
-    Timestamp,
-    Unpacker,
-    pack,
-    unpack,
-    unpacker,
+from ._msgpack import CANNOT_UNPACK, ExtType, Unpacker, pack, unpacker
+from ._packing import (
+    DECLARED,
+    DEPTH_MAX,
+    DIGEST_BYTES,
+    LOG_ID_BYTES,
+    MARK_OPAQUE,
+    MARK_WITHHELD,
+    OPAQUE,
+    RECORD_ELEMENTS,
+    REFERENCE,
+    WITHHELD,
+    Record,
 )
 from ._turn import By, Cause, Opaque, Reference, Turn, Unknown, Withheld
 from ._upcast import UPCASTERS, Decode, Kind, Upcasters, Wire, decoder_for, version_of
 from ._vocabulary import KINDS, Origin
-
-OPAQUE = 1
-"""The MessagePack extension type of a value that was not carried."""
-
-MARK_OPAQUE = 1
-"""The mark of a record that holds an opaque value: it cannot be re-executed."""
-
-MARK_WITHHELD = 2
-"""The mark of a record of which a payload policy withheld something."""
-
-Record: TypeAlias = tuple[Any, ...]
-"""``(actor, time_ns, origin, cause, message, events, by)`` and perhaps marks and later elements."""
-
-REFERENCE = 2
-"""The MessagePack extension type of a reference: a log id, 16 bytes, and 8 bytes of number."""
-
-WITHHELD = 3
-"""The MessagePack extension type of a withheld value: nothing, or 8 bytes of length and SHA-256."""
-
-_LOG_ID_BYTES = 16
-_DIGEST_BYTES = 32
-
-RECORD_ELEMENTS = 7
-RECORD_BYTES_MAX = 128 * 1024 * 1024
-"""A longer record gets its long values replaced: a batch must stay within what readers believe."""
-
-_VALUE_BYTES_MAX = 64 * 1024
-_DEPTH_MAX = 64
-
-
-# --- writing -----------------------------------------------------------------------------------
-
-
-class Refers(Protocol):
-    """A value that stands for an actor: a handle that applications pass around."""
-
-    def to_reference(self) -> Reference:
-        """Return what it stands for."""
-        ...
-
-
-def substitute(value: Any) -> Any:
-    """What is written for a value of a type that MessagePack does not know.
-
-    Raises:
-        TypeError: It stands for nothing else, so it cannot be carried.
-    """
-    if isinstance(value, Reference):
-        return _reference(value)
-    if isinstance(value, Withheld):
-        return withheld(value)
-    # Asked of the class: a proxy would take an attribute of its own for one of its actor's.
-    held: Any = value
-    if not hasattr(held.__class__, "to_reference"):
-        raise TypeError(f"cannot carry {type_name(held)}")
-    refers: Refers = held
-    return _reference(refers.to_reference())
-
-
-def _reference(value: Reference) -> Any:
-    return ExtType(REFERENCE, value.log + value.number.to_bytes(8, "big"))
-
-
-def withheld(value: Withheld) -> Any:
-    """What is written in the place of a value that a payload policy withholds."""
-    if value.length is None or value.digest is None:
-        return ExtType(WITHHELD, b"")
-    return ExtType(WITHHELD, value.length.to_bytes(8, "big") + value.digest)
-
-
-def pack_with_opaques(packing: Pack, record: Record) -> bytes:
-    """Pack a record that the fast path refused: what will not go is opaque."""
-    return packing(_marked([_sanitise(value, ()) for value in record], record))
-
-
-def pack_value(packing: Pack, value: Any) -> bytes:
-    """Pack any value; what will not go in it is opaque."""
-    try:
-        return packing(value)
-    except CANNOT_PACK:
-        return packing(_sanitise(value, ()))
-
-
-def limit(data: bytes) -> bytes:
-    """A packed record, with its long values made opaque when it is longer than readers believe."""
-    if len(data) <= RECORD_BYTES_MAX:
-        return data
-    record: Record = unpack(data)
-    shortened = pack(_marked([_shorten(value) for value in record], record))
-    if len(shortened) <= RECORD_BYTES_MAX:
-        return shortened
-    # So many small values that only their number is long: keep which kinds they were.
-    plain = list(record)
-    message, events = record[4], record[5]
-    plain[4] = None if message is None else _only_kind(message)
-    plain[5] = [_only_kind(event) for event in events]
-    return pack(_marked(plain, record))
-
-
-def _marked(values: list[Any], record: Record) -> list[Any]:
-    marks = record[RECORD_ELEMENTS] if len(record) > RECORD_ELEMENTS else 0
-    return [*values[:RECORD_ELEMENTS], marks | MARK_OPAQUE]
-
-
-def sanitise_text(text: str) -> str:
-    """The text, with what is not text replaced; labels need not come back exactly."""
-    return text if _is_text(text) else text.encode(errors="backslashreplace").decode()
-
-
-def _sanitise(value: Any, path: tuple[int, ...]) -> Any:
-    """The value, with all that MessagePack cannot carry replaced by opaque values."""
-    match value:
-        case None | bool() | float() | bytes():
-            return value
-        case int() | str():
-            return value if _is_key(value) else opaque(value)
-        case Opaque():
-            return ExtType(OPAQUE, _text(value.type))
-        case _ if isinstance(value, bytearray | memoryview | ExtType | Timestamp):
-            return value
-        case _ if isinstance(value, list | tuple | dict):
-            return _sanitise_container(value, path)
-        case _:
-            return _reference_or_opaque(value)
-
-
-def _reference_or_opaque(value: Any) -> Any:
-    try:
-        return substitute(value)
-    except Exception:  # noqa: BLE001 - whatever a foreign object raises, the record is written
-        return opaque(value)
-
-
-def _sanitise_container(value: Any, path: tuple[int, ...]) -> Any:
-    if len(path) >= _DEPTH_MAX or id(value) in path:
-        return opaque(value)
-    inside = (*path, id(value))
-    if not _is_a(value, dict):
-        return [_sanitise(item, inside) for item in list(value)]
-    items: list[tuple[Any, Any]] = list(value.items())
-    if not all(_is_key(key) for key, _ in items):
-        return opaque(value)
-    return {key: _sanitise(item, inside) for key, item in items}
-
-
-def _is_key(key: object) -> bool:
-    # A replaced key could meet its twin, and one of the two would silently be gone.
-    if isinstance(key, str):
-        return _is_text(key)
-    if isinstance(key, int):
-        return -(1 << 63) <= key < 1 << 64
-    return key is None or isinstance(key, bytes | float)
-
-
-def _is_text(value: str) -> bool:
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def opaque(value: object) -> Any:
-    """What is written in the place of a value that cannot be carried."""
-    return ExtType(OPAQUE, _text(type_name(value)))
-
-
-def type_name(value: object) -> str:
-    """How an opaque value names its type: qualified, with the module unless it is a builtin."""
-    kind = type(value)
-    module = kind.__module__
-    return kind.__qualname__ if module == "builtins" else f"{module}.{kind.__qualname__}"
-
-
-def _text(name: str) -> bytes:
-    return name.encode(errors="replace")[:1024]
-
-
-def _shorten(value: Any) -> Any:
-    if _is_a(value, tuple) and not _is_a(value, ExtType):
-        return [_shorten(item) for item in value]
-    if _is_a(value, dict):
-        return {_shorten(key): _shorten(item) for key, item in value.items()}
-    if _is_a(value, str, bytes) and len(value) > _VALUE_BYTES_MAX:
-        return opaque(value)
-    return value
-
-
-def _is_a(value: object, *sorts: type[Any]) -> bool:
-    """``isinstance`` for values of unknown content, which the two checkers narrow differently."""
-    return isinstance(value, sorts)
-
-
-def _only_kind(wire: Any) -> list[Any]:
-    return [wire[0], *(value if _is_a(value, ExtType) else opaque(value) for value in wire[1:])]
-
 
 # --- bindings ----------------------------------------------------------------------------------
 
@@ -251,6 +57,30 @@ class Bindings:
         self.classes: dict[int, ClassBinding] = {}
         self._upcasters = upcasters
         self._decoders: dict[int, Decode] = {}
+
+    def read_extension(self, code: int, data: bytes, depth: int = 0) -> Any:
+        """A value that MessagePack itself does not know; one of no known sort stays as it is."""
+        if code == OPAQUE:
+            return Opaque(data.decode(errors="replace"))
+        if code == REFERENCE and len(data) == LOG_ID_BYTES + 8:
+            return Reference(data[:LOG_ID_BYTES], int.from_bytes(data[LOG_ID_BYTES:], "big"))
+        if code == WITHHELD and not data:
+            return Withheld(None, None)
+        if code == WITHHELD and len(data) == 8 + DIGEST_BYTES:
+            return Withheld(int.from_bytes(data[:8], "big"), data[8:])
+        if code == DECLARED and depth < DEPTH_MAX:
+            return self._read_declared(data, depth + 1)
+        return ExtType(code, data)
+
+    def _read_declared(self, data: bytes, depth: int) -> Any:
+        def inside(code: int, data: bytes) -> Any:
+            return self.read_extension(code, data, depth)
+
+        wire = _unpack_one(memoryview(data), inside)
+        if not _is_array(wire, 1) or type(wire[0]) is not int:
+            return ExtType(DECLARED, data)
+        kind = self.kinds.get(wire[0], Kind(f"kind {wire[0]}", 0, ()))
+        return Unknown(*kind, wire[1:])
 
     def learn(self, rows: Any) -> None:
         """Take in bindings from the wire; rows of unknown sort or shape are skipped."""
@@ -344,17 +174,22 @@ class Body(NamedTuple):
     broken: list[tuple[int, int]]
 
 
-def unpack_body(body: memoryview, first: int, count: int) -> Body | None:
+def unpack_body(
+    body: memoryview, first: int, count: int, bindings: "Bindings | None" = None
+) -> Body | None:
     """Decode a body whose checksum held; None when not even its prelude can be made out.
+
+    ``bindings`` learns what the prelude binds, because declared values in the records need it.
 
     Arrays allocate before their elements are seen, and nested ones multiply, so the fast path
     believes only short ones; what it refuses is measured first and then decoded one by one.
     """
+    known = Bindings() if bindings is None else bindings
     try:
-        bindings, records = _unpack_quickly(body, count)
+        rows, records = _unpack_quickly(body, count, known)
     except CANNOT_UNPACK:
-        return _unpack_carefully(body, first, count)
-    return Body(bindings, range(first, first + count), records, [])
+        return _unpack_carefully(body, first, count, known)
+    return Body(rows, range(first, first + count), records, [])
 
 
 def unpack_prelude(body: memoryview) -> tuple[int, Any] | None:
@@ -363,9 +198,11 @@ def unpack_prelude(body: memoryview) -> tuple[int, Any] | None:
     return prelude[:2] if _is_prelude(prelude) else None
 
 
-def _unpack_quickly(body: memoryview, count: int) -> tuple[Any, list[Record]]:
-    objects = _unpacker(body, _ITEMS_MAX)
+def _unpack_quickly(body: memoryview, count: int, bindings: Bindings) -> tuple[Any, list[Record]]:
+    objects = _unpacker(body, _ITEMS_MAX, bindings.read_extension)
     prelude: Any = next(objects, None)
+    if _is_prelude(prelude):
+        bindings.learn(prelude[1])
     # However many a short body holds, memory holds them too; a longer one is believed its count.
     is_short = len(body) <= _BODY_BYTES_SHORT
     records: list[Record] = list(objects if is_short else islice(objects, count))
@@ -375,20 +212,10 @@ def _unpack_quickly(body: memoryview, count: int) -> tuple[Any, list[Record]]:
     return prelude[1], records
 
 
-def _unpacker(body: memoryview, items_max: int, **hooks: Any) -> Unpacker:
-    return unpacker(body, items_max, ext_hook=_read_extension, **_TOLERANT, **hooks)
-
-
-def _read_extension(code: int, data: bytes) -> Any:
-    if code == OPAQUE:
-        return Opaque(data.decode(errors="replace"))
-    if code == REFERENCE and len(data) == _LOG_ID_BYTES + 8:
-        return Reference(data[:_LOG_ID_BYTES], int.from_bytes(data[_LOG_ID_BYTES:], "big"))
-    if code == WITHHELD and not data:
-        return Withheld(None, None)
-    if code == WITHHELD and len(data) == 8 + _DIGEST_BYTES:
-        return Withheld(int.from_bytes(data[:8], "big"), data[8:])
-    return ExtType(code, data)
+def _unpacker(
+    body: memoryview, items_max: int, extension: Callable[[int, bytes], Any], **hooks: Any
+) -> Unpacker:
+    return unpacker(body, items_max, ext_hook=extension, **_TOLERANT, **hooks)
 
 
 def _are_records(records: list[Record]) -> bool:
@@ -410,20 +237,22 @@ def _is_prelude(value: Any) -> bool:
 
 
 def _is_array(value: Any, length: int) -> bool:
-    return _is_a(value, tuple) and len(value) >= length
+    # Asked of the type, because two checkers narrow ``isinstance`` differently.
+    return issubclass(type(value), tuple) and len(value) >= length
 
 
-def _unpack_carefully(body: memoryview, first: int, count: int) -> Body | None:
+def _unpack_carefully(body: memoryview, first: int, count: int, bindings: Bindings) -> Body | None:
     pieces = islice(_split(body), count + 1)
     prelude = _unpack_one(next(pieces, _NOTHING))
     if not _is_prelude(prelude):
         return None
+    bindings.learn(prelude[1])
     numbers: list[int] = []
     records: list[Record] = []
     broken: list[tuple[int, int]] = []
     behind = first
     for number, piece in enumerate(pieces, first):
-        record = _unpack_one(piece)
+        record = _unpack_one(piece, bindings.read_extension)
         if _is_array(record, RECORD_ELEMENTS):
             numbers.append(number)
             records.append(record)
@@ -437,7 +266,7 @@ def _unpack_carefully(body: memoryview, first: int, count: int) -> Body | None:
 
 def _split(body: memoryview) -> Iterator[memoryview]:
     """The objects' bytes one by one; what is skipped is checked and allocates nothing."""
-    unpacker = _unpacker(body, len(body))
+    unpacker = _unpacker(body, len(body), ExtType)
     start = 0
     while True:
         try:
@@ -449,12 +278,13 @@ def _split(body: memoryview) -> Iterator[memoryview]:
         start = end
 
 
-def unpack_objects(body: memoryview) -> Iterator[Any]:
+def unpack_objects(body: memoryview, bindings: Bindings | None = None) -> Iterator[Any]:
     """The objects of a body one by one, up to the first that does not decode."""
-    return map(_unpack_one, _split(body))
+    extension = (bindings or Bindings()).read_extension
+    return (_unpack_one(piece, extension) for piece in _split(body))
 
 
-def unpack_actor(body: memoryview, actor: int) -> list[tuple[int, Record]]:
+def unpack_actor(body: memoryview, actor: int, bindings: Bindings) -> list[tuple[int, Record]]:
     """Only the records of one actor, each with its place, from 0.
 
     A record begins with its array header and its actor, so they are found without decoding the
@@ -467,7 +297,7 @@ def unpack_actor(body: memoryview, actor: int) -> list[tuple[int, Record]]:
     last, start = max(starts), 0
     for place, piece in enumerate(_split(body), -1):
         if start in starts and place >= 0:
-            record = _unpack_one(piece)
+            record = _unpack_one(piece, bindings.read_extension)
             if _is_array(record, RECORD_ELEMENTS) and record[0] == actor:
                 chosen.append((place, record))
         start += len(piece)
@@ -489,9 +319,10 @@ def _possible_starts(data: bytes, actor: bytes) -> set[int]:
     return starts
 
 
-def _unpack_one(piece: memoryview) -> Any:
+def _unpack_one(piece: memoryview, extension: Callable[[int, bytes], Any] = ExtType) -> Any:
     try:
-        return next(iter(_unpacker(piece, len(piece), object_pairs_hook=_pairs)), None)
+        unpacking = _unpacker(piece, len(piece), extension, object_pairs_hook=_pairs)
+        return next(iter(unpacking), None)
     except CANNOT_UNPACK:
         return None
 

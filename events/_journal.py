@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import NamedTuple, NoReturn
 
-from ._codec import Record, binding_rows, limit, pack_with_opaques, sanitise_text, substitute
+from ._codec import binding_rows
+from ._declared import Declared, declared_as
 from ._errors import (
     LogAccessError,
     LogClosedError,
@@ -23,6 +24,7 @@ from ._keyframe import USUAL, Keyframer, Pace, Slice, Source
 from ._mark import Mark
 from ._mentions import Noted, Notes, Roles, roles_of
 from ._msgpack import CANNOT_PACK, Pack, pack, packer
+from ._packing import Record, Substitutes, limit, pack_with_opaques, sanitise_text
 from ._payloads import withholding
 from ._segment import (
     BindingRow,
@@ -42,6 +44,28 @@ _MANY = 4096
 _MANY_BYTES_MAX = 4 * 1024 * 1024
 _ACTOR_OF = itemgetter(0)
 _NO_RECORD: Record = (0, 0)
+
+
+class KindIds(dict[type, int]):
+    """The wire's number for every kind; a declared one gets its own when it is first asked for."""
+
+    def __init__(self, bind: Callable[[Declared, int], None]) -> None:
+        """Begin with the vocabulary; ``bind`` hears of every declared kind, once."""
+        super().__init__((kind, number) for number, kind in enumerate(KINDS, 1))
+        self._bind = bind
+
+    def __missing__(self, cls: type) -> int:
+        """Number a declared kind.
+
+        Raises:
+            TypeError: The class was not declared.
+        """
+        declared = declared_as(cls)
+        if declared is None:
+            raise TypeError(f"{cls.__qualname__} is no message and no event: declare it as one")
+        number = self[cls] = len(self) + 1
+        self._bind(declared, number)
+        return number
 
 
 class Batch(NamedTuple):
@@ -168,7 +192,7 @@ class LogWriter:
         storage: Where it is kept; ``read`` takes the writer itself.
         last_number: The last appended record's number; it may not be written yet.
         actors_next: The next actor number; the runtime takes from it.
-        kind_ids: The wire's number for every kind of the vocabulary.
+        kind_ids: The wire's number for every kind of the vocabulary, and for each declared kind.
     """
 
     # An object with more than thirty attributes loses Python's fast way to them.
@@ -185,8 +209,8 @@ class LogWriter:
         self.storage = storage
         self.path = storage.path
         self.durability = durability = options.durability
-        self.kind_ids: dict[type, int] = {kind: n for n, kind in enumerate(KINDS, 1)}
-        self._packer = packer(substitute)
+        self.kind_ids: dict[type, int] = KindIds(self._bind_kind)
+        self._packer = packer(Substitutes(self.kind_ids))
         # Before anything is touched: a policy that means nothing is refused here.
         self._pack: Pack = withholding(self._packer, options.payloads, self.kind_ids)
         storage.lock()
@@ -315,6 +339,12 @@ class LogWriter:
     def class_(self, name: str, version: int, digest: str) -> int:
         """Bind an actor class to a number; the caller remembers it."""
         return self._bind("class", sanitise_text(name), version, digest)
+
+    def _bind_kind(self, declared: Declared, number: int) -> None:
+        text = sanitise_text
+        names = list(map(text, declared.fields))
+        row = ("kind", number, text(declared.name), declared.version, names)
+        self._bindings.append(row)
 
     def _bind(self, sort: str, *values: str | int) -> int:
         number = self._bound[sort] = self._bound[sort] + 1

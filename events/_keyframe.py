@@ -8,8 +8,9 @@ behind that stamp.  Whoever has the newest complete keyframe needs no record bef
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, NamedTuple, TypeAlias
 
-from ._codec import pack_value, unpack_objects
+from ._codec import unpack_objects
 from ._msgpack import Pack
+from ._packing import pack_value
 
 SLICE_ENTRIES = 512
 """Entries in a slice: packing so many takes about a millisecond."""

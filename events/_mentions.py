@@ -1,7 +1,8 @@
 """Which numbers a record mentions: the actors, requests, calls and cancels that it has to do with.
 
 They share one number space, so one rule serves the index, its lookups and the views: a field counts
-by its name, in every kind that a log binds, also in kinds that this program does not know.
+by its name, in every kind that a log binds, also in kinds that this program does not know.  Only
+kinds that an application declared, with a dot in their names, mention nothing.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -37,8 +38,8 @@ class Roles(NamedTuple):
 
 
 def roles_of(name: str, fields: Iterable[str]) -> Roles:
-    """A kind's roles, by the names of its fields."""
-    names = list(fields)
+    """A kind's roles, by the names of its fields; a declared kind's fields are not our words."""
+    names = [] if "." in name else list(fields)
     return Roles(
         tuple(at for at, field in enumerate(names, 1) if field in NUMBER_FIELDS),
         tuple(at for at, field in enumerate(names, 1) if field in RANGES_FIELDS),

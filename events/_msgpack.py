@@ -47,9 +47,13 @@ def packer(default: Callable[[Any], Any]) -> Pack:
     return cast("Pack", _library.Packer(default=default).pack)
 
 
-def pack(value: object) -> bytes:
-    """Pack one object; text that was read although it is no UTF-8 becomes the same bytes again."""
-    return cast("bytes", _library.packb(value, unicode_errors="surrogateescape"))
+def pack(value: object, default: Callable[[Any], Any] | None = None) -> bytes:
+    """Pack one object; text that was read although it is no UTF-8 becomes the same bytes again.
+
+    ``default`` is asked for a substitute for each value of a type that MessagePack does not know.
+    """
+    packed = _library.packb(value, default=default, unicode_errors="surrogateescape")
+    return cast("bytes", packed)
 
 
 def unpack(data: bytes) -> Any:

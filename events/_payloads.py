@@ -10,7 +10,9 @@ from hashlib import sha256
 from operator import is_
 from typing import Any, NamedTuple
 
-from ._codec import (
+from ._errors import UsageError
+from ._msgpack import CANNOT_PACK, Pack, packer
+from ._packing import (
     MARK_WITHHELD,
     RECORD_ELEMENTS,
     Record,
@@ -19,8 +21,6 @@ from ._codec import (
     substitute,
     withheld,
 )
-from ._errors import UsageError
-from ._msgpack import CANNOT_PACK, Pack, packer
 from ._turn import Withheld
 from ._vocabulary import (
     KINDS,

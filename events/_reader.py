@@ -4,12 +4,13 @@ import os
 from collections.abc import Iterator
 from itertools import chain as chained
 
-from ._codec import Bindings, Epochs, Record, decode_turn
+from ._codec import Bindings, Epochs, decode_turn
 from ._errors import LogAccessError, LogDamagedError, NotALogError
 from ._index import read_directory
 from ._info import Head, LogInfo, Survey
 from ._journal import LogWriter
 from ._keyframe import Entry, Keyframe
+from ._packing import Record
 from ._recovery import SEGMENT_ROWS
 from ._restore import entries_of, first_keyframe, last_keyframe
 from ._scan import ReadBatch, Scan

@@ -4,11 +4,12 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from ._codec import Bindings, Epochs, Record
+from ._codec import Bindings, Epochs
 from ._frame import BATCH, GAP, KEYFRAME, SEAL
 from ._index import Directory, IndexBuilder, all_pairs, preamble_copy, read_directory
 from ._keyframe import decode_part
 from ._mark import decode_mark
+from ._packing import Record
 from ._recovery import classify, classify_preamble, disowns, gap_end, text_of
 from ._segment import (
     OPENING_BYTES,
@@ -425,7 +426,6 @@ class Scan:
         if body is None:
             self._tell_undecodable(frame, segment, header.first, header.first + header.records - 1)
             return None
-        bindings.learn(body.bindings)
         for first, last in body.broken:
             self._tell_undecodable(frame, segment, first, last)
         if self._rebuilt is not None:

@@ -4,10 +4,11 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
-from ._codec import Bindings, Body, Record, unpack_actor, unpack_body, unpack_prelude
+from ._codec import Bindings, Body, unpack_actor, unpack_body, unpack_prelude
 from ._frame import Header
 from ._index import Directory, groups_of
 from ._mentions import Mentions, Roles, roles_of
+from ._packing import Record
 from ._segment import Window
 
 
@@ -66,11 +67,10 @@ class Sieve:
     def body(self, data: memoryview, header: Header, bindings: Bindings) -> Body | None:
         """The wanted records of a batch; None when not even its prelude can be made out."""
         if header.first + header.records <= self.start or self._is_one_actor:
-            return self._chosen(data, header)
-        body = unpack_body(data, header.first, header.records)
+            return self._chosen(data, header, bindings)
+        body = unpack_body(data, header.first, header.records, bindings)
         if body is None or (self.takes_all and header.first >= self.start):
             return body
-        bindings.learn(body.bindings)
         numbers, records = self._from_start(body.numbers, body.records)
         if self._since_ns is not None:
             numbers, records = self._since(self._since_ns, numbers, records)
@@ -81,14 +81,15 @@ class Sieve:
     def _is_one_actor(self) -> bool:
         return self._actor is not None and self._since_ns is None
 
-    def _chosen(self, data: memoryview, header: Header) -> Body | None:
+    def _chosen(self, data: memoryview, header: Header, bindings: Bindings) -> Body | None:
         """A batch of which at most one actor's records are wanted, so that few are decoded."""
         prelude = unpack_prelude(data)
         if prelude is None:
             return None
+        bindings.learn(prelude[1])
         found: list[tuple[int, Record]] = []
         if self._actor is not None and header.first + header.records > self.start:
-            found = unpack_actor(data, self._actor)
+            found = unpack_actor(data, self._actor, bindings)
         numbers = [header.first + place for place, _ in found]
         kept = self._from_start(numbers, [record for _, record in found])
         return Body(prelude[1], *kept, [])

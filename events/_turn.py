@@ -62,6 +62,12 @@ class Unknown:
     fields: tuple[str, ...]
     values: tuple[Any, ...]
 
+    def __repr__(self) -> str:
+        """How screens show it, also deep inside other values: as its class would write it."""
+        named = map("{}={!r}".format, self.fields, self.values)
+        more = map(repr, self.values[len(self.fields) :])
+        return f"{self.name}({', '.join((*named, *more))})"
+
 
 @dataclass(frozen=True, slots=True)
 class By:

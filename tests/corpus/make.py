@@ -52,6 +52,7 @@ CASES: tuple[Case, ...] = (
     Case(whole.hard_values, "valid MessagePack that many libraries refuse"),
     Case(whole.opaque, "values that MessagePack cannot carry"),
     Case(whole.withheld, "values that a payload policy kept out of the log"),
+    Case(whole.declared, "kinds that an application declared, as events and as values"),
     Case(whole.references, "values that stand for actors of this log and of another"),
     Case(whole.causes, "a cause of every sort, and every origin"),
     Case(whole.clock_that_jumps, "times that go back, that are zero and negative"),

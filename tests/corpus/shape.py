@@ -140,6 +140,8 @@ def mark_shape(value: Any) -> dict[str, Any]:
             return {"$opaque": value.type}
         case Reference():
             return {"$reference": {"log": value.log.hex(), "number": value.number}}
+        case Unknown():
+            return {"$declared": kind_shape(value)}
         case Withheld(None, None):
             return {"$withheld": None}
         case Withheld(length, bytes(digest)):

@@ -21,6 +21,8 @@ from rescind.events import (
     Start,
     Submit,
     Tell,
+    event,
+    message,
 )
 from rescind.events._frame import KEYFRAME
 from rescind.events._keyframe import LOG_BYTES_MIN
@@ -156,6 +158,29 @@ def references() -> Files:
     pen.turn(Tell(here))
     pen.turn(Tell([Reference(b"another log's id", 2**40), {"to": here}]))
     pen.turn(Tell(ExtType(2, b"of another length")))
+    pen.close()
+    return shelf.files()
+
+
+@message(name="shop.Pay")
+class Pay:
+    order: Any
+    cents: int
+
+
+@event(name="shop.Paid", version=2)
+class Paid:
+    order: Any
+
+
+def declared() -> Files:
+    shelf = Shelf()
+    pen = Pen(shelf)
+    pen.turn(Tell(Pay("o1", 995)), Paid("o1"))
+    pen.turn(Ask([Pay(Pay("o2", 1), 2), {"opaque": Pay(Basket(), 3)}]), Replied(Paid(None)))
+    pen.write()
+    pen.turn(Tell(Pay("o3", 0)))
+    pen.turn(Tell([ExtType(4, b"\x93\x01"), ExtType(4, b"\xc0"), ExtType(4, b"\x91\xcc\xff")]))
     pen.close()
     return shelf.files()
 

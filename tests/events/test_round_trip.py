@@ -21,6 +21,7 @@ from rescind.events import (
     Start,
     Tell,
     Unknown,
+    message,
     read,
 )
 from rescind.events._codec import Bindings
@@ -243,18 +244,24 @@ def test_raw_records_are_what_was_appended():
     assert list(read(log).raw()) == [(1, appended)]
 
 
+@message(name="shop.Basket")
+class Basket:
+    content: str
+
+
 def test_a_record_too_long_to_be_believed_loses_its_long_values(monkeypatch):
-    monkeypatch.setattr("rescind.events._codec.RECORD_BYTES_MAX", 100_000)
+    monkeypatch.setattr("rescind.events._packing.RECORD_BYTES_MAX", 100_000)
     monkeypatch.setattr("rescind.events._journal._BODY_BYTES_AIM", 100_000)
     log = open_log()
     log.append(record(log, Tell(["short", "x" * 200_000])))
     log.append(record(log, Tell([0] * 200_000)))
+    log.append(record(log, Tell([Basket("w" * 200_000)])))
     log.append(record(log, Tell("y" * 60_000)))
     log.append(record(log, Tell("z" * 60_000)))
     log.write(log.seal())
     values = [turn.message.value for turn in read(log)]
-    assert values[:2] == [("short", Opaque("str")), Opaque("tuple")]
-    assert [value[0] for value in values[2:]] == ["y", "z"]
+    assert values[:3] == [("short", Opaque("str")), Opaque("tuple"), (Opaque("extension 4"),)]
+    assert [value[0] for value in values[3:]] == ["y", "z"]
     assert read(log).info().batches == 2
 
 
