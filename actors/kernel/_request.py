@@ -207,7 +207,7 @@ class Request(Actor):
     def _take_stop(self, _message: Stop, out: Outbox) -> None:
         self._drop(0, "stopped", out)
         out.events.append(Stopped(self.number, None))
-        self.runtime.answer(out.reply, None, None)
+        out.answer(None)
 
     def _take_answer(self, message: Answer, out: Outbox) -> None:
         if self.status is OUTSTANDING:

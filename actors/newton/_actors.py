@@ -393,7 +393,7 @@ class NewtonEndpoint(Endpoint):
 
     def _take_stop(self, _message: Stop, out: Outbox) -> None:
         self._dispose(_STOP, None, out)
-        self.runtime.answer(out.reply, None, None)
+        out.answer(None)
 
     def answered(self, request: Request, code: int | None, value: Any, out: Outbox) -> None:
         """Complete a request as the tool says, and move the state as its row says."""

@@ -211,55 +211,52 @@ class Actor(pykka.Actor):
 
     def receive(self, message: tuple[Any, ...], out: "Outbox") -> Any:
         """Take one message of the runtime: the turn itself.  Called under the baton."""
-        token = self.runtime.enter_handler()
+        token = self.runtime.enter_handler(out)
         try:
             match message:
                 case Tell(value):
-                    self._guarded(lambda: self._handle_receive(value))
+                    self._guarded(out, lambda: self._handle_receive(value))
                 case Ask(value):
-                    self._answer(lambda: self._handle_receive(value))
+                    self._answer(out, lambda: self._handle_receive(value))
                 case Proxy():
-                    self._take_proxy(message)
+                    self._take_proxy(out, message)
                 case Watch(watcher):
                     self.actor_ref.watchers.append(watcher)
                 case Start(cls):
                     out.events.append(Born(self.number, cls, self.actor_ref.parent))
-                    self._guarded(self.on_start)
+                    self._guarded(out, self.on_start)
                 case Stop():
-                    self._finish(None)
-                    self.runtime.answer(self.runtime.out.reply, None, None)
+                    self._finish(out, None)
+                    out.answer(None)
                 case _:
                     raise TypeError(f"an actor does not take {type(message).__name__}")
         finally:
             self.runtime.leave_handler(token)
 
-    def _take_proxy(self, message: Proxy) -> None:
+    def _take_proxy(self, out: "Outbox", message: Proxy) -> None:
         """Let Pykka do what its proxy asked for."""
         theirs = from_wire(message)
         if message.asked:
-            self._answer(lambda: self._handle_receive(theirs))
+            self._answer(out, lambda: self._handle_receive(theirs))
         else:
-            self._guarded(lambda: self._handle_receive(theirs))
+            self._guarded(out, lambda: self._handle_receive(theirs))
 
-    def _answer(self, handler: Callable[[], Any]) -> None:
-        runtime = self.runtime
-        reply = runtime.out.reply
+    def _answer(self, out: "Outbox", handler: Callable[[], Any]) -> None:
         try:
             value = handler()
         except Abandon:
             raise
         except BaseException as error:
             logger.info("exception returned from %s to caller", self, exc_info=True)
-            runtime.out.forget()
-            runtime.out.events.append(Raised(describe(error)))
-            runtime.answer(reply, None, sys.exc_info())
-            self._stop_for(error)
+            out.forget()
+            out.events.append(Raised(describe(error)))
+            out.answer(None, sys.exc_info())
+            self._stop_for(out, error)
         else:
-            runtime.out.events.append(Replied(value))
-            runtime.answer(reply, value, None)
+            out.events.append(Replied(value))
+            out.answer(value)
 
-    def _guarded(self, handler: Callable[[], Any]) -> None:
-        out = self.runtime.out
+    def _guarded(self, out: "Outbox", handler: Callable[[], Any]) -> None:
         try:
             handler()
         except Abandon:
@@ -270,20 +267,19 @@ class Actor(pykka.Actor):
             births = [event for event in out.events if isinstance(event, Born)]
             out.forget()
             out.events += (*births, Failed(describe(error)))
-            self._finish(describe(error))
+            self._finish(out, describe(error))
             self._hook(partial(self.on_failure, type(error), error, error.__traceback__))
-            self._stop_for(error)
+            self._stop_for(out, error)
 
-    def _stop_for(self, error: BaseException) -> None:
+    def _stop_for(self, out: "Outbox", error: BaseException) -> None:
         """Keep Pykka's rule: what is no Exception ends this actor and then all the others."""
         if isinstance(error, Exception):
             return
         if self.runtime.actors.get(self.number) is self:
-            self._finish(describe(error))
-        self.runtime.stop_everything(error)
+            self._finish(out, describe(error))
+        self.runtime.stop_everything(error, out)
 
-    def _finish(self, error: str | None) -> None:
-        out = self.runtime.out
+    def _finish(self, out: "Outbox", error: str | None) -> None:
         out.events.append(Stopped(self.number, error))
         self.tell_watchers(out, error)
         self.runtime.forget(self)
@@ -313,7 +309,8 @@ class Actor(pykka.Actor):
     @property
     def now_ns(self) -> int:
         """The time of the running turn, which is the time its record bears."""
-        return self.runtime.turn_ns
+        runtime = self.runtime
+        return (runtime.my_turn() or runtime.out).now_ns
 
 
 def to_wire(message: Any, *, is_asked: bool) -> tuple[Any, ...]:

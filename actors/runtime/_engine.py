@@ -68,8 +68,7 @@ class Engine:
         self.dispatcher = dispatcher
         self.baton = Baton()
         self.out = Outbox()
-        self.turn_ns = 0
-        """The running turn's time, which is the time its record bears."""
+        """The outbox of the baton's holder."""
         self.timers = Timers()
         self.callers = Callers(log.who, log.site)
         self.failure: BaseException | None = None
@@ -88,7 +87,8 @@ class Engine:
         self._backlog: deque[Envelope] = deque()
         self._parked: dict[int, list[Envelope]] = {}
         self._effects: list[tuple[Any, ...]] = []
-        self._turn_thread = 0
+        self._handlers: dict[int, Outbox] = {}
+        """By thread: the turns whose handler runs there; one that waits is not among them."""
         self._interrupt: BaseException | None = None
 
     # --- actors --------------------------------------------------------------------------------
@@ -145,27 +145,37 @@ class Engine:
 
     # --- turns ---------------------------------------------------------------------------------
 
-    def in_turn(self) -> bool:
-        """Tell whether the calling thread is inside an ordinary actor's handler."""
+    def my_turn(self) -> Outbox | None:
+        """Return the outbox of the handler that the calling thread is inside of, if it is."""
         # Most calls find no handler running anywhere, and need not ask which thread they are.
-        return self._turn_thread != 0 and self._turn_thread == threading.get_ident()
+        return self._handlers.get(threading.get_ident()) if self._handlers else None
 
-    def enter_handler(self) -> Token[CauseSource | None]:
-        """Mark the calling thread as being inside an ordinary actor's handler."""
-        self._turn_thread = threading.get_ident()
+    def enter_handler(self, out: Outbox) -> Token[CauseSource | None]:
+        """Mark the calling thread as being inside an ordinary actor's handler, filling ``out``."""
+        self._handlers[threading.get_ident()] = out
         cause = TurnCause(self.log)
-        self.out.causes.append(cause)
+        out.causes.append(cause)
         return CAUSE.set(cause)
 
     def leave_handler(self, token: Token[CauseSource | None]) -> None:
         """Unmark it."""
-        self._turn_thread = 0
+        del self._handlers[threading.get_ident()]
         CAUSE.reset(token)
+
+    @contextlib.contextmanager
+    def outside_handler(self, out: Outbox) -> Generator[None]:
+        """Interrupt the handler that fills ``out`` between two parts of its turn."""
+        thread = threading.get_ident()
+        del self._handlers[thread]
+        try:
+            yield
+        finally:
+            self._handlers[thread] = out
 
     @contextlib.contextmanager
     def holding_baton(self) -> Generator[None]:
         """Hold the baton of a runtime that still runs; inside a turn it is held already."""
-        if self.in_turn():
+        if self.my_turn() is not None:
             yield
             return
         with self.baton:
@@ -202,7 +212,7 @@ class Engine:
         Returns whatever the handler returned to its caller.
         """
         out = self.out
-        # Outbox.begin, written out: every turn of every actor comes through here.
+        # Written out here: every turn of every actor comes through.
         out.actor = actor
         out.message = message
         out.origin = origin
@@ -210,7 +220,7 @@ class Engine:
         out.by = by
         out.reply = reply
         out.number = 0
-        self.turn_ns = self._now_ns()
+        out.now_ns = self._now_ns()
         try:
             result = actor.receive(message, out)
         except BaseException:
@@ -238,7 +248,7 @@ class Engine:
         number = out.number = self._append(
             (
                 actor.number,
-                self.turn_ns,
+                out.now_ns,
                 out.origin,
                 out.cause,
                 (kind, *message),
@@ -257,7 +267,8 @@ class Engine:
             for cause in out.causes:
                 cause.number = number
             out.causes.clear()
-            out.timers.clear()
+            if out.timers:
+                self._arm_all(out.timers)
         if out.effects:
             self._effects += out.effects
             out.effects.clear()
@@ -282,11 +293,6 @@ class Engine:
         out.urgent.clear()
         out.messages.clear()
         out.answers.clear()
-
-    def answer(self, reply: Reply[Any] | None, value: Any, exc_info: ExcInfo | None) -> None:
-        """Answer the ask of the running turn, once its record allows it."""
-        if reply is not None:
-            self.out.answers.append((reply, value, exc_info))
 
     def run_turns(self, limit: int = TURNS_PER_HOLD, *, helping: int | None = None) -> bool:
         """Run waiting turns, control lane first; tell whether there was any.
@@ -370,12 +376,11 @@ class Engine:
 
     def _record_without(self, envelope: Envelope, *events: tuple[Any, ...]) -> int:
         """Record what became of a message that no actor takes; returns the turn's number."""
-        self.turn_ns = self._now_ns()
         kind_ids = self._kind_ids
         return self._append(
             (
                 envelope.target.number,
-                self.turn_ns,
+                self._now_ns(),
                 envelope.origin,
                 envelope.cause,
                 (kind_ids[type(envelope.message)], *envelope.message),
@@ -402,18 +407,22 @@ class Engine:
     # --- parts of a turn -----------------------------------------------------------------------
 
     def _begin_part(
-        self, actor: Actor, part: int, waitable: Waitable, answer_to: Reply[Any] | None
+        self,
+        out: Outbox,
+        actor: Actor,
+        part: int,
+        waitable: Waitable,
+        answer_to: Reply[Any] | None,
     ) -> None:
         value, error = waitable.outcome() if waitable.is_done else (None, None)
         said = Resume(part, value, None if error is None else describe(error))
         cause = waitable.turn if waitable.is_done else part
-        self.turn_ns = self._now_ns()
-        self.out.begin(actor, said, Origin.ACTOR, cause or part, None, answer_to)
+        out.begin_part(actor, said, cause or part, answer_to, self._now_ns())
 
-    def _end_part(self, target: int) -> int:
-        """Record what the running turn did so far; it is suspended on ``target``."""
-        self.out.events.append(Suspended(target))
-        return self._record(self.out)
+    def _end_part(self, out: Outbox, target: int) -> int:
+        """Record what a turn did so far; it is suspended on ``target``."""
+        out.events.append(Suspended(target))
+        return self._record(out)
 
     def _check_cycle(self, actor: Actor, target: int) -> None:
         names = [_short_name(actor)]
@@ -452,34 +461,48 @@ class Engine:
         return 0 if source is None else source.cause()
 
     def send_after(self, actor: Actor, delay_s: float, message: Any) -> Timer:
-        """Tell ``actor`` something later; called inside one of its turns."""
+        """Tell ``actor`` something later; called inside one of its turns.
+
+        Raises:
+            UsageError: called outside of turns.
+        """
+        out = self.my_turn()
+        if out is None:
+            raise UsageError("send_after outside of a turn; a handler can call it")
         delay_ns = round(delay_s * 1e9)
         cause = TurnCause(self.log)
 
         def fire() -> None:
             self.post(actor.actor_ref, Tell(message), Origin.TIMER, cause.number)
 
-        self.out.events.append(TimerSet(delay_ns))
-        self.out.causes.append(cause)
-        timer = self.arm(delay_ns, fire)
-        self.out.timers.append(timer)
+        out.events.append(TimerSet(delay_ns))
+        out.causes.append(cause)
+        timer = Timer(self.clock.monotonic_ns() + delay_ns, fire)
+        out.timers.append(timer)
         return timer
 
     def arm(self, delay_ns: int, fire: Callable[[], None]) -> Timer:
         """Have ``fire`` called, under the baton, after ``delay_ns``; called under the baton."""
-        timer = self.timers.arm(self.clock.monotonic_ns() + delay_ns, fire)
-        # Whoever sleeps until the next deadline may have to sleep less long.
-        self.dispatcher.wake()
+        timer = Timer(self.clock.monotonic_ns() + delay_ns, fire)
+        self._arm_all([timer])
         return timer
 
+    def _arm_all(self, timers: list[Timer]) -> None:
+        """Arm timers, in order, and empty the list."""
+        for timer in timers:
+            self.timers.arm(timer)
+        timers.clear()
+        # Whoever sleeps until the next deadline may have to sleep less long.
+        self.dispatcher.wake()
+
     def _refuse_in_turn(self, what: str) -> None:
-        if self.in_turn():
+        if self.my_turn() is not None:
             raise UsageError(f"{what} inside a turn would wait for itself; tell somebody outside")
 
-    def stop_everything(self, error: BaseException) -> None:
-        """Stop all actors because ``error`` came out of one's handler; called in its turn."""
+    def stop_everything(self, error: BaseException, out: Outbox) -> None:
+        """Stop all actors because ``error`` came out of the handler that fills ``out``."""
         for other in self.youngest_first():
-            self.out.messages.append((other.actor_ref, Stop(urgent=False), None))
+            out.messages.append((other.actor_ref, Stop(urgent=False), None))
         if isinstance(error, KeyboardInterrupt):
             self._interrupt = error
 

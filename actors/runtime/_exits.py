@@ -101,7 +101,7 @@ class Exits(Engine):
 
     def relieve(self) -> None:
         """See that what was just recorded gets on its way; callers use it when they do not wait."""
-        if len(self._effects) >= PENDING_EFFECTS_MAX and not self.in_turn():
+        if len(self._effects) >= PENDING_EFFECTS_MAX and self.my_turn() is None:
             self.commit()
         self.dispatcher.wake()
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
-from rescind.events import Origin
+from rescind.events import Origin, Resume
 
 from ._context import WireCause
 from ._reply import ExcInfo, Reply
@@ -33,13 +33,17 @@ class Outbox:
 
     __slots__ = (
         "actor", "answers", "broadcast", "by", "cause", "causes", "effects", "events", "extra",
-        "message", "messages", "number", "origin", "reply", "timers", "urgent",
+        "message", "messages", "now_ns", "number", "origin", "reply", "timers", "urgent",
     )  # fmt: skip
 
     def __init__(self) -> None:
         """Be idle."""
+        self.message: Message = ()
+        self.by: By | None = None
         self.number = 0
         """The number that the turn's record got; 0 while it runs."""
+        self.now_ns = 0
+        """The turn's time, which is the time that its record bears."""
         self.extra: Any = None
         """What a caller passed beside its message and the log does not hold: callbacks."""
         self.events: list[tuple[Any, ...]] = []
@@ -47,7 +51,7 @@ class Outbox:
         self.causes: list[Any] = []
         """Things whose ``number`` becomes the turn's, once it has one."""
         self.timers: list[Timer] = []
-        """Timers that the turn has set; they are gone with it if it fails."""
+        """Timers that the turn has set; they are armed when it is recorded."""
         self.messages: list[tuple[Any, Message, Reply[Any] | None]] = []
         """(target, message, reply) for the targets' mailboxes."""
         self.urgent: list[tuple[Any, Message]] = []
@@ -58,23 +62,28 @@ class Outbox:
         """(function, *arguments), to be called after the record is as durable as asked for."""
         self.answers: list[tuple[Reply[Any], Any, ExcInfo | None]] = []
 
-    def begin(
+    def begin_part(
         self,
         actor: "Actor",
-        message: Message,
-        origin: Origin,
+        message: Resume,
         cause: WireCause,
-        by: By | None,
         reply: Reply[Any] | None,
+        now_ns: int,
     ) -> None:
-        """Start a turn or a part of one."""
+        """Start another part of a turn; where a turn starts is written out in the engine."""
         self.actor = actor
         self.message = message
-        self.origin = origin
+        self.origin = Origin.ACTOR
         self.cause = cause
-        self.by = by
+        self.by = None
         self.reply = reply
+        self.now_ns = now_ns
         self.number = 0
+
+    def answer(self, value: Any, exc_info: ExcInfo | None = None) -> None:
+        """Answer the ask that the turn takes, if it is one, once its record allows it."""
+        if self.reply is not None:
+            self.answers.append((self.reply, value, exc_info))
 
     def forget(self) -> None:
         """Drop what was decided: the handler failed."""
@@ -85,6 +94,4 @@ class Outbox:
         self.effects.clear()
         self.answers.clear()
         self.causes.clear()
-        for timer in self.timers:
-            timer.cancel()
         self.timers.clear()

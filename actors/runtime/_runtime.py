@@ -20,7 +20,7 @@ from ._context import CAUSE, calling_frame
 from ._contracts import Dispatcher
 from ._errors import RuntimeClosedError, UsageError
 from ._exits import Exits
-from ._outbox import Envelope, Message
+from ._outbox import Envelope, Message, Outbox
 from ._reply import Reply
 from ._stepped import Stepped
 from ._thread import ThreadDispatcher
@@ -131,9 +131,10 @@ class Runtime(Exits):
         """
         if not issubclass(cls, Actor):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"{cls!r} is not a subclass of rescind.Actor")
-        if self.in_turn():
-            ref = self._new_ref(cls, parent=self.out.actor.number)
-            self.out.messages.append((ref, self._start_message(cls, args, kwargs), None))
+        out = self.my_turn()
+        if out is not None:
+            ref = self._new_ref(cls, parent=out.actor.number)
+            out.messages.append((ref, self._start_message(cls, args, kwargs), None))
             return ref
         frame, foreign = calling_frame(), self.foreign_cause()
         with self.holding_baton():
@@ -168,10 +169,11 @@ class Runtime(Exits):
         self, ref: ActorRef[Any], wire: Message, reply: Reply[Any] | None = None
     ) -> None:
         """Put a message of the runtime's own into an actor's mailbox."""
-        if self.in_turn():
+        out = self.my_turn()
+        if out is not None:
             if reply is not None:
                 reply.is_inside = True
-            self.out.messages.append((ref, wire, reply))
+            out.messages.append((ref, wire, reply))
             return
         frame, foreign = calling_frame(), self.foreign_cause()
         with self.holding_baton():
@@ -196,8 +198,8 @@ class Runtime(Exits):
             extra: what the handler needs besides and no record can hold, such as callbacks.
             before: called first, under the baton.
         """
-        if self._turn_thread and self.in_turn():
-            return self._call_inside(actor, message, extra)
+        if self._handlers and (out := self.my_turn()) is not None:
+            return self._call_inside(out, actor, message, extra)
         # The hottest way into the runtime: what most calls do not need is not called for them.
         frame, source = calling_frame(), CAUSE.get()
         foreign = None if source is None else self.foreign_cause()
@@ -214,23 +216,22 @@ class Runtime(Exits):
         finally:
             self.baton.release()
 
-    def _call_inside(self, actor: Actor, message: Message, extra: Any) -> Any:
+    def _call_inside(self, out: Outbox, actor: Actor, message: Message, extra: Any) -> Any:
         """Call from inside an actor's turn: that turn is split around the call."""
-        caller, reply = self.out.actor, self.out.reply
-        part = self._end_part(actor.number)
-        self._turn_thread = 0
+        caller, reply = out.actor, out.reply
+        part = self._end_part(out, actor.number)
         error: BaseException | None = None
         try:
-            self.out.extra = extra
-            return self.turn(actor, message, Origin.ACTOR, part)
+            with self.outside_handler(out):
+                self.out.extra = extra
+                return self.turn(actor, message, Origin.ACTOR, part)
         except Exception as raised:
             error = raised
             raise
         finally:
-            self._turn_thread = threading.get_ident()
             said = None if error is None else describe(error)
-            resume = Resume(part, None, said)
-            self.out.begin(caller, resume, Origin.ACTOR, self.log.last_number, None, reply)
+            resume, cause = Resume(part, None, said), self.log.last_number
+            out.begin_part(caller, resume, cause, reply, self.out.now_ns)
 
     # --- waiting -------------------------------------------------------------------------------
 
@@ -244,8 +245,9 @@ class Runtime(Exits):
         """
         if waitable.is_done:
             return True
-        if self.in_turn():
-            return self._wait_in_turn(waitable, timeout_s)
+        out = self.my_turn()
+        if out is not None:
+            return self._wait_in_turn(out, waitable, timeout_s)
         self._waiting[id(waitable)] = waitable
         try:
             if self._world_owner == threading.get_ident():
@@ -274,21 +276,20 @@ class Runtime(Exits):
             self._world_owner = threading.get_ident()
             self._delivering = lane
 
-    def _wait_in_turn(self, waitable: Waitable, timeout_s: float | None) -> bool:
+    def _wait_in_turn(self, out: Outbox, waitable: Waitable, timeout_s: float | None) -> bool:
         """Split the running turn: what it did is one record, what follows the answer another."""
-        actor, answer_to = self.out.actor, self.out.reply
+        actor, answer_to = out.actor, out.reply
         ref = actor.actor_ref
         self._check_cycle(actor, waitable.target)
-        part = self._end_part(waitable.target)
+        part = self._end_part(out, waitable.target)
         ref.is_suspended, ref.suspended_on = True, waitable.target
-        self._turn_thread = 0
         try:
-            return self.dispatcher.wait_in_turn(waitable, timeout_s)
+            with self.outside_handler(out):
+                return self.dispatcher.wait_in_turn(waitable, timeout_s)
         finally:
-            self._turn_thread = threading.get_ident()
             ref.is_suspended, ref.suspended_on = False, 0
             self._backlog.extendleft(reversed(self._parked.pop(actor.number, [])))
-            self._begin_part(actor, part, waitable, answer_to)
+            self._begin_part(out, actor, part, waitable, answer_to)
 
     # --- the end -------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ class Timer:
     __slots__ = ("deadline_ns", "fire")
 
     def __init__(self, deadline_ns: int, fire: Callable[[], None]) -> None:
-        """Arm at ``deadline_ns`` of the runtime's monotonic clock."""
+        """Be due at ``deadline_ns`` of the runtime's monotonic clock, once it is armed."""
         self.deadline_ns = deadline_ns
         self.fire: Callable[[], None] | None = fire
 
@@ -27,12 +27,10 @@ class Timers:
         self._heap: list[tuple[int, int, Timer]] = []
         self._armed = 0
 
-    def arm(self, deadline_ns: int, fire: Callable[[], None]) -> Timer:
+    def arm(self, timer: Timer) -> None:
         """Arm a timer; equal deadlines fire in the order of arming."""
-        timer = Timer(deadline_ns, fire)
         self._armed += 1
-        heapq.heappush(self._heap, (deadline_ns, self._armed, timer))
-        return timer
+        heapq.heappush(self._heap, (timer.deadline_ns, self._armed, timer))
 
     def next_deadline_ns(self) -> int | None:
         """Return the earliest live deadline, or None."""

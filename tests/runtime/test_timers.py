@@ -5,7 +5,7 @@ from functools import partial
 
 import pytest
 
-from rescind.actors.runtime import Actor, Timers
+from rescind.actors.runtime import Actor, Timer, Timers
 from rescind.events import Ask, Origin, Tell, TimerSet
 
 from .recordings import turn_of, turns
@@ -118,8 +118,10 @@ def test_the_record_bears_the_time_that_the_handler_saw(runtime):
 def test_the_heap_forgets_cancelled_timers_and_keeps_the_order_of_equal_deadlines():
     timers = Timers()
     fired: list = []
-    armed = [timers.arm(7, partial(fired.append, n)) for n in range(10)]
-    early = timers.arm(3, partial(fired.append, "early"))
+    armed = [Timer(7, partial(fired.append, n)) for n in range(10)]
+    early = Timer(3, partial(fired.append, "early"))
+    for timer in (*armed, early):
+        timers.arm(timer)
     early.cancel()
     armed[4].cancel()
     assert timers.next_deadline_ns() == 7
