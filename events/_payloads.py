@@ -26,6 +26,7 @@ from ._vocabulary import (
     KINDS,
     Answer,
     Ask,
+    Asked,
     Completed,
     Failed,
     Notified,
@@ -63,6 +64,7 @@ PAYLOADS: dict[type[tuple[Any, ...]], tuple[str, ...]] = {
     Notified: ("value",),
     Completed: ("value",),
     ScriptRaised: ("error",),
+    Asked: ("arguments",),
 }
 """Which fields of a kind are payload: what applications and peers hand over, and no more.
 

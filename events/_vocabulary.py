@@ -233,6 +233,12 @@ class Complete(NamedTuple):
     code: int | None
 
 
+class Serve(NamedTuple):
+    """An actor takes up a request that it was asked earlier."""
+
+    request: int
+
+
 # --- events: what a turn decided ---------------------------------------------------------------
 
 
@@ -502,16 +508,30 @@ class Violation(NamedTuple):
     side: str = "driver"
 
 
+class Asked(NamedTuple):
+    """A handler made a request, or gave work away: for whose sake, and with what.
+
+    ``parent`` is the request that was being served, or 0; a cancel of it takes this one too, unless
+    it is ``shielded``.
+    """
+
+    request: int
+    parent: int
+    arguments: list[Any]
+    shielded: bool = False
+
+
 MESSAGES: tuple[type[tuple[Any, ...]], ...] = (
     Start, Stop, Tell, Ask, Proxy, Watch, Resume, Submit, Cancel, Drop, CompletionScript, Returned,
     InputScript, Taken, CallReturned, Answer, Received, Killed, ToolEvent, TimedOut, Complete,
+    Serve,
 )  # fmt: skip
 EVENTS: tuple[type[tuple[Any, ...]], ...] = (
     Born, Stopped, Failed, Replied, Raised, Suspended, DeadLetter, TimerSet, Opened, StateChanged,
     Closed, CallOpened, PrivilegeChanged, Notified, Accepted, Rejected, Started, Completed,
     Delivered, Discarded, AnswerIgnored, CancelRequested, CancelBegan, CancelOutcome, CancelEnded,
     InputArrived, InputDelivered, InputPosted, ScriptRaised, ScriptRunning, ScriptReturned,
-    WorkStopped, Violation,
+    WorkStopped, Violation, Asked,
 )  # fmt: skip
 KINDS = MESSAGES + EVENTS
 

@@ -20,7 +20,6 @@ from rescind.events import (
     Delivered,
     Discarded,
     Drop,
-    How,
     InputScript,
     Killed,
     Opened,
@@ -35,7 +34,7 @@ from rescind.events import (
     WorkStopped,
 )
 
-from ._dialects import Tables, code_text, state_text, tables
+from ._dialects import Tables, code_text, end_text, state_text, tables
 from ._model import Ledger
 from ._text import duration, error_text, plain, value_text
 
@@ -118,8 +117,7 @@ def _state_changed(event: StateChanged, ledger: Ledger) -> str:
 
 
 def _completed(event: Completed, ledger: Ledger) -> str:
-    is_silent = event.how == How.ABANDONED
-    code = "abandoned" if is_silent else said(event.code, ledger, event.request)
+    code = end_text(rules_of(ledger, event.request), event.code, event.how)
     by = f" by c{event.by}" if event.by in ledger.cancels else ""
     return f"Completed r{event.request}: {code}{by}"
 

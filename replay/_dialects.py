@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cache
 
+from rescind.events import How
+
 from ._lives import CancelLife, Request
 
 TIME_OUT = "time-out"
@@ -82,6 +84,20 @@ def code_text(table: Tables, code: int | None) -> str:
     return f"{code} {name}" if name else str(code)
 
 
+def end_text(table: Tables, code: int | None, how: int) -> str:
+    """Return how something ended: by its code, or without one in a word.
+
+    >>> end_text(Tables(), None, How.RESULT), end_text(Tables(), None, How.TIMED_OUT)
+    ('ok', 'timed out')
+    """
+    if code is not None or how == How.RESULT:
+        return code_text(table, code)
+    try:
+        return How(how).name.lower().replace("_", " ")
+    except ValueError:
+        return str(how)
+
+
 def state_text(table: Tables, state: int | None) -> str:
     """Return a state's documented name, or its number."""
     return "?" if state is None else table.states.get(state, str(state))
@@ -118,4 +134,16 @@ def _newton(profile_name: str) -> Tables:
     )
 
 
-_REGISTRY: dict[str, Callable[[str], Tables]] = {"newton": _newton}
+def _native(_profile: str) -> Tables:
+    # Imported here for the same reason.
+    from rescind.actors.native import _protocol  # noqa: PLC0415
+
+    return Tables(
+        name="native",
+        cancelled_codes=lambda _: frozenset({None}),
+        code_name=_protocol.NAMES.get,
+        code_meaning=lambda code: _protocol.MEANINGS.get(code, ""),
+    )
+
+
+_REGISTRY: dict[str, Callable[[str], Tables]] = {"newton": _newton, "native": _native}

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rescind.events import Damage, Keyframe, LogInfo, LogReader
+from rescind.events import Damage, How, Keyframe, LogInfo, LogReader
 
 from ._check import damage_json
-from ._dialects import code_text, state_text
+from ._dialects import end_text, state_text
 from ._fold import fold
-from ._lives import Endpoint
+from ._lives import Endpoint, Refused
 from ._model import Ledger
 from ._sequences import tables_of
 from ._text import MARGIN, Clock, Line, Span, clip, count, duration, line
@@ -59,7 +59,8 @@ def _codes(ledger: Ledger) -> tuple[tuple[str, int], ...]:
     for request in ledger.requests.values():
         end = request.rejected or request.completed
         if end is not None:
-            found[code_text(tables_of(request.endpoint, ledger), end.code)] += 1
+            how = How.RESULT if isinstance(end, Refused) else end.how
+            found[end_text(tables_of(request.endpoint, ledger), end.code, how)] += 1
     return _sorted(found)
 
 

@@ -144,7 +144,7 @@ class OneEnd(Law):
 
     def turn_ends(self, turn: Turn) -> None:
         """Accuse a run of deliveries that lost one."""
-        if not isinstance(turn.message, CompletionScript):
+        if not isinstance(turn.message, CompletionScript) or _is_dead_letter(turn):
             return
         meant = list(each(turn.message.requests))
         if turn.message.running:
@@ -164,6 +164,10 @@ class OneEnd(Law):
                 name = f"r{request.number}"
                 text = f"{name} completed and is not delivered where the log ends"
                 self.open(name, [completed.turn], text, request.number)
+
+
+def _is_dead_letter(turn: Turn) -> bool:
+    return any(isinstance(event, DeadLetter) for event in turn.events)
 
 
 class ExplainedSilence(Law):

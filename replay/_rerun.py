@@ -8,17 +8,21 @@ A handler is executed in a thread of its own, which stands still where the handl
 turn, while other turns go on; at most one of these threads moves at a time.
 """
 
+import builtins
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from importlib import import_module
-from math import isnan
 from os import PathLike
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
+from rescind.actors import native
 from rescind.actors.kernel._lane import Input
 from rescind.actors.kernel._ranges import numbers_in
+from rescind.actors.native._actor import kinds_of
+from rescind.actors.native._protocol import OPEN
+from rescind.actors.native._requests import Requests
 from rescind.actors.newton._actors import NewtonEndpoint
 from rescind.actors.newton._protocol import PROFILES
 from rescind.actors.runtime import (
@@ -29,18 +33,16 @@ from rescind.actors.runtime import (
     Part,
     Reply,
     Runtime,
-    VirtualClock,
-    Waitable,
     class_name,
 )
 from rescind.events import (
-    KINDS,
     Accepted,
+    Answer,
     Ask,
     CompletionScript,
+    Declared,
     InputScript,
     LogReader,
-    Opaque,
     Origin,
     Proxy,
     Reference,
@@ -50,17 +52,19 @@ from rescind.events import (
     Submit,
     Tell,
     Turn,
+    Unknown,
     UsageError,
-    Withheld,
+    declared_as,
     read,
 )
 from rescind.events._turn import holds_withheld
 
-if TYPE_CHECKING:
-    from rescind.actors.kernel._request import Request
+from ._difference import cause_of, difference, items, wire_cause
+from ._stand_ins import STOP_TIMEOUT_S, Clock, Dispatcher, Log, NoDriver, Tool
 
-STOP_TIMEOUT_S = 10.0
-"""How long one turn may compute before it counts as hanging."""
+if TYPE_CHECKING:
+    from rescind.actors.kernel._endpoint import Endpoint
+    from rescind.actors.kernel._request import Request
 
 _NEEDS_PAYLOAD = (Start, Tell, Ask, Proxy, Resume, Submit)
 """What handlers compute with.  What drivers report is only handed on, so a stand-in will do."""
@@ -107,15 +111,16 @@ class Rerun:
     divergence: Divergence | None
 
 
-def rerun(source: str | PathLike[str] | LogReader, *, classes: Iterable[type[Actor]] = ()) -> Rerun:
+def rerun(source: str | PathLike[str] | LogReader, *, classes: Iterable[type] = ()) -> Rerun:
     """Execute a recording again and return the first divergence, if any.
 
     Args:
         source: a log, or a reader of one.
-        classes: the application's own actor classes; nothing is imported because a log names it.
+        classes: the application's own actor classes, and messages and events it has declared that
+            no handler's annotation names; nothing is imported because a log names it.
     """
     reader = source if isinstance(source, LogReader) else read(source)
-    known = {class_name(cls): cls for cls in classes}
+    known = _Known(classes)
     recording = _Recording(reader)
     world: _World | None = None
     try:
@@ -135,24 +140,39 @@ def rerun(source: str | PathLike[str] | LogReader, *, classes: Iterable[type[Act
     return recording.result(None)
 
 
-def actor_classes(modules: Iterable[str]) -> list[type[Actor]]:
+def actor_classes(modules: Iterable[str]) -> list[type]:
     """Import modules that the caller, and not the log, has named; return their actor classes.
+
+    And with them the messages and events that the modules declare.
 
     Raises:
         UsageError: there is no such module.
     """
-    classes: list[type[Actor]] = []
+    classes: list[type] = []
     for name in modules:
         try:
             module = import_module(name)
         except ImportError as error:
             raise UsageError(f"--classes {name}: {error}") from error
-        classes += [
-            value
-            for value in vars(module).values()
-            if isinstance(value, type) and issubclass(value, Actor)
-        ]
+        found: list[type[Any]] = [each for each in vars(module).values() if isinstance(each, type)]
+        classes += [each for each in found if issubclass(each, Actor) or declared_as(each)]
     return classes
+
+
+class _Known:
+    """What the caller has named: actor classes, and declared kinds, by their names in the log."""
+
+    def __init__(self, classes: Iterable[type]) -> None:
+        named = list(classes)
+        self.actors: dict[str, type[Actor]] = {
+            class_name(cls): cls for cls in named if issubclass(cls, Actor)
+        }
+        declared = {
+            each for cls in named if issubclass(cls, native.Actor) for each in kinds_of(cls)
+        }
+        self.kinds: dict[str, Declared] = {
+            kind.name: kind for cls in (*declared, *named) if (kind := declared_as(cls)) is not None
+        }
 
 
 class _Diverged(Abandon):
@@ -206,190 +226,26 @@ class _Recording:
         if not expected.replayable:
             self.opaque += 1
             return expected.number
-        difference = _difference(expected, made)
-        if difference is not None:
-            what, recorded, actual = difference
-            raise _Diverged(Divergence(expected.number, what, recorded, actual, _cause(expected)))
+        found = difference(expected, made)
+        if found is not None:
+            what, recorded, actual = found
+            raise _Diverged(Divergence(expected.number, what, recorded, actual, cause_of(expected)))
         self.equal += 1
         return expected.number
-
-
-def _difference(expected: Turn, made: tuple[Any, ...]) -> tuple[str, Any, Any] | None:
-    actor, _, origin, cause, message, events, _ = made
-    if actor != expected.actor:
-        return ("another actor took the turn", expected.actor, actor)
-    if origin != expected.origin:
-        return ("another origin", expected.origin, origin)
-    if plain(message[1:]) != plain(expected.message) or message[0] is not type(expected.message):
-        return ("another message", expected.message, _fact(message))
-    recorded: list[Any] = [(event.__class__, plain(event)) for event in expected.events]
-    actual = [(event[0], plain(event[1:])) for event in events]
-    if actual != recorded:
-        return ("other events", expected.events, tuple(_fact(event) for event in events))
-    if plain(cause) != plain(_wire_cause(expected)):
-        return ("another cause", _wire_cause(expected), cause)
-    return None
-
-
-def _fact(wire: tuple[Any, ...]) -> Any:
-    return wire[0](*wire[1:])
-
-
-def _cause(turn: Turn) -> int:
-    return 0 if turn.cause is None or turn.cause.log is not None else turn.cause.number
-
-
-def _wire_cause(turn: Turn) -> Any:
-    cause = turn.cause
-    if cause is None:
-        return 0
-    if cause.log is not None:
-        return (cause.log, cause.number)
-    return (cause.number, cause.request) if cause.request else cause.number
-
-
-def _items(value: Any) -> Iterable[Any]:
-    """Return a container of a log's values for what it is: a container of anything."""
-    return cast("Iterable[Any]", value)
-
-
-def plain(value: Any) -> Any:
-    """Return a value as it would come back from a log, so that two can be compared."""
-    match value:
-        case list() | tuple():
-            return tuple(map(plain, _items(value)))
-        case dict():
-            return {plain(key): plain(each) for key, each in _items(value.items())}
-        case bytearray() | memoryview():
-            return bytes(cast("bytearray", value))
-        case float() if isnan(value):
-            return "NaN"  # which equals nothing, itself included
-        case (
-            None | bool() | int() | float() | str() | bytes() | Opaque() | Reference() | Withheld()
-        ):
-            return value
-        case _:
-            is_actor = isinstance(value, ActorRef)
-            return value.to_reference() if is_actor else Opaque(type(value).__name__)
-
-
-class _Log:
-    """Stands where the runtime expects its log, and compares instead of writing."""
-
-    pending = 0
-
-    def __init__(self, recording: _Recording, first: Turn) -> None:
-        self.log_id = recording.reader.log_id
-        self.path = None
-        self.kind_ids: dict[type, Any] = {kind: kind for kind in KINDS}
-        self.actors_next = first.actor
-        self.last_number = first.number - 1
-        self._recording = recording
-        self._epoch = first.epoch
-
-    def append(self, record: tuple[Any, ...]) -> int:
-        self.last_number = self._recording.compare(record)
-        return self.last_number
-
-    def who(self, _text: str) -> int:
-        return 0
-
-    def site(self, _file: str, _line: int, _function: str) -> int:
-        return 0
-
-    def class_(self, name: str, _version: int, _digest: str) -> int:
-        classes = self._recording.reader.bindings(self._epoch).classes
-        return next((number for number, bound in classes.items() if bound.name == name), 0)
-
-    def keyframes_from(self, _source: object) -> None: ...
-
-    def seal(self) -> None:
-        return None
-
-    def close(self) -> None:
-        return None
-
-
-class _Clock(VirtualClock):
-    """The recorded time of the turn that comes next."""
-
-    def __init__(self, recording: _Recording) -> None:
-        super().__init__()
-        self._recording = recording
-
-    def now_ns(self) -> int:
-        turn = self._recording.peek()
-        return 0 if turn is None else turn.time_ns
-
-
-class _Tool:
-    """The driver that is not there; what it said re-enters from the log."""
-
-    def __init__(self, label: str) -> None:
-        self.label = label
-
-    def open(self, port: Any) -> None: ...
-
-    def perform(self, request: int, operation: str, arguments: Any) -> None: ...
-
-    def kill(self, cancel: int, operations: frozenset[str]) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class _Dispatcher:
-    """Moves nothing by itself; a wait inside a turn makes the handler's thread stand still."""
-
-    def __init__(self) -> None:
-        self.parts: list[Part] = []
-        self.is_hanging = False
-        self.renew()
-
-    def renew(self) -> None:
-        """Run the next handler in another thread; the present one has a handler that waits."""
-        self.part = Part()
-        self.parts.append(self.part)
-
-    def attach(self, runtime: Runtime) -> None: ...
-
-    def wake(self) -> None: ...
-
-    def wait(self, waitable: Waitable, timeout_s: float | None, *, must_spare: bool) -> bool:
-        del timeout_s, must_spare
-        return waitable.is_done
-
-    def wait_in_turn(self, waitable: Waitable, timeout_s: float | None) -> bool:
-        del timeout_s
-        part = self.part
-        self.renew()
-        part.stand_still(waitable, None)
-        return waitable.is_done
-
-    def may_block(self) -> AbstractContextManager[None]:
-        return nullcontext()
-
-    def run_handler(self, body: Callable[[], object]) -> None:
-        self.is_hanging = not self.part.begin(body, STOP_TIMEOUT_S)
-
-    def close(self) -> None:
-        for part in self.parts:
-            part.end()
 
 
 class _World:
     """One epoch's actors, brought to life again."""
 
-    def __init__(
-        self, recording: _Recording, first: Turn, classes: Mapping[str, type[Actor]]
-    ) -> None:
+    def __init__(self, recording: _Recording, first: Turn, known: _Known) -> None:
         self.epoch = first.epoch
         self._recording = recording
-        self._classes = classes
-        self._log = _Log(recording, first)
-        self._dispatcher = _Dispatcher()
+        self._known = known
+        self._log = Log(recording, first)
+        self._dispatcher = Dispatcher()
         log: Any = self._log
-        self._runtime = Runtime(log, dispatcher=self._dispatcher, clock=_Clock(recording))
-        self._endpoints: dict[int, NewtonEndpoint] = {}
+        self._runtime = Runtime(log, dispatcher=self._dispatcher, clock=Clock(recording))
+        self._endpoints: dict[int, Endpoint] = {}
         self._requests: dict[int, Request] = {}
         self._sent: dict[int, deque[Envelope]] = {}
         self._refs: dict[int, ActorRef[Any]] = {}
@@ -462,11 +318,13 @@ class _World:
     def _envelope(self, turn: Turn) -> Envelope | None:
         """Return the turn's message on its way to its actor; None for an actor not known here."""
         message = turn.message
-        is_delivery = isinstance(message, CompletionScript | InputScript)
+        is_delivery = (
+            isinstance(message, CompletionScript | InputScript) and turn.actor in self._endpoints
+        )
         is_sent = turn.origin is Origin.ACTOR and not is_delivery
-        if is_sent and turn.actor not in self._unknown and _cause(turn) not in self._skipped:
+        if is_sent and turn.actor not in self._unknown and cause_of(turn) not in self._skipped:
             return self._sent_to(turn)
-        if is_delivery:
+        if isinstance(message, CompletionScript | InputScript) and is_delivery:
             self._check_lane(turn, message)
         target = self._target(turn)
         if target is None:
@@ -475,19 +333,24 @@ class _World:
         asks = isinstance(message, Ask | Stop) or (isinstance(message, Proxy) and message.asked)
         reply: Reply[Any] | None = Reply(self._runtime) if asks else None
         message = type(message)(*(self._revive(field) for field in message))
-        return Envelope(target, message, Origin(turn.origin), _wire_cause(turn), None, reply)
+        if isinstance(message, Answer) and message.code is not None:
+            _bring_back_error(target, message.value)
+        return Envelope(target, message, Origin(turn.origin), wire_cause(turn), None, reply)
 
     def _revive(self, value: Any) -> Any:
         """Put live actors in the place of what stands for them in the log."""
         match value:
             case Reference(log, number) if log == self._log.log_id:
                 return self._refs.get(number, value)
+            case Unknown() if value.name in self._known.kinds:
+                fields = tuple(map(self._revive, value.values))
+                return self._known.kinds[value.name].revive(replace(value, values=fields))
             case tuple():
-                return tuple(map(self._revive, _items(value)))
+                return tuple(map(self._revive, items(value)))
             case list():
-                return list(map(self._revive, _items(value)))
+                return list(map(self._revive, items(value)))
             case dict():
-                return {key: self._revive(each) for key, each in _items(value.items())}
+                return {key: self._revive(each) for key, each in items(value.items())}
             case _:
                 return value
 
@@ -506,6 +369,8 @@ class _World:
         message, number = turn.message, turn.actor
         if isinstance(message, Submit) and message.operation == "Instantiate":
             return self._instantiate(turn, message)
+        if isinstance(message, Submit) and message.operation == OPEN:
+            return self._open_requests(turn)
         if isinstance(message, Start):
             return self._start(turn, message)
         for known in (self._endpoints, self._requests, self._refs):
@@ -516,19 +381,32 @@ class _World:
     def _instantiate(self, turn: Turn, message: Submit) -> NewtonEndpoint:
         _check_payload(turn)
         profile, label = message.arguments[:2]
-        tool: Any = _Tool(label)
+        tool: Any = Tool(label)
         number = self._runtime.next_number()
         endpoint = NewtonEndpoint(self._runtime, number, PROFILES[profile], tool)
         self._endpoints[turn.actor] = endpoint
         return endpoint
 
+    def _open_requests(self, turn: Turn) -> Requests:
+        del turn
+        requests = Requests(self._runtime, self._runtime.next_number())
+        self._runtime.residents[Requests] = requests
+        self._take_over(requests)
+        return requests
+
+    def _take_over(self, requests: Requests) -> None:
+        requests.driver = NoDriver()
+        self._endpoints[requests.number] = requests
+
     def _start(self, turn: Turn, message: Start) -> ActorRef[Any] | None:
         number = self._runtime.next_number()
-        cls = self._classes.get(self._recording.reader.class_name(self.epoch, message.cls) or "")
+        cls = self._known.actors.get(
+            self._recording.reader.class_name(self.epoch, message.cls) or ""
+        )
         if cls is None:
             self._unknown.add(turn.actor)
             return None
-        ref = self._refs[turn.actor] = ActorRef(self._runtime, number, cls)
+        ref = self._refs[turn.actor] = cls.REF(self._runtime, number, cls)
         return ref
 
     def _check_lane(self, turn: Turn, message: CompletionScript | InputScript) -> None:
@@ -547,6 +425,9 @@ class _World:
 
     def _settle(self, turn: Turn) -> None:
         """Let the effects of what was executed happen; the drivers are not there to hear them."""
+        requests = self._runtime.residents.get(Requests)
+        if isinstance(requests, Requests) and requests.number not in self._endpoints:
+            self._take_over(requests)  # a handler that started the first actor has opened them
         self._runtime.commit()
         for envelope in self._runtime.take_waiting():
             number = envelope.target.number
@@ -558,10 +439,22 @@ class _World:
                     self._requests[event.request] = request
 
 
+def _bring_back_error(target: Any, said: Any) -> None:
+    """Let work have raised again what it raised: of Python's own exceptions at least the type."""
+    if isinstance(target, native.Request) and target.spec is not None and isinstance(said, str):
+        name, _, text = said.partition(": ")
+        cls = getattr(builtins, name, None)
+        # Nothing is looked up but Python's own; any other gets a stand-in of the same name.
+        target.spec.error = type(name, (Exception,), {})(text)
+        if isinstance(cls, type) and issubclass(cls, Exception):
+            with suppress(TypeError):
+                target.spec.error = cls(text)
+
+
 def _check_payload(turn: Turn) -> None:
     if isinstance(turn.message, _NEEDS_PAYLOAD) and holds_withheld(turn.message):
         raise _PayloadWithheldError(turn.number)
 
 
 def _divergence(turn: Turn, what: str, expected: Any, actual: Any) -> Divergence:
-    return Divergence(turn.number, what, expected, actual, _cause(turn))
+    return Divergence(turn.number, what, expected, actual, cause_of(turn))

@@ -10,9 +10,9 @@ from typing import Any
 from rescind.events import By, How
 
 from ._check import verdict_span
-from ._dialects import TIME_OUT, code_text
+from ._dialects import TIME_OUT, code_text, end_text
 from ._laws import Verdict
-from ._lives import Context
+from ._lives import Context, Ending
 from ._model import Ledger
 from ._sequences import LAWS_OF_A_SEQUENCE, Asked, Loser, Loss, Refusal, Victim
 from ._sequences import Sequence as Cancellation
@@ -165,10 +165,14 @@ def _at(turn: int, after_ns: int) -> str:
     return f"{offset(after_ns)} t{turn}"
 
 
+def _ending_text(ending: Ending | None, one: Cancellation) -> str:
+    return "ok" if ending is None else end_text(one.tables, ending.code, ending.how)
+
+
 def _end_of(victim: Victim, one: Cancellation) -> tuple[str, str]:
     if victim.completed is None:
         return "still outstanding", "yellow"
-    code = code_text(one.tables, victim.completed.code)
+    code = _ending_text(victim.completed, one)
     if victim.won:
         return code, ""
     if victim.completed.how == How.ABANDONED:
@@ -243,11 +247,11 @@ def _end_lines(one: Cancellation) -> list[Line]:
     own = one.own
     steps: list[tuple[int, str]] = []
     if own is not None and own.delivered is not None:
-        code = code_text(one.tables, own.completed.code if own.completed else None)
+        code = _ending_text(own.completed, one)
         steps.append((own.delivered.place, f"c{one.cancel} itself {_heard(own)} {code}"))
     for victim in one.victims:
         if not victim.asynchronous and victim.delivered is not None:
-            code = code_text(one.tables, victim.completed.code if victim.completed else None)
+            code = _ending_text(victim.completed, one)
             text = f"blocked r{victim.request} {victim.operation} {_heard(victim)} {code}"
             steps.append((victim.delivered.place, text))
     lines = [text for _, text in sorted(steps)]

@@ -28,7 +28,7 @@ from rescind.events import (
 )
 
 from ._describe import event_text, message_text, rules_of, said
-from ._dialects import TIME_OUT, code_text, state_text
+from ._dialects import TIME_OUT, code_text, end_text, state_text
 from ._fold import fold
 from ._lives import CancelLife, Endpoint, Moment, Request
 from ._model import Ledger
@@ -303,7 +303,7 @@ def _code_of(ledger: Ledger, number: int) -> str:
     request = ledger.requests.get(number)
     if request is None or request.completed is None:
         return "a code that the log lost"
-    return code_text(rules_of(ledger, number), request.completed.code)
+    return end_text(rules_of(ledger, number), request.completed.code, request.completed.how)
 
 
 _SAYS: dict[type, Callable[[Turn, Ledger], str]] = {

@@ -15,6 +15,8 @@ class Call(Actor):
 
     __slots__ = ("endpoint", "requests", "state")
 
+    RUNS_HANDLERS = False
+
     def __init__(self, endpoint: "Endpoint", number: int) -> None:
         """Be open and hold nothing; made when its CallOpened is applied."""
         self.endpoint = self.unit = endpoint

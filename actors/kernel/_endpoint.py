@@ -68,6 +68,8 @@ class Endpoint(Actor):
         "requests", "state", "windows",
     )  # fmt: skip
 
+    RUNS_HANDLERS = False
+
     requests: dict[int, Request]
     """Requests neither delivered nor discarded, in the order of submission and of numbers."""
     windows: dict[int, CancelWindow]

@@ -67,6 +67,8 @@ class Request(Actor):
         "operation", "run", "spec", "status", "timeout_ns", "timer", "turn", "value", "waiter",
     )  # fmt: skip
 
+    RUNS_HANDLERS = False
+
     endpoint: "Endpoint"
     operation: str
     asynchronous: bool

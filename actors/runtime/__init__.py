@@ -5,7 +5,7 @@ Knows nothing of endpoints or dialects.  May import ``rescind.events`` and Pykka
 
 from ._actor import Actor, ActorRef, Terminated, class_name, describe
 from ._clock import Clock, MachineClock, VirtualClock
-from ._context import CAUSE, WireCause
+from ._context import CAUSE, WireCause, calling_frame, place_of
 from ._errors import (
     Abandon,
     DeadlockError,
@@ -48,6 +48,8 @@ __all__ = [
     "VirtualClock",
     "Waitable",
     "WireCause",
+    "calling_frame",
     "class_name",
     "describe",
+    "place_of",
 ]

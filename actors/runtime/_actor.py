@@ -7,7 +7,7 @@ when it is first asked for: an actor costs what its state costs.
 import logging
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, cast
 
@@ -125,6 +125,11 @@ class ActorRef(pykka.ActorRef[A]):
             reply.set_exception(_dead(f"{self} not found"))
         return reply.get(timeout=timeout) if block else reply
 
+    def when_buried(self, message: tuple[Any, ...]) -> Iterable[tuple[Any, tuple[Any, ...]]]:
+        """Return who else has to hear, and what, that the actor will never take ``message``."""
+        del message
+        return ()
+
     def watch(self, watcher: "ActorRef[Any]") -> None:
         """Have ``watcher`` told ``Terminated`` when this actor stops, or its request completes.
 
@@ -153,6 +158,12 @@ class Actor(pykka.Actor):
 
     __slots__ = ("_actor_ref", "number", "runtime", "unit")
 
+    REF: ClassVar[type[ActorRef[Any]]] = ActorRef
+    """The class of its references."""
+
+    RUNS_HANDLERS: ClassVar[bool] = True
+    """Whether its turns run the application's code, which may take its time."""
+
     FACTS: ClassVar[dict[type, Callable[..., None]]] = {}
     """What each event changes in a unit, called as ``function(unit, event, number)`` after its
     record was appended.  Events that are not here change nothing."""
@@ -176,7 +187,7 @@ class Actor(pykka.Actor):
         return self._make_ref() if ref is None else ref
 
     def _make_ref(self) -> ActorRef[Any]:
-        ref = ActorRef(self.runtime, self.number, type(self))
+        ref = self.REF(self.runtime, self.number, type(self))
         ref.actor = self
         self._actor_ref = ref  # pyright: ignore[reportIncompatibleVariableOverride]
         return ref
@@ -191,6 +202,10 @@ class Actor(pykka.Actor):
         from ._runtime import Runtime  # noqa: PLC0415
 
         return Runtime.default().start(cls, *args, **kwargs)
+
+    @classmethod
+    def prepare(cls, runtime: "Runtime") -> None:
+        """See that ``runtime`` has what actors of this class need; called before one is started."""
 
     def stop(self) -> None:
         """Stop after the messages that are already waiting."""
@@ -253,8 +268,12 @@ class Actor(pykka.Actor):
             out.answer(None, sys.exc_info())
             self._stop_for(out, error)
         else:
-            out.events.append(Replied(value))
-            out.answer(value)
+            self._settle(out, value)
+
+    def _settle(self, out: "Outbox", value: Any) -> None:
+        """Answer an ask with what the handler returned."""
+        out.events.append(Replied(value))
+        out.answer(value)
 
     def _guarded(self, out: "Outbox", handler: Callable[[], Any]) -> None:
         try:

@@ -4,6 +4,7 @@ The context variable follows callbacks and asyncio tasks by itself, and a thread
 with ``contextvars.copy_context().run``.
 """
 
+import os
 import sys
 import threading
 from collections.abc import Callable
@@ -143,3 +144,11 @@ def calling_frame() -> FrameType:
             return frame
         frame = frame.f_back
     return sys._getframe(1)  # noqa: SLF001
+
+
+def place_of(frame: FrameType) -> str:
+    """Say who runs now, and at which line: ``MainThread at crawl.py:23 in main``."""
+    task = _running_task() if "asyncio" in sys.modules else None
+    who = threading.current_thread().name if task is None else f"task {task}"
+    code = frame.f_code
+    return f"{who} at {os.path.basename(code.co_filename)}:{frame.f_lineno} in {code.co_qualname}"  # noqa: PTH119

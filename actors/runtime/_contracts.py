@@ -9,6 +9,8 @@ from rescind.events import Entry
 from ._waiting import Waitable
 
 if TYPE_CHECKING:
+    from asyncio import AbstractEventLoop
+
     from ._runtime import Runtime
 
 
@@ -36,6 +38,14 @@ class Dispatcher(Protocol):
 
     def run_handler(self, body: Callable[[], object]) -> None:
         """Run a turn whose handler is the application's; the baton is held."""
+        ...
+
+    def perform(self, job: Callable[[], object]) -> None:
+        """Run something of the application's that may take long, outside of turns."""
+        ...
+
+    def loop(self) -> "AbstractEventLoop":
+        """Return the event loop in which coroutines of the application run."""
         ...
 
     def may_block(self) -> AbstractContextManager[None]:

@@ -36,7 +36,7 @@ from ._actor import Actor, ActorRef, Terminated, class_name, describe
 from ._baton import Baton
 from ._clock import Clock
 from ._context import CAUSE, Callers, CauseSource, TurnCause, WireCause
-from ._contracts import Dispatcher, Unit
+from ._contracts import Dispatcher, Owned, Unit
 from ._errors import DeadlockError, RuntimeClosedError, UsageError
 from ._numbers import numbers_kept
 from ._outbox import By, Envelope, Message, Outbox
@@ -79,6 +79,10 @@ class Engine:
         """Live ordinary actors; requests and endpoints are kept by the kernel."""
         self.units: WeakValueDictionary[int, Unit] = WeakValueDictionary()
         """The kernel's endpoints; one that has ended leaves when nobody holds it any more."""
+        self.residents: dict[type, Owned] = {}
+        """What a dialect keeps one of for a runtime, by its class; closed after the actors."""
+        self.born: dict[int, Any] = {}
+        """What the turn has made whose facts are being applied, by number."""
         self._kind_ids = log.kind_ids
         self._classes: dict[type, int] = {}
         self._now_ns = clock.now_ns
@@ -256,6 +260,8 @@ class Engine:
                 out.by,
             ),
         )
+        if out.newborn:
+            self.born, out.newborn = out.newborn, {}
         unit = actor.unit
         facts = unit.FACTS
         for event in events:
@@ -369,7 +375,7 @@ class Engine:
             self._bury(envelope)
         elif target.is_suspended:
             self._parked.setdefault(actor.number, []).append(envelope)
-        elif actor.FACTS:
+        elif not actor.RUNS_HANDLERS:
             self.turn(actor, message, origin, cause, by, reply)
         else:
             self.dispatcher.run_handler(lambda: self.turn(actor, message, origin, cause, by, reply))
@@ -391,13 +397,15 @@ class Engine:
 
     def _bury(self, envelope: Envelope) -> None:
         """Record a message whose actor has stopped, and tell whoever waits for its answer."""
-        actor = envelope.target
+        actor = cast("ActorRef[Any]", envelope.target)
         number = self._record_without(envelope, DeadLetter(actor.number))
         if isinstance(envelope.message, Watch):
             watcher = envelope.message.watcher
             self._backlog.append(
                 Envelope(watcher, Tell(Terminated(actor.number, None)), Origin.ACTOR, number)
             )
+        for target, message in actor.when_buried(envelope.message):
+            self._control.append(Envelope(target, message, Origin.ACTOR, number))
         reply = envelope.reply
         if reply is not None:
             error = pykka.ActorDeadError(f"{actor} stopped before it took the message")

@@ -32,8 +32,9 @@ class Outbox:
     """The running turn; one object serves all turns of a runtime, one after the other."""
 
     __slots__ = (
-        "actor", "answers", "broadcast", "by", "cause", "causes", "effects", "events", "extra",
-        "message", "messages", "now_ns", "number", "origin", "reply", "timers", "urgent",
+        "actor", "answers", "broadcast", "by", "cause", "causes", "context", "effects", "events",
+        "extra", "message", "messages", "newborn", "now_ns", "number", "origin", "reply", "timers",
+        "urgent",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -46,6 +47,10 @@ class Outbox:
         """The turn's time, which is the time that its record bears."""
         self.extra: Any = None
         """What a caller passed beside its message and the log does not hold: callbacks."""
+        self.context: tuple[Any, Any] = (None, None)
+        """What a dialect's handler works for, and with what; kept for all parts of a turn."""
+        self.newborn: dict[int, Any] = {}
+        """What the turn makes, by number, for the facts that put it in place."""
         self.events: list[tuple[Any, ...]] = []
         """Facts, in order; they are applied after the record was appended."""
         self.causes: list[Any] = []
@@ -87,6 +92,7 @@ class Outbox:
 
     def forget(self) -> None:
         """Drop what was decided: the handler failed."""
+        self.newborn = {}
         self.events.clear()
         self.messages.clear()
         self.urgent.clear()

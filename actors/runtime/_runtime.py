@@ -131,6 +131,7 @@ class Runtime(Exits):
         """
         if not issubclass(cls, Actor):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"{cls!r} is not a subclass of rescind.Actor")
+        cls.prepare(self)
         out = self.my_turn()
         if out is not None:
             ref = self._new_ref(cls, parent=out.actor.number)
@@ -152,9 +153,9 @@ class Runtime(Exits):
         return ref
 
     def _new_ref(self, cls: type[A], *, parent: int) -> ActorRef[A]:
-        ref = ActorRef(self, self.next_number(), cls)
+        ref: Any = cls.REF(self, self.next_number(), cls)
         ref.parent = parent
-        return ref
+        return ref  # type: ignore[no-any-return]
 
     def _start_message(self, cls: type, args: Any, kwargs: Any) -> Start:
         return Start(self.class_number(cls), list(args), kwargs)
@@ -218,7 +219,7 @@ class Runtime(Exits):
 
     def _call_inside(self, out: Outbox, actor: Actor, message: Message, extra: Any) -> Any:
         """Call from inside an actor's turn: that turn is split around the call."""
-        caller, reply = out.actor, out.reply
+        caller, reply, context = out.actor, out.reply, out.context
         part = self._end_part(out, actor.number)
         error: BaseException | None = None
         try:
@@ -232,6 +233,7 @@ class Runtime(Exits):
             said = None if error is None else describe(error)
             resume, cause = Resume(part, None, said), self.log.last_number
             out.begin_part(caller, resume, cause, reply, self.out.now_ns)
+            out.context = context
 
     # --- waiting -------------------------------------------------------------------------------
 
@@ -278,7 +280,7 @@ class Runtime(Exits):
 
     def _wait_in_turn(self, out: Outbox, waitable: Waitable, timeout_s: float | None) -> bool:
         """Split the running turn: what it did is one record, what follows the answer another."""
-        actor, answer_to = out.actor, out.reply
+        actor, answer_to, context = out.actor, out.reply, out.context
         ref = actor.actor_ref
         self._check_cycle(actor, waitable.target)
         part = self._end_part(out, waitable.target)
@@ -290,6 +292,7 @@ class Runtime(Exits):
             ref.is_suspended, ref.suspended_on = False, 0
             self._backlog.extendleft(reversed(self._parked.pop(actor.number, [])))
             self._begin_part(out, actor, part, waitable, answer_to)
+            out.context = context
 
     # --- the end -------------------------------------------------------------------------------
 
@@ -311,6 +314,7 @@ class Runtime(Exits):
                 with contextlib.suppress(RescindError):
                     owned.close()
             self._stop_actors()
+            self._close_residents()
         finally:
             self._finish_turns()
             self.dispatcher.close()
@@ -324,6 +328,12 @@ class Runtime(Exits):
             actor.actor_ref.stop(block=False)
         while self.run_turns() or self.commit():
             pass
+
+    def _close_residents(self) -> None:
+        if self.failure is not None:
+            return
+        for resident in reversed(self.residents.values()):
+            resident.close()
 
     def _finish_turns(self) -> None:
         """Run no turn from here on; whoever still waits for one hears that its actor is dead."""

@@ -7,6 +7,7 @@ turn holds nobody up.
 """
 
 import random
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING
 from ._clock import VirtualClock
 from ._errors import StalledError
 from ._part import Part
+from ._stepped_loop import SteppedLoop
 from ._waiting import Waitable
 
 if TYPE_CHECKING:
@@ -36,6 +38,8 @@ class Stepped:
         self._idle: list[Part] = []
         self._running: list[Part] = []
         self._waiting: list[Part] = []
+        self._jobs: deque[Callable[[], object]] = deque()
+        self._loop: SteppedLoop | None = None
 
     def attach(self, runtime: "Runtime") -> None:
         """Serve ``runtime``, whose clock must be virtual."""
@@ -50,12 +54,21 @@ class Stepped:
         """Let one thing happen: an answer, turns, a commit, deliveries; False if nothing could."""
         runtime = self._runtime
         if self._random is None:
-            return self._resume() or runtime.run_turns() or runtime.commit() or runtime.deliver()
+            return (
+                self._resume()
+                or runtime.run_turns()
+                or runtime.commit()
+                or runtime.deliver()
+                or self._perform()
+                or self._turn_loop()
+            )
         moves: list[Callable[[], bool]] = [
             self._resume,
             lambda: runtime.run_turns(1),
             runtime.commit,
             runtime.deliver,
+            self._perform,
+            self._turn_loop,
         ]
         self._random.shuffle(moves)
         return any(move() for move in moves)
@@ -77,10 +90,10 @@ class Stepped:
 
     def _pass_time(self, until_ns: int | None) -> bool:
         """Move to the next deadline, of a timer or of a waiting handler, if it is in time."""
-        deadlines = [part.until_ns for part in self._waiting if part.until_ns is not None]
-        due_ns = self._runtime.timers.next_deadline_ns()
-        if due_ns is not None:
-            deadlines.append(due_ns)
+        due_ns = [part.until_ns for part in self._waiting]
+        due_ns.append(self._runtime.timers.next_deadline_ns())
+        due_ns.append(None if self._loop is None else self._loop.next_deadline_ns())
+        deadlines = [each for each in due_ns if each is not None]
         if not deadlines or (until_ns is not None and min(deadlines) > until_ns):
             return False
         self._clock().advance_to(min(deadlines))
@@ -145,6 +158,27 @@ class Stepped:
                 return True
         return False
 
+    # --- the application's work ------------------------------------------------------------------
+
+    def perform(self, job: Callable[[], object]) -> None:
+        """Keep it until it is somebody's move; then it runs to its end."""
+        self._jobs.append(job)
+
+    def _perform(self) -> bool:
+        if not self._jobs:
+            return False
+        self._jobs.popleft()()
+        return True
+
+    def loop(self) -> "SteppedLoop":
+        """Return a loop that moves only when stepped, in virtual time."""
+        if self._loop is None:
+            self._loop = SteppedLoop(self._clock())
+        return self._loop
+
+    def _turn_loop(self) -> bool:
+        return self._loop is not None and self._loop.step()
+
     def _move(self, part: Part, move: Callable[[], object]) -> None:
         self._running.append(part)
         try:
@@ -164,3 +198,5 @@ class Stepped:
             part.end()
         self._idle.clear()
         self._waiting.clear()
+        if self._loop is not None:
+            self._loop.end()

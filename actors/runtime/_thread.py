@@ -4,6 +4,7 @@ Threads: normally one, started with the first work.  When a runner blocks (a scr
 call, a handler in a ``get``, a write that takes long), another takes over.
 """
 
+import asyncio
 import logging
 import threading
 import time
@@ -11,6 +12,7 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ._outside import LoopThread, Threads
 from ._waiting import Waitable, block
 
 if TYPE_CHECKING:
@@ -38,6 +40,8 @@ class ThreadDispatcher:
         self._started = 0
         self._closed = False
         self._breathed = 0.0
+        self._outside = Threads()
+        self._loop = LoopThread()
         self._worker: threading.Thread | None = None
         """The runner that runs turns now."""
         self._is_awake = False
@@ -127,6 +131,14 @@ class ThreadDispatcher:
         """Run it here: this thread can afford to block."""
         body()
 
+    def perform(self, job: Callable[[], object]) -> None:
+        """Run it in a thread that runs no turns."""
+        self._outside.perform(job)
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Return a loop of the runtime's own."""
+        return self._loop.loop()
+
     def _run(self) -> None:
         try:
             while not self._must_leave():
@@ -198,6 +210,7 @@ class ThreadDispatcher:
             self._closed = True
             threads = list(self._threads)
         self._work.set()
+        self._loop.close(CLOSE_TIMEOUT_S)
         for thread in threads:
             if thread is not threading.current_thread():
                 thread.join(CLOSE_TIMEOUT_S)

@@ -10,16 +10,34 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rescind.actors import newton
-    from rescind.actors.runtime import Actor, Runtime, Stepped
-    from rescind.events import RescindError, read
+    from rescind.actors.native import Actor, Cancelled, Request, current_token
+    from rescind.actors.runtime import Runtime, Stepped
+    from rescind.events import RescindError, event, message, read
 
-__all__ = ["Actor", "RescindError", "Runtime", "Stepped", "newton", "read"]
+__all__ = [
+    "Actor",
+    "Cancelled",
+    "Request",
+    "RescindError",
+    "Runtime",
+    "Stepped",
+    "current_token",
+    "event",
+    "message",
+    "newton",
+    "read",
+]
 
 _HOMES = {
-    "Actor": "rescind.actors.runtime",
+    "Actor": "rescind.actors.native",
+    "Cancelled": "rescind.actors.native",
+    "Request": "rescind.actors.native",
     "RescindError": "rescind.events",
     "Runtime": "rescind.actors.runtime",
     "Stepped": "rescind.actors.runtime",
+    "current_token": "rescind.actors.native",
+    "event": "rescind.events",
+    "message": "rescind.events",
     "newton": "rescind.actors.newton",
     "read": "rescind.events",
 }

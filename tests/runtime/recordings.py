@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from rescind.actors.runtime import Actor, Runtime, Stepped
-from rescind.events import By, Log, Submit, Turn, read
+from rescind.events import By, Log, Submit, Turn, declared_as, read
 from rescind.replay import Verdict, check
 from rescind.replay._rerun import rerun
 
@@ -53,7 +53,8 @@ class Recordings:
         for runtime, _ in self._made:
             runtime.close()
         for runtime, again in self._made:
-            classes = [cls for cls in runtime._classes if issubclass(cls, Actor)]
+            declared = [kind for kind in runtime.log.kind_ids if declared_as(kind)]
+            classes = [cls for cls in runtime._classes if issubclass(cls, Actor)] + declared
             audit(runtime.log, classes if again else None)
 
 

@@ -1,0 +1,54 @@
+"""The native dialect: requests to the application's own actors, and work that can be cancelled.
+
+The names load on first use, so that the replay tools can read the tables without Pykka.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ._actor import Actor, ActorRef
+    from ._errors import Cancelled, RequestFailed, RequestRefused, TimedOut, WorkCancelled
+    from ._request import Request
+    from ._work import Token, Twin, current_token
+
+_HOMES = {
+    "Actor": "_actor",
+    "ActorRef": "_actor",
+    "Cancelled": "_errors",
+    "Request": "_request",
+    "RequestFailed": "_errors",
+    "RequestRefused": "_errors",
+    "TimedOut": "_errors",
+    "WorkCancelled": "_errors",
+    "Token": "_work",
+    "Twin": "_work",
+    "current_token": "_work",
+}
+
+__all__ = [
+    "Actor",
+    "ActorRef",
+    "Cancelled",
+    "Request",
+    "RequestFailed",
+    "RequestRefused",
+    "TimedOut",
+    "Token",
+    "Twin",
+    "WorkCancelled",
+    "current_token",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from the file that it lives in."""
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f".{home}", __name__), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,347 @@
+"""The application's own actors: handlers by message type, requests, work, events and state."""
+
+import contextlib
+import logging
+import random
+import re
+from collections.abc import Callable, Iterable
+from functools import cache, partial
+from typing import Any, ClassVar, Generic, TypeVar, get_type_hints
+
+from rescind.actors import runtime
+from rescind.actors.kernel._request import OUTSTANDING
+from rescind.actors.runtime import Abandon, Outbox, Reply, Runtime, UsageError
+from rescind.events import (
+    Accepted,
+    Ask,
+    CancelBegan,
+    Completed,
+    CompletionScript,
+    Delivered,
+    Drop,
+    Manner,
+    Serve,
+    Submit,
+    Tell,
+    declared_as,
+)
+
+from ._errors import RequestRefused
+from ._request import Request
+from ._requests import Requests, operation_of, requests_of
+from ._work import Work
+
+logger = logging.getLogger("rescind.actors")
+A = TypeVar("A", bound="Actor")
+
+
+class ActorRef(runtime.ActorRef[A], Generic[A]):
+    """Names an actor and carries messages and requests to it; safe to share between threads."""
+
+    asked: dict[int, Request] | None = None
+    """Outstanding requests that the actor was asked."""
+    own: dict[int, Request] | None = None
+    """Outstanding requests that its handlers made and that belong to no other request."""
+
+    @property
+    def has_stopped(self) -> bool:
+        """Tell whether it takes nothing any more."""
+        return self.actor_stopped.is_set()
+
+    def when_buried(self, message: tuple[Any, ...]) -> Iterable[tuple[Any, tuple[Any, ...]]]:
+        """Let a request end that nobody serves, or whose end nobody takes up."""
+        if isinstance(message, Serve):
+            number = message.request
+        elif isinstance(message, CompletionScript):
+            number = message.requests[0]
+        else:
+            return
+        request = requests_of(self.runtime).requests.get(number)
+        if request is not None:
+            yield request, Drop(0, f"a{self.number} {self.actor_class.__name__} stopped")
+
+    def request(
+        self, message: Any, *, timeout_s: float | None = None, shielded: bool = False
+    ) -> Request:
+        """Ask the actor something that can be cancelled; what its handler returns is the result.
+
+        Inside a turn it belongs to the request that is being served, and ends with it.
+
+        Args:
+            message: What the handler gets.
+            timeout_s: It is cancelled when it has not ended after so many seconds.
+            shielded: It goes on when the request is cancelled in whose turn it was made.
+
+        Raises:
+            RequestRefused: The actor has stopped.
+        """
+        requests = requests_of(self.runtime)
+        timeout_ns = None if timeout_s is None else round(timeout_s * 1e9)
+        out = self.runtime.my_turn()
+        if out is not None:
+            asker: Any = out.actor.actor_ref
+            return requests.ask(out, asker, self, message, timeout_ns, shielded=shielded)
+        submit = Submit(
+            operation_of(message), (self, message), asynchronous=True, timeout_ns=timeout_ns
+        )
+        decided = self.runtime.call(requests, submit)
+        self.runtime.relieve()
+        if not isinstance(decided, Request):
+            raise RequestRefused(str(self), decided)
+        return decided
+
+
+class Actor(runtime.Actor):
+    """Your own actor.
+
+    A message of the type ``Fetch`` is taken by ``on_fetch``, whether it was told, asked or
+    requested; any other by ``on_receive``.  Handlers run one at a time; they decide, and do not
+    wait.  What takes long they give away with ``work``.
+
+    An event that a handler records is applied by ``apply_fetched`` after the handler has returned,
+    and only that changes the state: a handler that fails leaves nothing.
+    """
+
+    REF: ClassVar[type[runtime.ActorRef[Any]]] = ActorRef
+
+    _random: random.Random | None = None
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Begin a table of facts for the class; its events join it when they are first recorded."""
+        super().__init_subclass__(**options)
+        cls.FACTS = dict(cls.FACTS)
+
+    @classmethod
+    def prepare(cls, runtime: Runtime) -> None:
+        """Open the requests of the runtime, if nobody has needed them yet."""
+        requests_of(runtime)
+
+    def on_receive(self, message: Any) -> Any:
+        """Hand a message to the handler that is named after its type."""
+        handler = _handler_name(message.__class__)
+        if hasattr(self, handler):
+            return getattr(self, handler)(message)
+        return super().on_receive(message)
+
+    # --- what a handler may do -------------------------------------------------------------------
+
+    def record(self, event: Any) -> None:
+        """Let an event have happened: it is logged with this turn, and applied after it.
+
+        Raises:
+            UsageError: Called outside of a turn; not declared with ``@event``; nothing applies it.
+        """
+        out = self._turn("record")
+        kind: type[Any] = event.__class__
+        if kind not in self.FACTS:
+            self._learn(kind)
+        out.events.append(event)
+
+    def _learn(self, kind: type) -> None:
+        declared = declared_as(kind)
+        if declared is None or declared.role != "event":
+            raise UsageError(f"{kind.__qualname__} is no event: declare it with @event")
+        name = _applier_name(kind)
+        if not hasattr(type(self), name):
+            raise UsageError(f"{type(self).__qualname__} has no {name}, so nothing applies it")
+
+        def apply(actor: Actor, event: Any, _number: int) -> None:
+            getattr(actor, name)(event)
+
+        self.FACTS[kind] = apply
+
+    def work(
+        self,
+        function: Callable[..., Any] | Request,
+        /,
+        *args: Any,
+        then: Callable[[Any, Any], Any] | None = None,
+        failed: Callable[[Any, BaseException], Any] | None = None,
+        timeout_s: float | None = None,
+        grace_s: float = 0.0,
+    ) -> Request:
+        """Give work away: it runs outside, and this actor goes on with its other messages.
+
+        A handler that returns what this returns ends its own request, or ask, as the work ends.
+
+        Args:
+            function: Called with ``args`` in a thread, or in an event loop if it is a coroutine
+                function; or a request that was made in this turn.
+            args: What it is called with.
+            then: A method of this actor, called in a turn with the message that the handler had,
+                and the result; what it returns, which may be further work, takes its place.
+            failed: Likewise with the exception, when there is no result.
+            timeout_s: The work is cancelled when it has not ended after so many seconds.
+            grace_s: When it is cancelled, it has so long to end; then it is abandoned.  Without,
+                its request ends at once, and what the work still says is ignored.
+
+        Raises:
+            UsageError: Called outside of a turn.
+        """
+        out = self._turn("work")
+        if isinstance(function, Request):
+            request = function
+        else:
+            job = Work(function, args, round(grace_s * 1e9))
+            timeout_ns = None if timeout_s is None else round(timeout_s * 1e9)
+            requests = requests_of(self.runtime)
+            request = requests.give_away(out, self._native_ref, job, timeout_ns)
+        request.then, request.failed = then, failed
+        return request
+
+    @property
+    def now(self) -> float:
+        """The time of the running turn in seconds since 1970; its record bears it."""
+        return self.now_ns / 1e9
+
+    @property
+    def random(self) -> random.Random:
+        """Chance that a re-execution meets again; use no other in handlers."""
+        if self._random is None:
+            log = self.runtime.log
+            self._random = random.Random(f"{log.log_id.hex()} {log.epoch} {self.number}")
+        return self._random
+
+    def _turn(self, what: str) -> Outbox:
+        out = self.runtime.my_turn()
+        if out is None or out.actor is not self:
+            raise UsageError(f"{what} outside of a turn of this actor; its handlers can call it")
+        return out
+
+    @property
+    def _native_ref(self) -> ActorRef[Any]:
+        ref: Any = self.actor_ref
+        return ref  # type: ignore[no-any-return]
+
+    # --- turns -----------------------------------------------------------------------------------
+
+    def receive(self, message: tuple[Any, ...], out: Outbox) -> Any:
+        """Take one message of the runtime."""
+        kind = type(message)
+        if kind is Serve:
+            self._serve(message[0], out)
+        elif kind is CompletionScript:
+            self._go_on(message[0][0], out)
+        else:
+            out.context = (None, message[0] if kind in (Tell, Ask) else None)
+            super().receive(message, out)
+
+    def _serve(self, number: int, out: Outbox) -> None:
+        """Take up a request, unless it has ended while it waited."""
+        requests = requests_of(self.runtime)
+        request: Any = requests.requests.get(number)
+        if request is None or request.status is not OUTSTANDING or request.cancelling:
+            return
+        (message,) = request.arguments
+        out.context = (request, message)
+        self._run(lambda: self._handle_receive(message), request, out)
+
+    def _go_on(self, number: int, out: Outbox) -> None:
+        """Take up what a request of this actor's own came to."""
+        requests = requests_of(self.runtime)
+        request: Any = requests.requests.get(number)
+        if request is None:
+            return
+        out.context = (request.parent, request.message)
+        self._take_up(request, out)
+        # Behind what the handler decided, of which nothing is left when it fails.
+        out.events.append(Delivered([number, number], Manner.HANDLER))
+        if request.listeners:
+            out.effects.append((request.call_listeners,))
+
+    def _take_up(self, request: Request, out: Outbox) -> None:
+        requests = request.requests
+        value, error = request.outcome()
+        target, then, failed = request.passes_to, request.then, request.failed
+        if error is None and then is not None:
+            self._run(partial(then, request.message, value), target, out)
+        elif error is not None and failed is not None:
+            self._run(partial(failed, request.message, error), target, out)
+        elif target is not None and error is None:
+            requests.settle(target, value, out)
+        elif target is not None and error is not None:
+            requests.fail(target, error, out)
+
+    def _run(
+        self, handler: Callable[[], Any], target: "Request | Reply[Any] | None", out: Outbox
+    ) -> None:
+        """Run a handler whose result ends ``target``; its failure ends that, and not the actor."""
+        token = self.runtime.enter_handler(out)
+        try:
+            if target is None:
+                self._guarded(out, handler)
+            else:
+                self._end_with(handler, target, out)
+        finally:
+            self.runtime.leave_handler(token)
+
+    def _end_with(
+        self, handler: Callable[[], Any], target: "Request | Reply[Any]", out: Outbox
+    ) -> None:
+        requests = requests_of(self.runtime)
+        try:
+            value = handler()
+        except Abandon:
+            raise
+        except BaseException as error:
+            logger.info("exception returned from %s to caller", self, exc_info=True)
+            out.forget()
+            requests.fail(target, error, out)
+            self._stop_for(out, error)
+        else:
+            requests.settle(target, value, out)
+
+    def _settle(self, out: Outbox, value: Any) -> None:
+        """Answer an ask with what the handler returned; work answers when it ends."""
+        if isinstance(value, Request) and out.reply is not None:
+            requests_of(self.runtime).settle(out.reply, value, out)
+        else:
+            super()._settle(out, value)
+
+    def _finish(self, out: Outbox, error: str | None) -> None:
+        super()._finish(out, error)
+        ref = self._native_ref
+        if ref.asked or ref.own:
+            requests_of(self.runtime).stopped(ref, out)
+
+
+def _of(fact: Callable[[Requests, Any, int], None]) -> Callable[[Actor, Any, int], None]:
+    """Return a fact about a request, as it is applied where it stands in an actor's turn."""
+    return lambda actor, event, number: fact(requests_of(actor.runtime), event, number)
+
+
+Actor.FACTS = {
+    kind: _of(fact)
+    for kind, fact in Requests.FACTS.items()
+    if kind in (Accepted, Completed, Delivered, CancelBegan)
+}
+"""Facts about requests that may stand in a turn of an actor; events of the class join them."""
+
+
+def kinds_of(cls: type[Actor]) -> set[type]:
+    """Return the declared kinds that the annotations of an actor's handlers name."""
+    found: set[type] = set()
+    for name in dir(cls):
+        if name.startswith(("on_", "apply_")):
+            with contextlib.suppress(NameError, TypeError):
+                found |= {
+                    kind for kind in get_type_hints(getattr(cls, name)).values() if _is_kind(kind)
+                }
+    return found
+
+
+def _is_kind(hint: Any) -> bool:
+    return isinstance(hint, type) and declared_as(hint) is not None
+
+
+@cache
+def _snake(name: str) -> str:
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", name).lower()
+
+
+def _handler_name(kind: type) -> str:
+    return f"on_{_snake(kind.__name__)}"
+
+
+def _applier_name(kind: type) -> str:
+    return f"apply_{_snake(kind.__name__)}"

@@ -1,0 +1,41 @@
+"""The native dialect's tables: its codes, and what cancels a request.
+
+There is no window and no order of deliveries; a request is refused only where nobody can take it.
+"""
+
+from enum import IntEnum
+
+
+class Code(IntEnum):
+    """How a request ended that neither returned nor was cancelled."""
+
+    RAISED = 1
+    """The handler, or work that it gave away, raised."""
+    DEAD = 2
+    """The actor had stopped, or stopped before the request was through."""
+    STOPPED = 3
+    """Work ended because it was told to; its request was cancelled."""
+
+
+MEANINGS: dict[int, str] = {
+    Code.RAISED: "it raised",
+    Code.DEAD: "the actor stopped",
+    Code.STOPPED: "it was told to stop",
+}
+
+NAMES: dict[int, str] = {code.value: code.name.lower() for code in Code}
+
+REFUSALS: dict[str, Code] = {"native-dead": Code.DEAD}
+"""Why a request is refused at the call: the rule's id, and the code."""
+
+OPEN = "Open"
+"""What the application submits, unknowingly, before its first request to any actor."""
+
+CANCEL = "cancel"
+"""The trigger of a cancel that somebody asked for."""
+TIME_OUT = "time-out"
+"""... of one that a deadline began; its by is the request whose time ran out."""
+STOP = "stop"
+"""... of one that began when the actor stopped that had asked."""
+TASK = "task"
+"""... of one that a cancelled asyncio task began, which was waiting for the request."""

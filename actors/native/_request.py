@@ -1,0 +1,293 @@
+"""A request to an actor, or work that one gave away: the handle, and what it says of its end."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any
+
+from rescind.actors.kernel import _request as kernel
+from rescind.actors.kernel._request import COMPLETED, OUTSTANDING, Status
+from rescind.actors.runtime import Outbox, Reply, calling_frame, place_of
+from rescind.events import CancelEnded, CancelOutcome, Completed, Discarded, How, Outcome, Submit
+
+from ._errors import Cancelled, RequestFailed, TimedOut
+from ._protocol import CANCEL, MEANINGS, TASK, Code
+
+if TYPE_CHECKING:
+    from ._actor import ActorRef
+    from ._requests import Requests
+
+logger = logging.getLogger("rescind.requests")
+
+_TOLD: tuple[Callable[["Request"], object], ...] = (lambda _: None,)
+"""Stands for the callbacks of a request when they have been called."""
+
+
+class Cancelling:
+    """One cancel, as long as it goes on and as its victims tell of it."""
+
+    __slots__ = ("cancel", "reason", "root", "trigger", "turn", "victims", "who")
+
+    def __init__(
+        self,
+        cancel: int,
+        root: "Request | None",
+        victims: "list[Request]",
+        trigger: str,
+        who: str,
+        reason: str,
+    ) -> None:
+        """Be about to begin."""
+        self.cancel = cancel
+        self.root = root
+        self.victims = victims
+        self.trigger = trigger
+        self.who = who
+        self.reason = reason
+        self.turn = 0
+
+
+class Request(kernel.Request):
+    """What ``ref.request`` and ``self.work`` return: it completes once, and can say why.
+
+    Await it, or wait for it with ``get``; ``cancel`` ends it and all that was asked for its sake.
+
+    Threads: any.  Inside a turn ``get`` splits the turn.
+    """
+
+    __slots__ = (
+        "asked", "asker", "awaiting", "cancelling", "children", "error", "failed", "is_told",
+        "is_waiting", "listeners", "message", "parent", "passes_to", "shielded", "then",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        requests: "Requests",
+        number: int,
+        operation: str,
+        arguments: tuple[Any, ...],
+        asked: "ActorRef[Any]",
+        timeout_ns: int | None,
+    ) -> None:
+        """Be outstanding; only ``Requests`` makes them."""
+        super().__init__(requests, number, operation, arguments, None, asynchronous=True)
+        self.timeout_ns = timeout_ns
+        self.asked = asked
+        """The actor that was asked; of work, the one that gave it away."""
+        self.message: Any = None
+        """What the handler got as whose part this was asked for; ``then`` gets it again."""
+        self.asker: ActorRef[Any] | None = None
+        """The actor whose handler asked, if one did."""
+        self.parent: Request | None = None
+        self.children: dict[int, Request] | None = None
+        """Outstanding requests that were made for its sake."""
+        self.shielded = False
+        self.then: Callable[[Any, Any], Any] | None = None
+        self.failed: Callable[[Any, BaseException], Any] | None = None
+        self.passes_to: Request | Reply[Any] | None = None
+        """What ends as this one does, or as its ``then`` returns."""
+        self.cancelling: Cancelling | None = None
+        self.is_waiting = False
+        """Whether it was told of its cancel and waits for its children."""
+        self.is_told = False
+        """Whether its work was told to end and has a while to do so."""
+        self.error: BaseException | None = None
+        self.listeners: tuple[Callable[[Request], object], ...] | None = None
+        self.awaiting: list[_Waiter] | None = None
+
+    @property
+    def requests(self) -> "Requests":
+        """All the requests of its runtime."""
+        requests: Any = self.endpoint
+        return requests  # type: ignore[no-any-return]
+
+    # --- the handle ------------------------------------------------------------------------------
+
+    def cancel(self, reason: str = "") -> Outcome:
+        """End the request, and what was asked for its sake.
+
+        Returns:
+            ``won``; ``too late``: it had ended; ``duplicate of``: another cancel is ending it.  All
+            three are true in a condition: compare.
+        """
+        return self.cancel_for(CANCEL, reason, place_of(calling_frame()))
+
+    def cancel_for(self, trigger: str, reason: str, who: str) -> Outcome:
+        """End it as ``cancel`` does; ``who`` is whom ``Cancelled`` names."""
+        runtime = self.runtime
+        if runtime.closing:
+            return Outcome.TOO_LATE
+        message = Submit(trigger, (reason,), asynchronous=False, timeout_ns=None)
+        outcome: Outcome = runtime.call(self, message, who)
+        runtime.relieve()
+        return outcome
+
+    def add_done_callback(self, callback: "Callable[[Request], object]") -> None:
+        """Have ``callback`` called with the request when it is done; at once if it is.
+
+        It is called as a script: outside of turns, one at a time, after the completion is as
+        durable as asked for.
+        """
+        with self.runtime.baton:
+            if self.listeners is not _TOLD:
+                self.listeners = (*(self.listeners or ()), callback)
+                return
+        callback(self)
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Wait without blocking the loop; cancelling the task that waits cancels the request."""
+        return self._wait(_Waiter).__await__()
+
+    async def observe(self) -> Any:
+        """Wait like ``await``, but a cancelled task only stops to wait; the request goes on."""
+        return await self._wait(_Observer)
+
+    async def _wait(self, kind: "type[_Waiter]") -> Any:
+        future = kind(self)
+        with self.runtime.baton:
+            if not self.is_done:
+                self.awaiting = [*(self.awaiting or ()), future]
+        if not self.is_done:
+            self.runtime.relieve()
+            await future
+        return self.get()
+
+    def outcome(self) -> tuple[Any, BaseException | None]:
+        """Return the value, or what it raises."""
+        if self.status is OUTSTANDING:
+            return None, None
+        return (self.value, None) if self.how == How.RESULT else (None, self.failure())
+
+    def failure(self) -> BaseException:
+        """Return the exception that a request which did not succeed raises."""
+        if self.error is not None:
+            return self.error
+        what = f"r{self.number} {self.operation}"
+        cancelling = self.cancelling
+        if self.by and cancelling is not None:
+            kind = TimedOut if self.how == How.TIMED_OUT else Cancelled
+            return kind(
+                what,
+                request=self.number,
+                cancel=self.by,
+                trigger=cancelling.trigger,
+                who=cancelling.who,
+                turn=cancelling.turn,
+                reason=cancelling.reason,
+            )
+        said = self.value if isinstance(self.value, str) else MEANINGS.get(self.code or 0, "")
+        text = f"{what} {How(self.how).name.lower()}: {said}"
+        return RequestFailed(text, request=self.number, code=self.code)
+
+    # --- turns -----------------------------------------------------------------------------------
+
+    def receive(self, message: tuple[Any, ...], out: Outbox) -> Any:
+        """Take a message; a ``Submit`` is somebody's wish to cancel."""
+        if type(message) is Submit:
+            reason = message.arguments[0]
+            return self.requests.cancel(self, message.operation, reason, out.extra, out)
+        return super().receive(message, out)
+
+    def complete(
+        self, out: Outbox, code: int | None, how: How, by: int = 0, value: Any = None
+    ) -> None:
+        """Decide the completion."""
+        cancelling = self.cancelling
+        if cancelling is not None and by == 0:
+            out.events.append(CancelOutcome(cancelling.cancel, self.number, Outcome.TOO_LATE))
+        out.events.append(Completed(self.number, code, how, by, value))
+        if cancelling is not None and cancelling.root is self:
+            out.events.append(CancelEnded(cancelling.cancel, None))
+        self.tell_watchers(out, None)
+        self.requests.let_go_on(self, out)
+
+    def finish(self, status: Status) -> None:
+        """Be delivered; whoever waits hears of it."""
+        super().finish(status)
+        if self.awaiting is not None:
+            for future in self.awaiting:
+                future.wake()
+
+    def call_listeners(self) -> None:
+        """Tell those who asked to be told, once.  No baton."""
+        listeners, self.listeners = self.listeners, _TOLD
+        for listener in listeners or ():
+            try:
+                listener(self)
+            except Exception:
+                logger.exception("a callback of %r raised", self)
+
+    def _drop(self, by: int, reason: str, out: Outbox) -> None:
+        if self.status is OUTSTANDING:
+            if self.spec is not None:
+                out.effects.append((self.requests.driver.stop, self))
+            self.complete(out, Code.DEAD, How.FAILED, 0, reason)
+        elif self.status is COMPLETED:
+            # Who would have gone on has stopped, in the turn that caused this one.
+            closed = by or (out.cause if isinstance(out.cause, int) else 0)
+            out.events.append(Discarded([self.number, self.number], reason, closed))
+
+    @property
+    def has_children(self) -> bool:
+        """Tell whether something is outstanding that a cancel of it has to wait for."""
+        return any(not each.shielded for each in (self.children or {}).values())
+
+
+class _Waiter(asyncio.Future[None]):
+    """What a task awaits that awaits a request.
+
+    ``Task.cancel`` cancels what its task awaits, on the stack of whoever cancels: so it is known
+    who did it, and from where.
+    """
+
+    def __init__(self, request: Request) -> None:
+        loop = asyncio.get_running_loop()
+        super().__init__(loop=loop)
+        self._loop_of_task = loop
+        self._request = request
+        task = asyncio.current_task()
+        self._task = "a task" if task is None else f"task {task.get_name()}"
+
+    def wake(self) -> None:
+        """Hear that the request is done; any thread."""
+        try:
+            self._loop_of_task.call_soon_threadsafe(self._end)
+        except RuntimeError:
+            logger.debug("the loop in which %r was awaited is closed", self._request)
+
+    def _end(self) -> None:
+        if not self.done():
+            self.set_result(None)
+
+    def cancel(self, msg: Any = None) -> bool:
+        if not self.done():
+            self.stop_waiting("" if msg is None else str(msg))
+        return super().cancel(msg)
+
+    def stop_waiting(self, reason: str) -> None:
+        """The task is being cancelled: so is the request."""
+        self._request.cancel_for(TASK, reason, f"{self._task}, cancelled by {_canceller()}")
+
+
+def _canceller() -> str:
+    """Who cancels the task whose future is being cancelled, seen from that future."""
+    frame = calling_frame()
+    module = frame.f_globals.get("__name__", "")
+    return _CANCELLERS.get(module) or place_of(frame)
+
+
+_CANCELLERS = {
+    "asyncio.timeouts": "asyncio.timeout",
+    "asyncio.tasks": "asyncio.wait_for",
+    "asyncio.taskgroups": "its TaskGroup",
+    "asyncio.runners": "the end of asyncio.run",
+}
+"""Where a task is cancelled by asyncio itself."""
+
+
+class _Observer(_Waiter):
+    """The same for a task that may stop waiting without ending the request."""
+
+    def stop_waiting(self, reason: str) -> None:
+        """The task is being cancelled: it only does not wait any more."""
+        del reason

@@ -1,0 +1,150 @@
+"""What stands in a re-execution where the log, the clock, the threads and the outside were."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, Protocol
+
+from rescind.actors.runtime import Part, Runtime, VirtualClock, Waitable
+from rescind.events import KINDS, LogReader, Turn
+
+STOP_TIMEOUT_S = 10.0
+"""How long one turn may compute before it counts as hanging."""
+
+
+class Recording(Protocol):
+    """The recorded turns, of which one comes next."""
+
+    reader: LogReader
+
+    def peek(self) -> Turn | None:
+        """Return the turn that comes next."""
+        ...
+
+    def compare(self, made: tuple[Any, ...]) -> int:
+        """Hold a record against the turn that comes next; return its number."""
+        ...
+
+
+class Kinds(dict[type, Any]):
+    """A kind stands for itself, and so does one that the application declared."""
+
+    def __missing__(self, kind: type) -> type:
+        return kind
+
+
+class Log:
+    """Stands where the runtime expects its log, and compares instead of writing."""
+
+    pending = 0
+
+    def __init__(self, recording: Recording, first: Turn) -> None:
+        self.log_id = recording.reader.log_id
+        self.path = None
+        self.kind_ids: dict[type, Any] = Kinds((kind, kind) for kind in KINDS)
+        self.epoch = first.epoch
+        self.actors_next = first.actor
+        self.last_number = first.number - 1
+        self._recording = recording
+        self._epoch = first.epoch
+
+    def append(self, record: tuple[Any, ...]) -> int:
+        self.last_number = self._recording.compare(record)
+        return self.last_number
+
+    def who(self, _text: str) -> int:
+        return 0
+
+    def site(self, _file: str, _line: int, _function: str) -> int:
+        return 0
+
+    def class_(self, name: str, _version: int, _digest: str) -> int:
+        classes = self._recording.reader.bindings(self._epoch).classes
+        return next((number for number, bound in classes.items() if bound.name == name), 0)
+
+    def keyframes_from(self, _source: object) -> None: ...
+
+    def seal(self) -> None:
+        return None
+
+    def close(self) -> None:
+        return None
+
+
+class Clock(VirtualClock):
+    """The recorded time of the turn that comes next."""
+
+    def __init__(self, recording: Recording) -> None:
+        super().__init__()
+        self._recording = recording
+
+    def now_ns(self) -> int:
+        turn = self._recording.peek()
+        return 0 if turn is None else turn.time_ns
+
+
+class Tool:
+    """The driver that is not there; what it said re-enters from the log."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+
+    def open(self, port: Any) -> None: ...
+
+    def perform(self, request: int, operation: str, arguments: Any) -> None: ...
+
+    def kill(self, cancel: int, operations: frozenset[str]) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class NoDriver:
+    """Does no work of the application's; what came of it re-enters from the log."""
+
+    def begin(self, request: Any) -> None: ...
+
+    def stop(self, request: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Dispatcher:
+    """Moves nothing by itself; a wait inside a turn makes the handler's thread stand still."""
+
+    def __init__(self) -> None:
+        self.parts: list[Part] = []
+        self.is_hanging = False
+        self.renew()
+
+    def renew(self) -> None:
+        """Run the next handler in another thread; the present one has a handler that waits."""
+        self.part = Part()
+        self.parts.append(self.part)
+
+    def attach(self, runtime: Runtime) -> None: ...
+
+    def wake(self) -> None: ...
+
+    def wait(self, waitable: Waitable, timeout_s: float | None, *, must_spare: bool) -> bool:
+        del timeout_s, must_spare
+        return waitable.is_done
+
+    def wait_in_turn(self, waitable: Waitable, timeout_s: float | None) -> bool:
+        del timeout_s
+        part = self.part
+        self.renew()
+        part.stand_still(waitable, None)
+        return waitable.is_done
+
+    def perform(self, job: Callable[[], object]) -> None: ...
+
+    def loop(self) -> Any: ...
+
+    def may_block(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+    def run_handler(self, body: Callable[[], object]) -> None:
+        self.is_hanging = not self.part.begin(body, STOP_TIMEOUT_S)
+
+    def close(self) -> None:
+        for part in self.parts:
+            part.end()

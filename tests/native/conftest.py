@@ -1,0 +1,32 @@
+"""Runtimes with the native dialect, audited after each test; and a twin in the work's place."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from rescind.actors.native import Twin
+from tests.runtime.recordings import DISPATCHERS, Recordings
+
+
+@pytest.fixture
+def recordings() -> Iterator[Recordings]:
+    made = Recordings()
+    yield made
+    made.audit()
+
+
+@pytest.fixture(params=DISPATCHERS)
+def runtime(recordings: Recordings, request: pytest.FixtureRequest) -> Any:
+    return recordings.open(request.param)
+
+
+@pytest.fixture
+def stepped(recordings: Recordings) -> Any:
+    return recordings.open("stepped")
+
+
+@pytest.fixture
+def twin(stepped: Any) -> Twin:
+    """Stand in for the work of ``stepped``: nothing ends before the test says so."""
+    return Twin(stepped)
