@@ -301,7 +301,7 @@ class _World:
             else:
                 reply.set_exception((RuntimeError, RuntimeError(message.error), None))
         with self._runtime.baton:
-            self._dispatcher.is_hanging = not part.move(STOP_TIMEOUT_S)
+            self._dispatcher.resume(part)
         self._keep(part, turn)
 
     def _skip(self, turn: Turn) -> None:

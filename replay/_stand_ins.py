@@ -117,7 +117,7 @@ class Dispatcher:
 
     def renew(self) -> None:
         """Run the next handler in another thread; the present one has a handler that waits."""
-        self.part = Part()
+        self.part = self.moving = Part()
         self.parts.append(self.part)
 
     def attach(self, runtime: Runtime) -> None: ...
@@ -130,8 +130,9 @@ class Dispatcher:
 
     def wait_in_turn(self, waitable: Waitable, timeout_s: float | None) -> bool:
         del timeout_s
-        part = self.part
-        self.renew()
+        part = self.moving
+        if part is self.part:
+            self.renew()
         part.stand_still(waitable, None)
         return waitable.is_done
 
@@ -143,7 +144,13 @@ class Dispatcher:
         return nullcontext()
 
     def run_handler(self, body: Callable[[], object]) -> None:
-        self.is_hanging = not self.part.begin(body, STOP_TIMEOUT_S)
+        self.moving = self.part
+        self.is_hanging = not self.moving.begin(body, STOP_TIMEOUT_S)
+
+    def resume(self, part: Part) -> None:
+        """Let a handler go on that stood still."""
+        self.moving = part
+        self.is_hanging = not part.move(STOP_TIMEOUT_S)
 
     def close(self) -> None:
         for part in self.parts:

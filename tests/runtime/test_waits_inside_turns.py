@@ -29,6 +29,20 @@ def test_a_wait_ends_one_part_and_the_answer_begins_the_next(runtime):
     assert second.events == (Replied(11),)
 
 
+class AsksTwice(Actor):
+    def __init__(self, other):
+        self.other = other
+
+    def on_receive(self, message):
+        return self.other.ask(message) + self.other.ask(message + 1)
+
+
+def test_a_handler_may_wait_again(runtime):
+    ref = runtime.start(AsksTwice, runtime.start(Doubler))
+    assert ref.ask(1) == 6
+    assert [turn.message.value for turn in turns_of(runtime, ref)[2:]] == [2, 4]
+
+
 def test_a_failed_answer_resumes_with_its_error(runtime):
     relay = runtime.start(Relay, runtime.start(Doubler))
     with pytest.raises(LookupError, match="as asked"):
