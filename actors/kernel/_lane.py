@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
-from rescind.actors.runtime import CAUSE, WireCause, describe
+from rescind.actors.runtime import CAUSE, Runtime, WireCause, describe
 from rescind.events import CompletionScript, InputScript, Manner, Origin, Returned
 
 from ._ranges import to_ranges
@@ -76,9 +76,9 @@ class Input:
         self.number = 0
 
     @property
-    def log_id(self) -> bytes:
-        """Return the log that the request stands in."""
-        return self.request.runtime.log_id
+    def runtime(self) -> "Runtime":
+        """Return where the data came in."""
+        return self.request.runtime
 
     def cause(self) -> WireCause:
         """Say what a call is a consequence of that the InputScript makes."""

@@ -268,17 +268,14 @@ class Request(Actor):
 
     # --- causes ----------------------------------------------------------------------------------
 
-    @property
-    def log_id(self) -> bytes:
-        """Return the log that the request stands in."""
-        return self.runtime.log_id
-
     def cause(self) -> WireCause:
         """Say what a call is a consequence of that this request's script made."""
         run = self.run
         if run is None:
             return self.turn
         number = run.number_now()
+        if number == 0:
+            return self.turn  # the runtime is closed, and no delivery is recorded any more
         return number if run.last is self else (number, self.number)
 
     def foreign_cause(self) -> WireCause:

@@ -7,8 +7,10 @@ when it is first asked for: an actor costs what its state costs.
 import logging
 import sys
 import threading
+import uuid
+import weakref
 from collections.abc import Callable, Iterable
-from functools import partial
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeVar, cast
 
 import pykka
@@ -36,6 +38,7 @@ from rescind.events import (
 )
 
 from ._errors import Abandon, UsageError
+from ._registry import register
 from ._reply import Reply
 
 if TYPE_CHECKING:
@@ -43,6 +46,11 @@ if TYPE_CHECKING:
     from ._runtime import Runtime
 
 logger = logging.getLogger("rescind.actors")
+_OWN = ("number", "runtime", "unit")
+_OWN_OF_CLASS = (*_OWN, "FACTS", "receive", "tell_watchers")
+"""Attributes of every actor by which the engine runs its turns; nobody else may set them."""
+_NUMBER_BITS = 48
+"""How much of a UUID is the actor's number, its last part; the rest is its log's."""
 A = TypeVar("A", bound="Actor")
 
 
@@ -83,13 +91,28 @@ class ActorRef(pykka.ActorRef[A]):
         """The actor or request whose answer the actor waits for inside a turn, or 0."""
         self.parent = 0
         """The actor in whose turn it was started, or 0."""
+        self.started: Reply[None] | None = None
+        """Answered when the constructor has returned, or with what it raised; None once the actor
+        is there."""
         self.actor: A | None = None
         self.actor_class = actor_class
-        self.actor_urn = f"urn:rescind:{runtime.log_id.hex()}:{number}"
-        self.actor_inbox = Inbox(self)
         self.actor_stopped = threading.Event()
 
+    @cached_property
+    def actor_inbox(self) -> Inbox:  # type: ignore[override]  # Pykka has an attribute here
+        """What takes messages in for the actor."""
+        return Inbox(self)
+
+    @cached_property
+    def actor_urn(self) -> str:  # type: ignore[override]  # Pykka has an attribute here
+        """The actor's name in Pykka's registry: random as its log's id is, and then its number."""
+        random = int.from_bytes(self.runtime.log_id) >> _NUMBER_BITS << _NUMBER_BITS
+        return uuid.UUID(int=random | self.number, version=4).urn
+
     def _actor_weakref(self) -> A | None:  # type: ignore[override]  # Pykka has a weakref here
+        """Return the actor, for a proxy to look at; if it waits to be started, wait for that."""
+        if self.actor is None and self.started is not None:
+            self.started.get()
         return self.actor
 
     def to_reference(self) -> Reference:
@@ -183,7 +206,10 @@ class Actor(pykka.Actor):
     @property
     def actor_ref(self) -> ActorRef[Any]:
         """The actor's reference."""
-        ref = self._actor_ref
+        try:
+            ref = self._actor_ref
+        except AttributeError:
+            return self._make_unstarted_ref()
         return self._make_ref() if ref is None else ref
 
     def _make_ref(self) -> ActorRef[Any]:
@@ -192,24 +218,36 @@ class Actor(pykka.Actor):
         self._actor_ref = ref  # pyright: ignore[reportIncompatibleVariableOverride]
         return ref
 
+    def _make_unstarted_ref(self) -> ActorRef[Any]:
+        """Name an actor that was made by hand, as a unit test may do; messages to it are dead."""
+        ref = ActorRef(self._current_runtime(), 0, type(self))
+        ref.actor_urn = uuid.uuid4().urn
+        ref._actor_weakref = weakref.ref(self)  # type: ignore[method-assign]  # noqa: SLF001
+        self._actor_ref = ref  # pyright: ignore[reportIncompatibleVariableOverride]
+        return ref
+
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         """Begin; a subclass may take any arguments that ``start`` is given."""
 
     @classmethod
     def start(cls, *args: Any, **kwargs: Any) -> Any:
-        """Start in the process's default runtime, which keeps its log in memory."""
+        """Start in the current runtime: the turn's, or the one that the code around it entered.
+
+        Where there is neither, that is the process's default runtime, which keeps its log in
+        memory.  Takes what the constructor takes; for what it raises see ``Runtime.start``.
+        """
+        return Actor._current_runtime().start(cls, *args, **kwargs)
+
+    @staticmethod
+    def _current_runtime() -> "Runtime":
         # Here, because the runtime imports this module.
         from ._runtime import Runtime  # noqa: PLC0415
 
-        return Runtime.default().start(cls, *args, **kwargs)
+        return Runtime.current()
 
     @classmethod
     def prepare(cls, runtime: "Runtime") -> None:
         """See that ``runtime`` has what actors of this class need; called before one is started."""
-
-    def stop(self) -> None:
-        """Stop after the messages that are already waiting."""
-        self.runtime.send(self.actor_ref, _ActorStop(), None)
 
     def _start_actor_loop(self) -> None:
         """Do nothing: turns are run by the runtime's dispatcher."""
@@ -237,16 +275,43 @@ class Actor(pykka.Actor):
                     self._take_proxy(out, message)
                 case Watch(watcher):
                     self.actor_ref.watchers.append(watcher)
-                case Start(cls):
+                case Start(cls, args, kwargs):
                     out.events.append(Born(self.number, cls, self.actor_ref.parent))
-                    self._guarded(out, self.on_start)
+                    if self._construct(out, args, kwargs):
+                        self._guarded(out, self.on_start)
                 case Stop():
                     self._finish(out, None)
+                    self._hook(self.on_stop)
                     out.answer(None)
                 case _:
                     raise TypeError(f"an actor does not take {type(message).__name__}")
         finally:
             self.runtime.leave_handler(token)
+
+    def _construct(self, out: "Outbox", args: list[Any], kwargs: dict[str, Any]) -> bool:
+        """Call the constructor; tell whether it returned."""
+        ref = self.actor_ref
+        own = [getattr(self, name) for name in _OWN]
+        try:
+            self.__init__(*args, **kwargs)  # type: ignore[misc]  # the runtime made it, empty
+            pairs = zip(_OWN, own, strict=True)
+            _refuse(type(self), [name for name, was in pairs if getattr(self, name) is not was])
+        except Abandon:
+            raise
+        except BaseException as error:
+            self.number, self.runtime, self.unit = own
+            if ref.parent:  # otherwise whoever called start hears of it
+                logger.exception("Unhandled exception in the constructor of %s:", self)
+            out.forget()
+            out.events.append(Failed(describe(error)))
+            self._finish(out, describe(error))
+            out.answer(None, sys.exc_info())
+            if ref.parent:
+                self._stop_for(out, error)
+            return False
+        register(ref)
+        out.answer(None)
+        return True
 
     def _take_proxy(self, out: "Outbox", message: Proxy) -> None:
         """Let Pykka do what its proxy asked for."""
@@ -262,7 +327,7 @@ class Actor(pykka.Actor):
         except Abandon:
             raise
         except BaseException as error:
-            logger.info("exception returned from %s to caller", self, exc_info=True)
+            logger.info("Exception returned from %s to caller:", self, exc_info=True)
             out.forget()
             out.events.append(Raised(describe(error)))
             out.answer(None, sys.exc_info())
@@ -281,21 +346,26 @@ class Actor(pykka.Actor):
         except Abandon:
             raise
         except BaseException as error:
-            logger.exception("unhandled exception in %s", self)
             # Nothing that the failed handler decided leaves, but that it had been born.
             births = [event for event in out.events if isinstance(event, Born)]
+            answers = out.answers.copy()
             out.forget()
             out.events += (*births, Failed(describe(error)))
-            self._finish(out, describe(error))
-            self._hook(partial(self.on_failure, type(error), error, error.__traceback__))
+            out.answers += answers
+            if isinstance(error, Exception):
+                logger.exception("Unhandled exception in %s:", self)
+                self._finish(out, describe(error))
+                self._hook(partial(self.on_failure, type(error), error, error.__traceback__))
             self._stop_for(out, error)
 
     def _stop_for(self, out: "Outbox", error: BaseException) -> None:
-        """Keep Pykka's rule: what is no Exception ends this actor and then all the others."""
+        """Keep Pykka's rule: what is no Exception stops this actor and then all the others."""
         if isinstance(error, Exception):
             return
+        logger.debug("%r in %s. Stopping all actors.", error, self)
         if self.runtime.actors.get(self.number) is self:
             self._finish(out, describe(error))
+            self._hook(self.on_stop)
         self.runtime.stop_everything(error, out)
 
     def _finish(self, out: "Outbox", error: str | None) -> None:
@@ -303,8 +373,7 @@ class Actor(pykka.Actor):
         self.tell_watchers(out, error)
         self.runtime.forget(self)
         self.actor_ref.actor_stopped.set()
-        if error is None:
-            self._hook(self.on_stop)
+        logger.debug("Stopped %s", self)
 
     def tell_watchers(self, out: "Outbox", error: str | None) -> None:
         """Let those know who watch this actor that it has ended."""
@@ -316,7 +385,7 @@ class Actor(pykka.Actor):
         try:
             hook()
         except Exception:
-            logger.exception("unhandled exception in %s", self)
+            logger.exception("Unhandled exception in %s:", self)
 
     def send_after(self, delay_s: float, message: Any) -> Any:
         """Tell ``message`` to this actor after ``delay_s`` seconds; returns the timer.
@@ -357,6 +426,23 @@ def from_wire(message: Proxy) -> Any:
             return ProxyGetAttr(path)
         case _:
             return ProxySetAttr(path, message.args[0])
+
+
+def check_names(cls: type[Actor]) -> None:
+    """See that a class defines nothing under the engine's own names.
+
+    Raises:
+        UsageError: it does, as a class that was written for something else may.
+    """
+    _refuse(cls, [name for name in _OWN_OF_CLASS if getattr(cls, name) is not getattr(Actor, name)])
+
+
+def _refuse(cls: type[Actor], names: list[str]) -> None:
+    if names:
+        raise UsageError(
+            f"{cls.__name__} has {', '.join(names)}, by which rescind runs its turns; "
+            "choose other names",
+        )
 
 
 def describe(error: BaseException) -> str:

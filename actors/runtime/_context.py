@@ -10,7 +10,10 @@ import threading
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import CodeType, FrameType
-from typing import Protocol, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
+
+if TYPE_CHECKING:
+    from ._runtime import Runtime
 
 WireCause: TypeAlias = int | tuple[int | bytes, int]
 """0 (nothing of ours), a turn, (turn, request), or (log id, turn) of another log."""
@@ -20,8 +23,8 @@ class CauseSource(Protocol):
     """Something that is going on and that a call may come from: a turn, a delivered script."""
 
     @property
-    def log_id(self) -> bytes:
-        """Return the log that it stands in."""
+    def runtime(self) -> "Runtime":
+        """Return where it goes on."""
         ...
 
     def cause(self) -> WireCause:
@@ -33,39 +36,40 @@ class CauseSource(Protocol):
         ...
 
 
-class NumberedLog(Protocol):
-    """As much of a log as a turn needs to know its number."""
-
-    log_id: bytes
-    last_number: int
-
-
 class TurnCause:
     """A turn that still runs, or has run: its number is known when its record was appended."""
 
-    __slots__ = ("_log", "number")
+    __slots__ = ("number", "runtime")
 
-    def __init__(self, log: NumberedLog) -> None:
-        """Belong to a turn of ``log``."""
-        self._log = log
+    def __init__(self, runtime: "Runtime") -> None:
+        """Belong to a turn of ``runtime``."""
+        self.runtime = runtime
         self.number = 0
-
-    @property
-    def log_id(self) -> bytes:
-        """Return the log that the turn stands in."""
-        return self._log.log_id
 
     def cause(self) -> WireCause:
         """Return the turn's number; a turn that still runs gets the next one."""
-        return self.number or self._log.last_number + 1
+        return self.number or self.runtime.log.last_number + 1
 
     def foreign_cause(self) -> WireCause:
         """Return the turn's log and number."""
-        return (self._log.log_id, self.number or self._log.last_number + 1)
+        return (self.runtime.log_id, self.number or self.runtime.log.last_number + 1)
 
 
 CAUSE: ContextVar[CauseSource | None] = ContextVar("rescind_cause", default=None)
 """What the code that runs now is a consequence of."""
+
+ENTERED: ContextVar[tuple["Runtime", ...]] = ContextVar("rescind_entered", default=())
+"""The runtimes that the surrounding code entered with ``with``, the innermost last."""
+
+
+class Caller(NamedTuple):
+    """A thread or task at a place in the code, of which the log may not have heard yet."""
+
+    who: int | tuple[str, int]
+    """The number, or the name and which thread of that name."""
+    code: CodeType
+    at: int
+    line: int
 
 
 class Callers:
@@ -74,6 +78,8 @@ class Callers:
     A place is looked up by the identity of its code object and the offset in it: both are cheap to
     read, while a line number has to be computed.  The code object is kept so that its identity
     cannot be reused.
+
+    What is bound already is found without the baton; only ``bind`` needs it.
     """
 
     def __init__(
@@ -87,34 +93,50 @@ class Callers:
         self._sites: dict[tuple[int, int], int] = {}
         self._kept: dict[int, CodeType] = {}
         self._threads = threading.local()
-        self._tasks: dict[str, int] = {}
+        self._bound: dict[tuple[str, int], int] = {}
+        """By label and thread; tasks are told apart by their names alone."""
 
-    def by(self, frame: FrameType) -> tuple[int, int]:
-        """Return (who, site) for the running thread or task at ``frame``."""
+    def seen(self, frame: FrameType) -> tuple[int, int] | Caller:
+        """Return (who, site) for the running thread or task at ``frame``.
+
+        If the log has not heard of one of them yet, return what ``bind`` needs.
+        """
         code = frame.f_code
-        key = (id(code), frame.f_lasti)
+        who = self._who()
+        site = self._sites.get((id(code), frame.f_lasti))
+        if site is None or not isinstance(who, int):
+            return Caller(who, code, frame.f_lasti, frame.f_lineno)
+        return (who, site)
+
+    def bind(self, caller: Caller) -> tuple[int, int]:
+        """Let the log hear of a caller; return (who, site).  The baton is held."""
+        who, code, at, line = caller
+        if not isinstance(who, int):
+            label, who = who, self._bound.get(who, 0)
+            if who == 0:
+                who = self._bound[label] = self._bind_who(label[0])
+        key = (id(code), at)
         site = self._sites.get(key)
         if site is None:
             self._kept[key[0]] = code
-            site = self._bind_site(code.co_filename, frame.f_lineno, code.co_qualname)
+            site = self._bind_site(code.co_filename, line, code.co_qualname)
             self._sites[key] = site
-        return (self._who(), site)
+        return (who, site)
 
-    def _who(self) -> int:
+    def _who(self) -> int | tuple[str, int]:
         # asyncio is only asked where somebody else has imported it.
         if "asyncio" in sys.modules and (task := _running_task()) is not None:
-            return self._task(f"task {task}")
+            label = (f"task {task}", 0)
+            return self._bound.get(label, label)
         try:
             return self._threads.who  # type: ignore[no-any-return]
         except AttributeError:
-            who = self._threads.who = self._bind_who(threading.current_thread().name)
+            label = (threading.current_thread().name, threading.get_ident())
+            who = self._bound.get(label)
+            if who is None:
+                return label
+            self._threads.who = who
             return who
-
-    def _task(self, label: str) -> int:
-        who = self._tasks.get(label)
-        if who is None:
-            who = self._tasks[label] = self._bind_who(label)
-        return who
 
 
 def _running_task() -> str | None:

@@ -7,6 +7,7 @@ events applied, its messages sent and its effects queued for the way out.
 
 import contextlib
 import logging
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -35,11 +36,12 @@ from rescind.events import (
 from ._actor import Actor, ActorRef, Terminated, class_name, describe
 from ._baton import Baton
 from ._clock import Clock
-from ._context import CAUSE, Callers, CauseSource, TurnCause, WireCause
+from ._context import CAUSE, Caller, Callers, CauseSource, TurnCause, WireCause
 from ._contracts import Dispatcher, Owned, Unit
 from ._errors import DeadlockError, RuntimeClosedError, UsageError
 from ._numbers import numbers_kept
 from ._outbox import By, Envelope, Message, Outbox
+from ._registry import unregister
 from ._reply import ExcInfo, Reply
 from ._timers import Timer, Timers
 from ._waiting import Waitable
@@ -89,6 +91,9 @@ class Engine:
         self._append = log.append
         self._control: deque[Envelope | _Broadcast] = deque()
         self._backlog: deque[Envelope] = deque()
+        self._door = threading.Lock()
+        """Held for a moment by whoever brings a message from outside, and to close: what is in by
+        then is taken or buried, and nothing comes in afterwards."""
         self._parked: dict[int, list[Envelope]] = {}
         self._effects: list[tuple[Any, ...]] = []
         self._handlers: dict[int, Outbox] = {}
@@ -104,20 +109,20 @@ class Engine:
             number = self._classes[cls] = self.log.class_(class_name(cls), 1, "")
         return number
 
-    def _make(self, ref: ActorRef[A], args: Any, kwargs: Any) -> A:
-        actor = ref.actor_class.__new__(ref.actor_class)
+    def _make(self, ref: ActorRef[A], start: Start) -> A:
+        """Make the actor of ``ref``; its constructor is called in its first turn."""
+        cls = ref.actor_class
+        actor = cls.__new__(cls, *start.args, **start.kwargs)
         actor.runtime, actor.number, actor.unit = cast("Runtime", self), ref.number, actor
         actor._actor_ref = ref  # noqa: SLF001  # Pykka's own attribute
-        actor.__init__(*args, **kwargs)  # type: ignore[misc]
-        ref.actor = actor
+        ref.actor, ref.started = actor, None
         self.actors[ref.number] = actor
-        pykka.ActorRegistry.register(ref)
         return actor
 
     def forget(self, actor: Actor) -> None:
         """Take a stopped actor out of the runtime; called in its last turn."""
         self.actors.pop(actor.number, None)
-        pykka.ActorRegistry.unregister(actor.actor_ref)
+        unregister(actor.actor_ref)
         for envelope in self._parked.pop(actor.number, ()):
             self._backlog.append(envelope)
 
@@ -157,7 +162,7 @@ class Engine:
     def enter_handler(self, out: Outbox) -> Token[CauseSource | None]:
         """Mark the calling thread as being inside an ordinary actor's handler, filling ``out``."""
         self._handlers[threading.get_ident()] = out
-        cause = TurnCause(self.log)
+        cause = TurnCause(cast("Runtime", self))
         out.causes.append(cause)
         return CAUSE.set(cause)
 
@@ -229,6 +234,7 @@ class Engine:
             result = actor.receive(message, out)
         except BaseException:
             out.forget()
+            out.causes.clear()
             raise
         self._record(out)
         if self._interrupt is not None:
@@ -358,18 +364,19 @@ class Engine:
     def run(self, envelope: Envelope) -> None:
         """Run one waiting message's turn, or find it a place; the baton is held."""
         target, message, origin, cause, by, reply = envelope
+        if isinstance(by, Caller) or not isinstance(cause, (int, tuple)):
+            cause, by = self._settled(cause, by)
+            envelope = envelope._replace(cause=cause, by=by)
         if not isinstance(target, ActorRef):
             self.turn(target, message, origin, cause, by, reply)
             return
         actor = target.actor
         if actor is None and isinstance(message, Start):
             try:
-                actor = self._make(target, message.args, message.kwargs)
-            except Exception as error:
-                logger.exception("an actor that another one started could not be made")
-                target.actor_stopped.set()
-                text = describe(error)
-                self._record_without(envelope, Failed(text), Stopped(target.number, text))
+                actor = self._make(target, message)
+            except Exception:
+                logger.exception("%s could not be made", target)
+                self._stillborn(envelope)
                 return
         if actor is None or not target.is_alive():
             self._bury(envelope)
@@ -379,6 +386,26 @@ class Engine:
             self.turn(actor, message, origin, cause, by, reply)
         else:
             self.dispatcher.run_handler(lambda: self.turn(actor, message, origin, cause, by, reply))
+
+    def _settled(
+        self, cause: WireCause | CauseSource, by: By | Caller | None
+    ) -> tuple[WireCause, By | None]:
+        """Say as the log does what a sender outside could only point at."""
+        return (
+            cause if isinstance(cause, (int, tuple)) else cause.cause(),
+            self.callers.bind(by) if isinstance(by, Caller) else by,
+        )
+
+    def _stillborn(self, envelope: Envelope) -> None:
+        """Record the exception being handled: there is no object that could take the ``Start``."""
+        ref = cast("ActorRef[Any]", envelope.target)
+        exc_info = sys.exc_info()
+        text = describe(cast("Exception", exc_info[1]))
+        number = self._record_without(envelope, Failed(text), Stopped(ref.number, text))
+        ref.actor_stopped.set()
+        if envelope.reply is not None:
+            envelope.reply.turn = number
+            finish(envelope.reply, None, exc_info)
 
     def _record_without(self, envelope: Envelope, *events: tuple[Any, ...]) -> int:
         """Record what became of a message that no actor takes; returns the turn's number."""
@@ -397,6 +424,8 @@ class Engine:
 
     def _bury(self, envelope: Envelope) -> None:
         """Record a message whose actor has stopped, and tell whoever waits for its answer."""
+        cause, by = self._settled(envelope.cause, envelope.by)
+        envelope = envelope._replace(cause=cause, by=by)
         actor = cast("ActorRef[Any]", envelope.target)
         number = self._record_without(envelope, DeadLetter(actor.number))
         if isinstance(envelope.message, Watch):
@@ -457,7 +486,7 @@ class Engine:
         two batons at once could wait for each other.
         """
         source = CAUSE.get()
-        if source is None or source.log_id == self.log_id:
+        if source is None or source.runtime.log_id == self.log_id:
             return None
         return source.foreign_cause()
 
@@ -478,7 +507,7 @@ class Engine:
         if out is None:
             raise UsageError("send_after outside of a turn; a handler can call it")
         delay_ns = round(delay_s * 1e9)
-        cause = TurnCause(self.log)
+        cause = TurnCause(cast("Runtime", self))
 
         def fire() -> None:
             self.post(actor.actor_ref, Tell(message), Origin.TIMER, cause.number)

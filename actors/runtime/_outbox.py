@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from rescind.events import Origin, Resume
 
-from ._context import WireCause
+from ._context import Caller, CauseSource, WireCause
 from ._reply import ExcInfo, Reply
 
 if TYPE_CHECKING:
@@ -18,13 +18,17 @@ By: TypeAlias = tuple[int, int]
 
 
 class Envelope(NamedTuple):
-    """A message on its way, with what its record will say of its origin."""
+    """A message on its way, with what its record will say of its origin.
+
+    Who sends from outside does not wait for the baton, and so does not touch the log: where the
+    cause is a source, or who called is not bound, that is settled when the message is taken.
+    """
 
     target: "Actor | ActorRef[Any]"
     message: Message
     origin: Origin
-    cause: WireCause
-    by: By | None = None
+    cause: WireCause | CauseSource
+    by: By | Caller | None = None
     reply: Reply[Any] | None = None
 
 
@@ -91,7 +95,7 @@ class Outbox:
             self.answers.append((self.reply, value, exc_info))
 
     def forget(self) -> None:
-        """Drop what was decided: the handler failed."""
+        """Drop what was decided: the handler failed.  Of that there is a record, so causes stay."""
         self.newborn = {}
         self.events.clear()
         self.messages.clear()
@@ -99,5 +103,4 @@ class Outbox:
         self.broadcast.clear()
         self.effects.clear()
         self.answers.clear()
-        self.causes.clear()
         self.timers.clear()

@@ -2,6 +2,7 @@
 
 import queue
 import sys
+from collections.abc import Callable
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
@@ -82,6 +83,16 @@ class Reply(pykka.Future[T]):
             queue.Full: the future has a result already.
         """
         self._finish(None, sys.exc_info() if exc_info is None else exc_info)
+
+    def set_get_hook(self, func: Callable[[float | None], T]) -> None:
+        """Have ``func`` give the value; it is called with the time-out of ``get``, in seconds.
+
+        Raises:
+            queue.Full: the future has a result already.
+        """
+        if self._done:
+            raise queue.Full
+        super().set_get_hook(func)
 
     def _finish(self, value: T | None, exc_info: ExcInfo | None) -> None:
         if self._done or self._get_hook is not None:

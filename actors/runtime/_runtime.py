@@ -13,10 +13,10 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from rescind.events import Log, LogWriter, Origin, RescindError, Resume, Start
 
-from ._actor import Actor, ActorRef, describe, to_wire
+from ._actor import Actor, ActorRef, check_names, describe, to_wire
 from ._baton import Baton
 from ._clock import Clock, MachineClock, VirtualClock
-from ._context import CAUSE, calling_frame
+from ._context import CAUSE, ENTERED, Caller, CauseSource, WireCause, calling_frame
 from ._contracts import Dispatcher
 from ._errors import RuntimeClosedError, UsageError
 from ._exits import Exits
@@ -104,8 +104,25 @@ class Runtime(Exits):
             cls._default = cls.open()
         return cls._default
 
+    @classmethod
+    def current(cls) -> "Runtime":
+        """Return the runtime that ``Actor.start`` uses.
+
+        That is the runtime of the turn that the calling thread is in; else the one that the
+        surrounding code entered last with ``with``; else the one because of whose turn or script
+        the calling code runs; else the process's default.
+        """
+        source = CAUSE.get()
+        if source is not None and source.runtime.my_turn() is not None:
+            return source.runtime
+        entered = ENTERED.get()
+        if entered:
+            return entered[-1]
+        return cls.default() if source is None else source.runtime
+
     def __enter__(self) -> Self:
-        """Return the runtime itself."""
+        """Be where the code inside starts its actors, and so do the tasks that it starts."""
+        ENTERED.set((*ENTERED.get(), self))
         return self
 
     def __exit__(
@@ -115,6 +132,8 @@ class Runtime(Exits):
         trace: TracebackType | None,
     ) -> None:
         """Close."""
+        # Without a token: a fixture may enter in one context and leave in another.
+        ENTERED.set(tuple(each for each in ENTERED.get() if each is not self))
         self.close()
 
     # --- actors --------------------------------------------------------------------------------
@@ -125,40 +144,39 @@ class Runtime(Exits):
         From inside a turn the new actor starts after that turn; its reference is good at once.
 
         Raises:
-            UsageError: it is not a subclass of ``rescind.Actor``.
-            Exception: whatever the constructor raises, outside of turns; inside one the new actor
-                is recorded as failed, and its reference is dead.
+            UsageError: it is not a subclass of ``rescind.Actor``, or uses names of ours.
+            Exception: whatever the constructor raises, outside of turns; inside one the reference
+                is dead then.  Either way the new actor is recorded as failed.
         """
         if not issubclass(cls, Actor):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"{cls!r} is not a subclass of rescind.Actor")
         cls.prepare(self)
+        started: Reply[None] = Reply(self)
+        started.is_inside = True
         out = self.my_turn()
         if out is not None:
-            ref = self._new_ref(cls, parent=out.actor.number)
-            out.messages.append((ref, self._start_message(cls, args, kwargs), None))
+            ref, message = self._born(cls, args, kwargs, started)
+            ref.parent = out.actor.number
+            out.messages.append((ref, message, started))
             return ref
         frame, foreign = calling_frame(), self.foreign_cause()
         with self.holding_baton():
-            ref = self._new_ref(cls, parent=0)
-            message = self._start_message(cls, args, kwargs)
-            try:
-                self._make(ref, args, kwargs)
-            except BaseException:
-                if self.log.actors_next == ref.number + 1:
-                    self.log.actors_next = ref.number  # it never lived; nothing is recorded of it
-                raise
-            cause, by = self.cause(foreign), self.callers.by(frame)
-            self.run(Envelope(ref, message, Origin.APP, cause, by))
+            ref, message = self._born(cls, args, kwargs, started)
+            cause, by = self.cause(foreign), self.callers.seen(frame)
+            self.run(Envelope(ref, message, _APP, cause, by, started))
         self.dispatcher.wake()
+        started.get()
         return ref
 
-    def _new_ref(self, cls: type[A], *, parent: int) -> ActorRef[A]:
+    def _born(
+        self, cls: type[A], args: Any, kwargs: Any, started: Reply[None]
+    ) -> tuple[ActorRef[A], Start]:
+        """Return a new actor's reference and its first message."""
+        if cls not in self._classes:
+            check_names(cls)
         ref: Any = cls.REF(self, self.next_number(), cls)
-        ref.parent = parent
-        return ref  # type: ignore[no-any-return]
-
-    def _start_message(self, cls: type, args: Any, kwargs: Any) -> Start:
-        return Start(self.class_number(cls), list(args), kwargs)
+        ref.started, started.target = started, ref.number
+        return ref, Start(self.class_number(cls), list(args), kwargs)
 
     # --- messages ------------------------------------------------------------------------------
 
@@ -176,10 +194,11 @@ class Runtime(Exits):
                 reply.is_inside = True
             out.messages.append((ref, wire, reply))
             return
-        frame, foreign = calling_frame(), self.foreign_cause()
-        with self.holding_baton():
-            cause, by = self.cause(foreign), self.callers.by(frame)
-            self._backlog.append(Envelope(ref, wire, Origin.APP, cause, by, reply))
+        by = self.callers.seen(calling_frame())
+        cause: WireCause | CauseSource = self.foreign_cause() or CAUSE.get() or 0
+        with self._door:
+            self._check_running()
+            self._backlog.append(Envelope(ref, wire, _APP, cause, by, reply))
         self.dispatcher.wake()
 
     def call(
@@ -208,7 +227,9 @@ class Runtime(Exits):
         try:
             if self.failure is not None or self.closing:
                 self._check_running()
-            by = self.callers.by(frame)
+            by = self.callers.seen(frame)
+            if isinstance(by, Caller):
+                by = self.callers.bind(by)
             if before is not None:
                 before()
             cause = 0 if source is None else self.cause(foreign)
@@ -337,7 +358,7 @@ class Runtime(Exits):
 
     def _finish_turns(self) -> None:
         """Run no turn from here on; whoever still waits for one hears that its actor is dead."""
-        with self.baton:
+        with self.baton, self._door:
             self.closing = True
         left = self.take_waiting()
         if self.failure is None:
@@ -361,7 +382,7 @@ def _leave_to_parent(reference: "weakref.ref[Runtime]") -> None:
     runtime = reference()
     if runtime is not None:
         # The baton may have been held at the fork by a thread that does not exist here.
-        runtime.baton = Baton()
+        runtime.baton, runtime._door = Baton(), threading.Lock()  # noqa: SLF001
         runtime.closing = True
         runtime.failure = RuntimeClosedError(
             "this process was forked, and the runtime stays with its parent; open one of your own",

@@ -80,16 +80,19 @@ class ThreadDispatcher:
     # --- waiting -------------------------------------------------------------------------------
 
     def wait(self, waitable: Waitable, timeout_s: float | None, *, must_spare: bool) -> bool:
-        """Run turns while there are any, then block."""
+        """Run turns while there are any, then block; with a time-out, only block.
+
+        A turn may last longer than the time-out, and cannot be left.
+        """
         if must_spare:
             return self._block_as_runner(waitable, timeout_s)
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        target = waitable.target
-        while not waitable.is_done and self._runtime.pump(scripts=False, helping=target):
-            if deadline is not None and time.monotonic() >= deadline:
-                return waitable.is_done
-        left = None if deadline is None else max(0.0, deadline - time.monotonic())
-        return waitable.is_done or block(waitable, left, self._has_failed)
+        if timeout_s is None:
+            target = waitable.target
+            while not waitable.is_done and self._runtime.pump(scripts=False, helping=target):
+                pass
+        else:
+            self.wake()
+        return waitable.is_done or block(waitable, timeout_s, self._has_failed)
 
     def wait_in_turn(self, waitable: Waitable, timeout_s: float | None) -> bool:
         """Hand the baton on, and take it again afterwards."""

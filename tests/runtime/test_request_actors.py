@@ -27,7 +27,7 @@ def test_a_request_has_a_name_and_an_inbox_when_asked_for_them(outstanding, runt
     ref = request.actor_ref
     assert ref is request.actor_ref
     assert isinstance(ref, pykka.ActorRef)
-    assert ref.actor_urn.endswith(f":{request.number}")
+    assert ref.actor_urn.endswith(f"-{request.number:012x}")
     assert request.actor_urn == ref.actor_urn
     assert request.actor_inbox is ref.actor_inbox
     assert ref.is_alive()
