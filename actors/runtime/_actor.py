@@ -47,7 +47,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("rescind.actors")
 _OWN = ("number", "runtime", "unit")
-_OWN_OF_CLASS = (*_OWN, "FACTS", "receive", "tell_watchers")
+_OWN_OF_CLASS = (*_OWN, "receive", "tell_watchers")
 """Attributes of every actor by which the engine runs its turns; nobody else may set them."""
 _NUMBER_BITS = 48
 """How much of a UUID is the actor's number, its last part; the rest is its log's."""
@@ -220,11 +220,17 @@ class Actor(pykka.Actor):
 
     def _make_unstarted_ref(self) -> ActorRef[Any]:
         """Name an actor that was made by hand, as a unit test may do; messages to it are dead."""
-        ref = ActorRef(self._current_runtime(), 0, type(self))
+        ref = self.REF(self._current_runtime(), 0, type(self))
         ref.actor_urn = uuid.uuid4().urn
         ref._actor_weakref = weakref.ref(self)  # type: ignore[method-assign]  # noqa: SLF001
         self._actor_ref = ref  # pyright: ignore[reportIncompatibleVariableOverride]
         return ref
+
+    def __init_subclass__(cls, **options: Any) -> None:
+        """See that the class leaves the engine's table of facts alone."""
+        super().__init_subclass__(**options)
+        if "FACTS" in vars(cls) and not cls.__module__.startswith("rescind."):
+            _refuse(cls, ["FACTS"])
 
     def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         """Begin; a subclass may take any arguments that ``start`` is given."""
@@ -434,7 +440,12 @@ def check_names(cls: type[Actor]) -> None:
     Raises:
         UsageError: it does, as a class that was written for something else may.
     """
-    _refuse(cls, [name for name in _OWN_OF_CLASS if getattr(cls, name) is not getattr(Actor, name)])
+    found: list[str] = []
+    for each in cls.__mro__:
+        if each.__module__.startswith("rescind."):
+            break
+        found += [name for name in _OWN_OF_CLASS if name in vars(each)]
+    _refuse(cls, found)
 
 
 def _refuse(cls: type[Actor], names: list[str]) -> None:
