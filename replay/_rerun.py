@@ -60,7 +60,7 @@ from rescind.events import (
 from rescind.events._turn import holds_withheld
 
 from ._difference import cause_of, difference, items, wire_cause
-from ._stand_ins import STOP_TIMEOUT_S, Clock, Dispatcher, Log, NoDriver, Tool
+from ._stand_ins import Clock, Dispatcher, Log, NoDriver, Tool
 
 if TYPE_CHECKING:
     from rescind.actors.kernel._endpoint import Endpoint
