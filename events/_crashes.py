@@ -145,6 +145,7 @@ class Remains:
         pruned: Whether old segments may have been removed on purpose.
         history: What made it so, when what is here may still be lost to a power failure; without,
             all of it is durable.
+        lost: Numbers that were lost before all this, so that nothing was acknowledged by them.
     """
 
     what: str
@@ -155,6 +156,7 @@ class Remains:
     rotten: bool = False
     pruned: bool = False
     history: Sequence[Operation] = field(default=(), repr=False)
+    lost: frozenset[int] = frozenset()
 
     def storage(self) -> RecordingStorage:
         """These bytes as a storage in memory, to be read, written on, and crashed again."""

@@ -517,7 +517,7 @@ class Asked(NamedTuple):
 
     request: int
     parent: int
-    arguments: list[Any]
+    arguments: tuple[Any, ...]
     shielded: bool = False
 
 

@@ -310,8 +310,8 @@ def _unaccounted(turns: list[Turn], damage: list[Damage], remains: Remains) -> I
         yield f"{expected} to {remains.accounted} are neither read nor reported as lost"
     if numbers != sorted(numbers):
         yield "numbers do not ascend"
-    for first, _ in gaps:
-        if first <= remains.acknowledged:
+    for first, last in gaps:
+        if any(n not in remains.lost for n in range(first, min(last, remains.acknowledged) + 1)):
             yield f"{first} was acknowledged and is lost"
 
 

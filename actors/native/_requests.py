@@ -152,8 +152,7 @@ class Requests(Endpoint):
         request.parent, request.message = out.context
         request.shielded = shielded
         parent = 0 if request.parent is None else request.parent.number
-        value = list(request.arguments)
-        out.events.append(Asked(request.number, parent, value, shielded))
+        out.events.append(Asked(request.number, parent, tuple(request.arguments), shielded))
 
     # --- serving ---------------------------------------------------------------------------------
 
