@@ -281,6 +281,12 @@ class Suspended(NamedTuple):
     on: int
 
 
+class SlowTurn(NamedTuple):
+    """The handler, or this part of it, took so long; says nothing of what was decided."""
+
+    took_ns: int
+
+
 class DeadLetter(NamedTuple):
     """A message found its actor stopped."""
 
@@ -531,7 +537,7 @@ EVENTS: tuple[type[tuple[Any, ...]], ...] = (
     Closed, CallOpened, PrivilegeChanged, Notified, Accepted, Rejected, Started, Completed,
     Delivered, Discarded, AnswerIgnored, CancelRequested, CancelBegan, CancelOutcome, CancelEnded,
     InputArrived, InputDelivered, InputPosted, ScriptRaised, ScriptRunning, ScriptReturned,
-    WorkStopped, Violation, Asked,
+    WorkStopped, Violation, Asked, SlowTurn,
 )  # fmt: skip
 KINDS = MESSAGES + EVENTS
 

@@ -10,7 +10,7 @@ turn, while other turns go on; at most one of these threads moves at a time.
 
 import builtins
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -32,7 +32,6 @@ from rescind.actors.runtime import (
     Envelope,
     Part,
     Reply,
-    Runtime,
     class_name,
 )
 from rescind.events import (
@@ -59,8 +58,9 @@ from rescind.events import (
 )
 from rescind.events._turn import holds_withheld
 
+from ._ahead import TurnsAhead
 from ._difference import cause_of, difference, items, wire_cause
-from ._stand_ins import Clock, Dispatcher, Log, NoDriver, Tool
+from ._stand_ins import Clock, Dispatcher, Log, NoDriver, NumberedRuntime, Tool
 
 if TYPE_CHECKING:
     from rescind.actors.kernel._endpoint import Endpoint
@@ -121,7 +121,16 @@ def rerun(source: str | PathLike[str] | LogReader, *, classes: Iterable[type] = 
     """
     reader = source if isinstance(source, LogReader) else read(source)
     known = _Known(classes)
-    recording = _Recording(reader)
+    found = _rerun(reader, known, looks_ahead=False)
+    if found.divergence is None:
+        return found
+    # Perhaps only in its numbers: pinned actors may have taken some out of turn.
+    again = _rerun(reader, known, looks_ahead=True)
+    return found if again.divergence is not None else again
+
+
+def _rerun(reader: LogReader, known: "_Known", *, looks_ahead: bool) -> Rerun:
+    recording = _Recording(reader, looks_ahead=looks_ahead)
     world: _World | None = None
     try:
         while (turn := recording.peek()) is not None:
@@ -194,20 +203,20 @@ class _PayloadWithheldError(Exception):
 class _Recording:
     """The recorded turns, one after the other, and what became of them."""
 
-    def __init__(self, reader: LogReader) -> None:
+    def __init__(self, reader: LogReader, *, looks_ahead: bool) -> None:
         self.reader = reader
-        self._turns: Iterator[Turn] = iter(reader)
-        self._next = next(self._turns, None)
+        self.turns = TurnsAhead(reader)
+        self.looks_ahead = looks_ahead
         self.equal = 0
         self.skipped = 0
         self.opaque = 0
         self.withheld = 0
 
     def peek(self) -> Turn | None:
-        return self._next
+        return self.turns.next
 
     def advance(self) -> None:
-        self._next = next(self._turns, None)
+        self.turns.advance()
 
     def result(self, divergence: Divergence | None, *, ended: int = 0) -> Rerun:
         counts = (self.equal, self.skipped, self.opaque, self.withheld)
@@ -215,7 +224,7 @@ class _Recording:
 
     def compare(self, made: tuple[Any, ...]) -> int:
         """Hold a record that was just made against the one that comes next; return its number."""
-        expected = self._next
+        expected = self.peek()
         if expected is None:
             # The recording ends inside a turn that had several records: nothing left to hold it to.
             raise _Diverged(Divergence(0, "the recording ends here", None, made, 0))
@@ -244,7 +253,8 @@ class _World:
         self._log = Log(recording, first)
         self._dispatcher = Dispatcher()
         log: Any = self._log
-        self._runtime = Runtime(log, dispatcher=self._dispatcher, clock=Clock(recording))
+        turns = recording.turns if recording.looks_ahead else None
+        self._runtime = NumberedRuntime(log, self._dispatcher, Clock(recording), turns)
         self._endpoints: dict[int, Endpoint] = {}
         self._requests: dict[int, Request] = {}
         self._sent: dict[int, deque[Envelope]] = {}
@@ -341,7 +351,7 @@ class _World:
         """Put live actors in the place of what stands for them in the log."""
         match value:
             case Reference(log, number) if log == self._log.log_id:
-                return self._refs.get(number, value)
+                return self._ref(number) or value
             case Unknown() if value.name in self._known.kinds:
                 fields = tuple(map(self._revive, value.values))
                 return self._known.kinds[value.name].revive(replace(value, values=fields))
@@ -353,6 +363,22 @@ class _World:
                 return {key: self._revive(each) for key, each in items(value.items())}
             case _:
                 return value
+
+    def _ref(self, number: int) -> ActorRef[Any] | None:
+        """Return what names an ordinary actor; a pinned one may still be about to start."""
+        known = (self._refs, self._unknown, self._endpoints, self._requests)
+        if self._recording.looks_ahead and not any(number in each for each in known):
+            start = self._recording.turns.start_of(number)
+            cls = self._class_of(start.message) if start is not None else None
+            if cls is not None:
+                self._refs[number] = cls.REF(self._runtime, number, cls)
+        return self._refs.get(number)
+
+    def _class_of(self, message: Any) -> type[Actor] | None:
+        if not isinstance(message, Start):
+            return None
+        name = self._recording.reader.class_name(self.epoch, message.cls)
+        return self._known.actors.get(name or "")
 
     def _sent_to(self, turn: Turn) -> Envelope:
         """Return the message that today's code sent to this actor first."""
@@ -400,14 +426,11 @@ class _World:
 
     def _start(self, turn: Turn, message: Start) -> ActorRef[Any] | None:
         number = self._runtime.next_number()
-        cls = self._known.actors.get(
-            self._recording.reader.class_name(self.epoch, message.cls) or ""
-        )
+        cls = self._class_of(message)
         if cls is None:
             self._unknown.add(turn.actor)
             return None
-        ref = self._refs[turn.actor] = cls.REF(self._runtime, number, cls)
-        return ref
+        return self._refs.setdefault(turn.actor, cls.REF(self._runtime, number, cls))
 
     def _check_lane(self, turn: Turn, message: CompletionScript | InputScript) -> None:
         """See that today's code would deliver just this next."""
@@ -431,6 +454,8 @@ class _World:
         self._runtime.commit()
         for envelope in self._runtime.take_waiting():
             number = envelope.target.number
+            if isinstance(envelope.target, ActorRef):
+                self._refs.setdefault(number, envelope.target)
             self._sent.setdefault(number, deque()).append(envelope)
         for event in turn.events:
             if isinstance(event, Accepted) and event.endpoint in self._endpoints:

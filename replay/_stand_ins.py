@@ -1,11 +1,13 @@
 """What stands in a re-execution where the log, the clock, the threads and the outside were."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Protocol
 
+from rescind.actors import runtime
 from rescind.actors.runtime import Part, Runtime, VirtualClock, Waitable
 from rescind.events import KINDS, LogReader, Turn
+
+from ._ahead import TurnsAhead
 
 STOP_TIMEOUT_S = 10.0
 """How long one turn may compute before it counts as hanging."""
@@ -107,7 +109,28 @@ class NoDriver:
     def close(self) -> None: ...
 
 
-class Dispatcher:
+class NumberedRuntime(Runtime):
+    """Counts its actors, or numbers them as the recording does."""
+
+    def __init__(
+        self, log: Any, dispatcher: "Dispatcher", clock: Clock, turns: TurnsAhead | None
+    ) -> None:
+        super().__init__(log, dispatcher=dispatcher, clock=clock)
+        self._turns = turns
+        self._free: set[int] = set()
+
+    def next_number(self) -> int:
+        behind: int = self.log.actors_next
+        number = self._turns and self._turns.next_given(min(self._free, default=behind))
+        if not number:
+            return super().next_number()
+        self._free.update(range(behind, number))
+        self._free.discard(number)
+        self.log.actors_next = max(behind, number + 1)
+        return number
+
+
+class Dispatcher(runtime.Dispatcher):
     """Moves nothing by itself; a wait inside a turn makes the handler's thread stand still."""
 
     def __init__(self) -> None:
@@ -128,6 +151,8 @@ class Dispatcher:
         del timeout_s, must_spare
         return waitable.is_done
 
+    async def wait_async(self, waitable: Waitable) -> None: ...
+
     def wait_in_turn(self, waitable: Waitable, timeout_s: float | None) -> bool:
         del timeout_s
         part = self.moving
@@ -139,9 +164,6 @@ class Dispatcher:
     def perform(self, job: Callable[[], object]) -> None: ...
 
     def loop(self) -> Any: ...
-
-    def may_block(self) -> AbstractContextManager[None]:
-        return nullcontext()
 
     def run_handler(self, body: Callable[[], object]) -> None:
         self.moving = self.part

@@ -111,7 +111,6 @@ def test_the_terminal_program_runs_as_it_stands_in_the_design(slow_peer, tmp_pat
     assert sequence.verdict is Verdict.HOLDS
 
 
-@pytest.mark.xfail(strict=True, reason="the native dialect is not built yet")
 def test_the_crawler_program_runs_as_it_stands_in_the_design(tmp_path):
     done = run(CRAWLER, tmp_path)
     assert done.returncode == 0, done.stderr

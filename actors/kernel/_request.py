@@ -4,7 +4,7 @@ A request makes its name, reference and inbox when somebody asks for them.  Unti
 its endpoint keeps it; afterwards only whoever holds the handle does.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
@@ -27,7 +27,7 @@ from rescind.events import (
 )
 
 if TYPE_CHECKING:
-    import threading
+    from rescind.actors.runtime import Waiter
 
     from ._endpoint import Endpoint
     from ._lane import DeliveryRun
@@ -87,7 +87,7 @@ class Request(Actor):
     doomed: int
     """The cancel that means to end it, or 0."""
     value: Any
-    waiter: "threading.Event | None"
+    waiter: "Waiter | None"
     run: "DeliveryRun | None"
     """The delivery that its script runs in, or ran in."""
     timer: Timer | None
@@ -148,6 +148,14 @@ class Request(Actor):
         if error is not None:
             raise error
         return value
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Wait in a coroutine, as ``get`` does; the loop goes on meanwhile."""
+        return self._get_async().__await__()
+
+    async def _get_async(self) -> Any:
+        await self.runtime.wait_async(self)
+        return self.get()
 
     @property
     def target(self) -> int:

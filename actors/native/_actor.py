@@ -80,7 +80,8 @@ class ActorRef(runtime.ActorRef[A], Generic[A]):
         out = self.runtime.my_turn()
         if out is not None:
             asker: Any = out.actor.actor_ref
-            return requests.ask(out, asker, self, message, timeout_ns, shielded=shielded)
+            with self.runtime.holding_baton():
+                return requests.ask(out, asker, self, message, timeout_ns, shielded=shielded)
         submit = Submit(
             operation_of(message), (self, message), asynchronous=True, timeout_ns=timeout_ns
         )
@@ -185,7 +186,8 @@ class Actor(runtime.Actor):
             job = Work(function, args, round(grace_s * 1e9))
             timeout_ns = None if timeout_s is None else round(timeout_s * 1e9)
             requests = requests_of(self.runtime)
-            request = requests.give_away(out, self._native_ref, job, timeout_ns)
+            with self.runtime.holding_baton():
+                request = requests.give_away(out, self._native_ref, job, timeout_ns)
         request.then, request.failed = then, failed
         return request
 
@@ -273,14 +275,14 @@ class Actor(runtime.Actor):
             else:
                 self._end_with(handler, target, out)
         finally:
-            self.runtime.leave_handler(token)
+            self.runtime.leave_handler(token, out)
 
     def _end_with(
         self, handler: Callable[[], Any], target: "Request | Reply[Any]", out: Outbox
     ) -> None:
         requests = requests_of(self.runtime)
         try:
-            value = handler()
+            value = self._call(out, handler)
         except Abandon:
             raise
         except BaseException as error:

@@ -163,7 +163,7 @@ class Requests(Endpoint):
                 self._end_as(request, value, out)
                 return
             value.passes_to = request
-            if isinstance(request, Request):
+            if isinstance(request, Request) and request.status is OUTSTANDING:
                 out.events.append(Started(request.number))
         elif isinstance(request, Request):
             if request.status is OUTSTANDING:

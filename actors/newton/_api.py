@@ -7,7 +7,7 @@ from typing import Any, Self, TypeAlias
 
 from rescind.actors.kernel._request import Request, Status
 from rescind.actors.kernel._rules import Refusal
-from rescind.actors.runtime import Runtime, UsageError
+from rescind.actors.runtime import Runtime, UsageError, on_loop
 from rescind.events import Manner, Submit
 
 from ._actors import NewtonEndpoint
@@ -65,7 +65,7 @@ class Endpoint:
         """
         if profile not in PROFILES:
             raise UsageError(f"no profile {profile!r}; there are {', '.join(sorted(PROFILES))}")
-        self.exception_handler = exception_handler
+        self.exception_handler = on_loop(exception_handler)
         self._runtime = runtime
         with runtime.holding_baton():
             actor = NewtonEndpoint(runtime, runtime.next_number(), PROFILES[profile], tool)
@@ -239,6 +239,7 @@ class Endpoint:
         Blocked synchronous callers get -54014, as does every later call but another dispose.
         """
         actor, runtime = self._actor, self._runtime
+        runtime.refuse_blocking("dispose")
         message = Submit("Dispose", (), asynchronous=False, timeout_ns=None)
         request: Request | None = runtime.call(actor, message, None, actor.lane.cut)
         if request is not None:
@@ -261,6 +262,8 @@ class Endpoint:
         spec: CallbackSpec,
         told: CallbackSpec | None = None,
     ) -> Request:
+        if not spec.asynchronous:
+            self._runtime.refuse_blocking(f"a synchronous {operation}")
         message = Submit(operation, arguments, spec.asynchronous, timeout_ns(spec.timeout_s))
         request: Request = self._call(message, told or spec)
         if not spec.asynchronous:

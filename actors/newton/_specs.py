@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from rescind.actors.runtime import on_loop
+
 from ._codes import Code
 from ._errors import CommError
 
@@ -19,12 +21,18 @@ class CallbackSpec:
     """How to run a request and whom to tell (3.1).
 
     ``asynchronous`` and ``timeout_s`` are read at the call; ``completion_script`` is read when it
-    is to be called, so it may still be replaced.  Synchronous calls never call it.
+    is to be called, so it may still be replaced.  Synchronous calls never call it.  A coroutine
+    function is started as a task of the loop that runs when the spec is made.
     """
 
     asynchronous: bool = False
     timeout_s: float | None = None
     completion_script: CompletionScriptFunction | None = None
+
+    def __post_init__(self) -> None:
+        """Bind a coroutine function to its loop."""
+        if self.completion_script is not None:
+            self.completion_script = on_loop(self.completion_script)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +72,11 @@ class InputSpec:
     termination: Termination | None = None
     discard_after: int = DISCARD_AFTER
     timeout_s: float | None = None
+
+    def __post_init__(self) -> None:
+        """Bind coroutine functions to their loop."""
+        self.input_script = on_loop(self.input_script)
+        self.completion_script = on_loop(self.completion_script)
 
 
 def timeout_ns(timeout_s: float | None) -> int | None:

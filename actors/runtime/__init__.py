@@ -4,8 +4,11 @@ Knows nothing of endpoints or dialects.  May import ``rescind.events`` and Pykka
 """
 
 from ._actor import Actor, ActorRef, Terminated, class_name, describe
+from ._asyncio import Asyncio
+from ._awaiting import on_loop
 from ._clock import Clock, MachineClock, VirtualClock
 from ._context import CAUSE, WireCause, calling_frame, place_of
+from ._contracts import Dispatcher
 from ._errors import (
     Abandon,
     DeadlockError,
@@ -16,25 +19,29 @@ from ._errors import (
 )
 from ._outbox import Envelope, Outbox
 from ._part import Part
+from ._pinned import Pinned
 from ._reply import Reply
 from ._runtime import Runtime
 from ._stepped import Stepped
 from ._thread import ThreadDispatcher
 from ._timers import Timer, Timers
-from ._waiting import Waitable
+from ._waiting import Waitable, Waiter
 
 __all__ = [
     "CAUSE",
     "Abandon",
     "Actor",
     "ActorRef",
+    "Asyncio",
     "Clock",
     "DeadlockError",
+    "Dispatcher",
     "Envelope",
     "InternalError",
     "MachineClock",
     "Outbox",
     "Part",
+    "Pinned",
     "Reply",
     "Runtime",
     "RuntimeClosedError",
@@ -47,9 +54,11 @@ __all__ = [
     "UsageError",
     "VirtualClock",
     "Waitable",
+    "Waiter",
     "WireCause",
     "calling_frame",
     "class_name",
     "describe",
+    "on_loop",
     "place_of",
 ]

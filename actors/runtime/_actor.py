@@ -52,6 +52,8 @@ _OWN_OF_CLASS = (*_OWN, "receive", "tell_watchers")
 _NUMBER_BITS = 48
 """How much of a UUID is the actor's number, its last part; the rest is its log's."""
 A = TypeVar("A", bound="Actor")
+PINNED = "pinned"
+"""The dispatcher that a class can ask for."""
 
 
 class Inbox:
@@ -140,7 +142,10 @@ class ActorRef(pykka.ActorRef[A]):
         Raises:
             pykka.ActorDeadError: the actor has stopped, or stopped before it took the message.
             pykka.Timeout: nothing came in time.
+            UsageError: it would stop an event loop; nothing was sent.
         """
+        if block:
+            self.runtime.refuse_blocking("ask")
         reply: Reply[Any] = Reply(self.runtime, self.number)
         if self.is_alive():
             self.runtime.send(self, message, reply)
@@ -152,6 +157,23 @@ class ActorRef(pykka.ActorRef[A]):
         """Return who else has to hear, and what, that the actor will never take ``message``."""
         del message
         return ()
+
+    def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
+        """Stop the actor after the messages that are already waiting.
+
+        Args:
+            block: wait until it has stopped; otherwise return a future.
+            timeout: seconds to wait when blocking; it stops all the same.
+
+        Returns:
+            Whether it was this call, or one that is under way, that stopped it.
+
+        Raises:
+            UsageError: it would stop an event loop; nothing was sent.
+        """
+        if block:
+            self.runtime.refuse_blocking("stop")
+        return super().stop(block=block, timeout=timeout)
 
     def watch(self, watcher: "ActorRef[Any]") -> None:
         """Have ``watcher`` told ``Terminated`` when this actor stops, or its request completes.
@@ -190,6 +212,10 @@ class Actor(pykka.Actor):
     FACTS: ClassVar[dict[type, Callable[..., None]]] = {}
     """What each event changes in a unit, called as ``function(unit, event, number)`` after its
     record was appended.  Events that are not here change nothing."""
+
+    dispatcher: ClassVar[str | None] = None
+    """``"pinned"`` for a class whose handlers block: each of its actors gets a thread of its own.
+    Nothing else goes on less quickly meanwhile; under ``Stepped`` it changes nothing."""
 
     number: int
     runtime: "Runtime"
@@ -287,26 +313,26 @@ class Actor(pykka.Actor):
                         self._guarded(out, self.on_start)
                 case Stop():
                     self._finish(out, None)
-                    self._hook(self.on_stop)
+                    self._hook(out, self.on_stop)
                     out.answer(None)
                 case _:
                     raise TypeError(f"an actor does not take {type(message).__name__}")
         finally:
-            self.runtime.leave_handler(token)
+            self.runtime.leave_handler(token, out)
 
     def _construct(self, out: "Outbox", args: list[Any], kwargs: dict[str, Any]) -> bool:
         """Call the constructor; tell whether it returned."""
         ref = self.actor_ref
         own = [getattr(self, name) for name in _OWN]
         try:
-            self.__init__(*args, **kwargs)  # type: ignore[misc]  # the runtime made it, empty
+            self._call(out, lambda: self.__init__(*args, **kwargs))  # type: ignore[misc]
             pairs = zip(_OWN, own, strict=True)
             _refuse(type(self), [name for name, was in pairs if getattr(self, name) is not was])
         except Abandon:
             raise
         except BaseException as error:
             self.number, self.runtime, self.unit = own
-            if ref.parent:  # otherwise whoever called start hears of it
+            if ref.parent or out.baton is not None:  # otherwise whoever called start hears of it
                 logger.exception("Unhandled exception in the constructor of %s:", self)
             out.forget()
             out.events.append(Failed(describe(error)))
@@ -327,9 +353,16 @@ class Actor(pykka.Actor):
         else:
             self._guarded(out, lambda: self._handle_receive(theirs))
 
+    def _call(self, out: "Outbox", function: Callable[[], Any]) -> Any:
+        """Call the application's code; that of a pinned actor runs without the baton."""
+        if out.baton is None:
+            return function()
+        with self.runtime.without_baton(out.baton):
+            return function()
+
     def _answer(self, out: "Outbox", handler: Callable[[], Any]) -> None:
         try:
-            value = handler()
+            value = self._call(out, handler)
         except Abandon:
             raise
         except BaseException as error:
@@ -348,7 +381,7 @@ class Actor(pykka.Actor):
 
     def _guarded(self, out: "Outbox", handler: Callable[[], Any]) -> None:
         try:
-            handler()
+            self._call(out, handler)
         except Abandon:
             raise
         except BaseException as error:
@@ -361,7 +394,7 @@ class Actor(pykka.Actor):
             if isinstance(error, Exception):
                 logger.exception("Unhandled exception in %s:", self)
                 self._finish(out, describe(error))
-                self._hook(partial(self.on_failure, type(error), error, error.__traceback__))
+                self._hook(out, partial(self.on_failure, type(error), error, error.__traceback__))
             self._stop_for(out, error)
 
     def _stop_for(self, out: "Outbox", error: BaseException) -> None:
@@ -371,7 +404,7 @@ class Actor(pykka.Actor):
         logger.debug("%r in %s. Stopping all actors.", error, self)
         if self.runtime.actors.get(self.number) is self:
             self._finish(out, describe(error))
-            self._hook(self.on_stop)
+            self._hook(out, self.on_stop)
         self.runtime.stop_everything(error, out)
 
     def _finish(self, out: "Outbox", error: str | None) -> None:
@@ -387,9 +420,9 @@ class Actor(pykka.Actor):
             for watcher in self._actor_ref.watchers:
                 out.messages.append((watcher, Tell(Terminated(self.number, error)), None))
 
-    def _hook(self, hook: Callable[[], None]) -> None:
+    def _hook(self, out: "Outbox", hook: Callable[[], None]) -> None:
         try:
-            hook()
+            self._call(out, hook)
         except Exception:
             logger.exception("Unhandled exception in %s:", self)
 
@@ -464,3 +497,8 @@ def describe(error: BaseException) -> str:
 def class_name(cls: type) -> str:
     """Return the name under which a class stands in the log."""
     return f"{cls.__module__}.{cls.__qualname__}"
+
+
+def short_name(actor: Actor) -> str:
+    """Return an actor's selector and its class."""
+    return f"a{actor.number} {type(actor).__name__}"

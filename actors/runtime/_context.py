@@ -39,20 +39,33 @@ class CauseSource(Protocol):
 class TurnCause:
     """A turn that still runs, or has run: its number is known when its record was appended."""
 
-    __slots__ = ("number", "runtime")
+    __slots__ = ("_before", "number", "runtime")
 
-    def __init__(self, runtime: "Runtime") -> None:
-        """Belong to a turn of ``runtime``."""
+    def __init__(self, runtime: "Runtime", before: WireCause | None = None) -> None:
+        """Belong to a turn of ``runtime``.
+
+        Args:
+            runtime: in whose log its record will stand.
+            before: for a turn that runs without the baton: its own cause.  Nobody knows its number
+                yet, so until it has one, what it brings about is a consequence of that.
+        """
         self.runtime = runtime
+        self._before = before
         self.number = 0
 
     def cause(self) -> WireCause:
         """Return the turn's number; a turn that still runs gets the next one."""
-        return self.number or self.runtime.log.last_number + 1
+        if self.number or self._before is None:
+            return self.number or self.runtime.log.last_number + 1
+        return self._before
 
     def foreign_cause(self) -> WireCause:
         """Return the turn's log and number."""
-        return (self.runtime.log_id, self.number or self.runtime.log.last_number + 1)
+        match self.cause():
+            case (bytes(), _) as foreign:
+                return foreign
+            case (number, _) | number:
+                return (self.runtime.log_id, number) if number else 0
 
 
 CAUSE: ContextVar[CauseSource | None] = ContextVar("rescind_cause", default=None)

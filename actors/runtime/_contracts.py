@@ -1,7 +1,7 @@
 """What a runtime asks of its dispatcher, its lanes, and what it owns."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
 from rescind.events import Entry
@@ -11,11 +11,15 @@ from ._waiting import Waitable
 if TYPE_CHECKING:
     from asyncio import AbstractEventLoop
 
+    from ._actor import Actor
     from ._runtime import Runtime
 
 
 class Dispatcher(Protocol):
-    """Decides which thread runs turns, and when."""
+    """Decides which thread runs turns, and when.
+
+    What has a body is what a dispatcher does whose threads may all do everything.
+    """
 
     def attach(self, runtime: "Runtime") -> None:
         """Serve ``runtime``."""
@@ -36,9 +40,33 @@ class Dispatcher(Protocol):
         """Let the running handler wait, and others have the baton meanwhile."""
         ...
 
+    async def wait_async(self, waitable: Waitable) -> None:
+        """Return when ``waitable`` is done, or when the runtime has failed.
+
+        Called in a coroutine, of any loop; the loop goes on meanwhile.
+        """
+        ...
+
     def run_handler(self, body: Callable[[], object]) -> None:
         """Run a turn whose handler is the application's; the baton is held."""
-        ...
+        body()
+
+    def pins(self, actor: "Actor") -> bool:
+        """Tell whether an ordinary actor's handlers run in a thread of their own."""
+        del actor
+        return False
+
+    def may_wait(self) -> bool:
+        """Tell whether the calling thread may block."""
+        return True
+
+    def may_handle(self) -> bool:
+        """Tell whether the calling thread may run ordinary actors' handlers."""
+        return True
+
+    def settle(self) -> bool:
+        """Let the turns run that the calling thread may not; tell whether there were any."""
+        return False
 
     def perform(self, job: Callable[[], object]) -> None:
         """Run something of the application's that may take long, outside of turns."""
@@ -50,7 +78,7 @@ class Dispatcher(Protocol):
 
     def may_block(self) -> AbstractContextManager[None]:
         """Surround what may take long without running turns; others run them meanwhile."""
-        ...
+        return nullcontext()
 
     def close(self) -> None:
         """Stop; no thread of the dispatcher runs a turn afterwards."""

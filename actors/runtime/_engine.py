@@ -24,6 +24,7 @@ from rescind.events import (
     LogWriter,
     Origin,
     Resume,
+    SlowTurn,
     Start,
     Stop,
     Stopped,
@@ -33,7 +34,7 @@ from rescind.events import (
     Watch,
 )
 
-from ._actor import Actor, ActorRef, Terminated, class_name, describe
+from ._actor import Actor, ActorRef, Terminated, class_name, describe, short_name
 from ._baton import Baton
 from ._clock import Clock
 from ._context import CAUSE, Caller, Callers, CauseSource, TurnCause, WireCause
@@ -41,12 +42,14 @@ from ._contracts import Dispatcher, Owned, Unit
 from ._errors import DeadlockError, RuntimeClosedError, UsageError
 from ._numbers import numbers_kept
 from ._outbox import By, Envelope, Message, Outbox
+from ._pinned import Pin
 from ._registry import unregister
-from ._reply import ExcInfo, Reply
+from ._reply import Reply, finish
 from ._timers import Timer, Timers
 from ._waiting import Waitable
 
 if TYPE_CHECKING:
+    from ._exits import Exits
     from ._runtime import Runtime
 
 logger = logging.getLogger("rescind.runtime")
@@ -71,6 +74,8 @@ class Engine:
         self.baton = Baton()
         self.out = Outbox()
         """The outbox of the baton's holder."""
+        self.slow_turn_ns: int | None = None
+        """Handlers that take longer are slow; None where nobody minds."""
         self.timers = Timers()
         self.callers = Callers(log.who, log.site)
         self.failure: BaseException | None = None
@@ -94,7 +99,8 @@ class Engine:
         self._door = threading.Lock()
         """Held for a moment by whoever brings a message from outside, and to close: what is in by
         then is taken or buried, and nothing comes in afterwards."""
-        self._parked: dict[int, list[Envelope]] = {}
+        self._parked: dict[int, deque[Envelope]] = {}
+        self._pins: dict[int, Pin] = {}
         self._effects: list[tuple[Any, ...]] = []
         self._handlers: dict[int, Outbox] = {}
         """By thread: the turns whose handler runs there; one that waits is not among them."""
@@ -123,8 +129,7 @@ class Engine:
         """Take a stopped actor out of the runtime; called in its last turn."""
         self.actors.pop(actor.number, None)
         unregister(actor.actor_ref)
-        for envelope in self._parked.pop(actor.number, ()):
-            self._backlog.append(envelope)
+        self._backlog.extend(self._parked.pop(actor.number, ()))
 
     def entries(self) -> Iterator[Entry | None]:
         """Tell of everything that lives, for a keyframe; asked on under the baton, bit by bit.
@@ -162,14 +167,25 @@ class Engine:
     def enter_handler(self, out: Outbox) -> Token[CauseSource | None]:
         """Mark the calling thread as being inside an ordinary actor's handler, filling ``out``."""
         self._handlers[threading.get_ident()] = out
-        cause = TurnCause(cast("Runtime", self))
+        before = None if out.baton is None else out.cause
+        cause = TurnCause(cast("Runtime", self), before)
         out.causes.append(cause)
         return CAUSE.set(cause)
 
-    def leave_handler(self, token: Token[CauseSource | None]) -> None:
+    def leave_handler(self, token: Token[CauseSource | None], out: Outbox) -> None:
         """Unmark it."""
+        if self.slow_turn_ns is not None:
+            self._look_how_long(out, self.slow_turn_ns)
         del self._handlers[threading.get_ident()]
         CAUSE.reset(token)
+
+    def _look_how_long(self, out: Outbox, slow_ns: int) -> None:
+        """Note a handler that kept the baton for too long; a pinned one does not keep it."""
+        took_ns = self._now_ns() - out.now_ns
+        if took_ns > slow_ns and out.baton is None:
+            out.events.append(SlowTurn(took_ns))
+            who, what = short_name(out.actor), type(out.message).__name__
+            logger.warning("%s took %.3f s for its %s", who, took_ns / 1e9, what)
 
     @contextlib.contextmanager
     def outside_handler(self, out: Outbox) -> Generator[None]:
@@ -183,8 +199,12 @@ class Engine:
 
     @contextlib.contextmanager
     def holding_baton(self) -> Generator[None]:
-        """Hold the baton of a runtime that still runs; inside a turn it is held already."""
-        if self.my_turn() is not None:
+        """Hold the baton of a runtime that still runs.
+
+        Inside a turn it is held already, unless the turn's actor is pinned.
+        """
+        out = self.my_turn()
+        if out is not None and out.baton is None:
             yield
             return
         with self.baton:
@@ -221,7 +241,7 @@ class Engine:
         Returns whatever the handler returned to its caller.
         """
         out = self.out
-        # Written out here: every turn of every actor comes through.
+        # Outbox.begin, written out: every turn that holds the baton comes through here.
         out.actor = actor
         out.message = message
         out.origin = origin
@@ -314,6 +334,8 @@ class Engine:
         """
         if not self._control and not self._backlog:
             return False
+        if not self.dispatcher.may_handle():
+            helping = 0
         with self.baton:
             for count in range(limit):
                 if self.closing or not self._run_next(helping):
@@ -378,13 +400,13 @@ class Engine:
                 logger.exception("%s could not be made", target)
                 self._stillborn(envelope)
                 return
-        if actor is None or not target.is_alive():
+        if target.is_suspended:  # asked first: a pinned actor that stops is busy until it has
+            self._parked.setdefault(target.number, deque()).append(envelope)
+        elif actor is None or not target.is_alive():
             self._bury(envelope)
-        elif target.is_suspended:
-            self._parked.setdefault(actor.number, []).append(envelope)
         elif not actor.RUNS_HANDLERS:
             self.turn(actor, message, origin, cause, by, reply)
-        else:
+        elif not self.dispatcher.pins(actor) or not self._hand_over(actor, envelope):
             self.dispatcher.run_handler(lambda: self.turn(actor, message, origin, cause, by, reply))
 
     def _settled(
@@ -406,6 +428,21 @@ class Engine:
         if envelope.reply is not None:
             envelope.reply.turn = number
             finish(envelope.reply, None, exc_info)
+
+    # --- pinned actors -------------------------------------------------------------------------
+
+    def _hand_over(self, actor: Actor, envelope: Envelope) -> bool:
+        """Let a pinned actor's own thread run a turn; False if it cannot have one."""
+        pin = self._pins.get(actor.number)
+        if pin is None:
+            try:
+                pin = self._pins[actor.number] = Pin(cast("Exits", self), actor)
+            except RuntimeError:
+                logger.warning("no thread could be started for %s", actor, exc_info=True)
+                return False
+        actor.actor_ref.is_suspended = True
+        pin.take(envelope)
+        return True
 
     def _record_without(self, envelope: Envelope, *events: tuple[Any, ...]) -> int:
         """Record what became of a message that no actor takes; returns the turn's number."""
@@ -458,14 +495,16 @@ class Engine:
 
     def _end_part(self, out: Outbox, target: int) -> int:
         """Record what a turn did so far; it is suspended on ``target``."""
+        if self.slow_turn_ns is not None:
+            self._look_how_long(out, self.slow_turn_ns)
         out.events.append(Suspended(target))
         return self._record(out)
 
     def _check_cycle(self, actor: Actor, target: int) -> None:
-        names = [_short_name(actor)]
+        names = [short_name(actor)]
         number = target
         while other := self.actors.get(number):
-            names.append(_short_name(other))
+            names.append(short_name(other))
             if other is actor:
                 raise DeadlockError(tuple(names))
             number = other.actor_ref.suspended_on
@@ -540,7 +579,7 @@ class Engine:
         """Stop all actors because ``error`` came out of the handler that fills ``out``."""
         for other in self.youngest_first():
             out.messages.append((other.actor_ref, Stop(urgent=False), None))
-        if isinstance(error, KeyboardInterrupt):
+        if isinstance(error, KeyboardInterrupt) and out is self.out:
             self._interrupt = error
 
     def youngest_first(self) -> list[Actor]:
@@ -554,15 +593,3 @@ class _Broadcast(NamedTuple):
     targets: Iterator[Actor]
     message: Message
     cause: int
-
-
-def _short_name(actor: Actor) -> str:
-    return f"a{actor.number} {type(actor).__name__}"
-
-
-def finish(reply: Reply[Any], value: Any, exc_info: ExcInfo | None) -> None:
-    """Give a reply its value or its exception."""
-    if exc_info is None:
-        reply.set(value)
-    else:
-        reply.set_exception(exc_info)

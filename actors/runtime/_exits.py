@@ -7,17 +7,22 @@ Locks, outermost first; whoever holds one may take those after it, never those b
 - *baton*: see ``_engine``.
 """
 
+import contextlib
 import threading
 from collections import deque
+from collections.abc import Generator
 from typing import Any
 
 from rescind.events import LogWriter, RescindError
 
 from ._actor import describe
+from ._baton import Baton
 from ._clock import Clock
 from ._contracts import Dispatcher, Lane, Owned
 from ._engine import Engine, logger
-from ._errors import InternalError
+from ._errors import Abandon, InternalError, UsageError
+from ._outbox import Envelope
+from ._pinned import Pin
 from ._waiting import Waitable, wake_all
 
 PENDING_EFFECTS_MAX = 4096
@@ -38,7 +43,53 @@ class Exits(Engine):
         self._world_owner = 0
         self._lanes: deque[Lane] = deque()
         self._delivering: Lane | None = None
-        self._waiting: dict[int, Waitable] = {}
+        self._waiting: dict[object, Waitable] = {}
+
+    # --- pinned actors -------------------------------------------------------------------------
+
+    def turn_of_pin(self, pin: Pin, envelope: Envelope) -> Envelope | None:
+        """Run a pinned actor's turn in its thread; returns its next message if one is waiting.
+
+        The baton is held, and free while the application's code runs.
+        """
+        out, actor = pin.out, pin.actor
+        out.begin(envelope, actor, self._now_ns())
+        try:
+            actor.receive(envelope.message, out)
+        except BaseException:
+            out.forget()
+            raise
+        self._record(out)
+        out.reply = None
+        ref, parked = actor.actor_ref, self._parked.get(actor.number)
+        if ref.is_alive() and parked:
+            return parked.popleft()
+        ref.is_suspended = False
+        if not ref.is_alive():
+            self._backlog.extend(self._parked.pop(actor.number, ()))
+            self._pins.pop(actor.number).end()
+        return None
+
+    @contextlib.contextmanager
+    def without_baton(self, baton: Baton) -> Generator[None]:
+        """Let the application's code of a pinned actor run; it may block.
+
+        Raises:
+            Abandon: the runtime ended meanwhile, and nothing of the turn can be recorded.
+        """
+        baton.release()
+        try:
+            yield
+        finally:
+            baton.take()
+            self.check_going_on()
+
+    def check_going_on(self) -> None:
+        """Give up a pinned actor's turn when nothing is recorded any more."""
+        if self.closing or self.failure is not None:
+            raise Abandon("the runtime has ended")
+
+    # --- the way out ---------------------------------------------------------------------------
 
     def commit(self, *, may_block: bool = True) -> bool:
         """Write everything that is recorded, then let its effects happen, in order.
@@ -89,10 +140,13 @@ class Exits(Engine):
         """Return when everything recorded so far is as durable as the log promises.
 
         Raises:
-            UsageError: called inside a turn, whose own record is not there yet.
+            UsageError: called inside a turn, whose own record is not there yet, or where it would
+                stop an event loop.
             LogFailedError: it could not be written.
         """
         self._refuse_in_turn("flush")
+        if self.has_output or self._commit.locked():
+            self.refuse_blocking("flush")
         self.commit()
         with self._commit:  # what another thread took is not durable before that one is through
             pass
@@ -101,7 +155,8 @@ class Exits(Engine):
 
     def relieve(self) -> None:
         """See that what was just recorded gets on its way; callers use it when they do not wait."""
-        if len(self._effects) >= PENDING_EFFECTS_MAX and self.my_turn() is None:
+        is_late = len(self._effects) >= PENDING_EFFECTS_MAX
+        if is_late and self.my_turn() is None and self.dispatcher.may_wait():
             self.commit()
         self.dispatcher.wake()
 
@@ -152,12 +207,33 @@ class Exits(Engine):
         with self.baton:
             return self.timers.fire_due(self.clock.monotonic_ns())
 
+    def refuse_blocking(self, what: str) -> None:
+        """Raise where a call that blocks would stop an event loop.
+
+        Raises:
+            UsageError: it would.
+        """
+        if not self.dispatcher.may_wait():
+            raise UsageError(
+                f"{what} would block the event loop in whose thread it is called; await what it "
+                "waits for, or call it in another thread (await asyncio.to_thread(...)); a handler "
+                'that must wait belongs to an actor with dispatcher = "pinned"',
+            )
+
+    @property
+    def has_turns(self) -> bool:
+        """Tell whether messages wait."""
+        return bool(self._control or self._backlog)
+
+    @property
+    def has_output(self) -> bool:
+        """Tell whether anything waits for a commit."""
+        return bool(self._effects or self.log.pending)
+
     @property
     def has_work(self) -> bool:
         """Tell whether a pump would find anything but timers."""
-        return bool(
-            self._control or self._backlog or self._effects or self.log.pending or self._lanes
-        )
+        return self.has_turns or self.has_output or bool(self._lanes)
 
     def fail(self, error: BaseException) -> None:
         """Stop for good: nothing is acknowledged any more, and whoever waits hears why."""

@@ -1,6 +1,6 @@
 """What the running turn has decided so far; nothing of it has happened yet."""
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
 from rescind.events import Origin, Resume
 
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ._actor import Actor, ActorRef
+    from ._baton import Baton
     from ._timers import Timer
 
 Message: TypeAlias = tuple[Any, ...]
@@ -33,16 +34,23 @@ class Envelope(NamedTuple):
 
 
 class Outbox:
-    """The running turn; one object serves all turns of a runtime, one after the other."""
+    """The running turn.
+
+    One object serves all turns that run under the baton, one after the other; each pinned actor has
+    one of its own.
+    """
 
     __slots__ = (
-        "actor", "answers", "broadcast", "by", "cause", "causes", "context", "effects", "events",
-        "extra", "message", "messages", "newborn", "now_ns", "number", "origin", "reply", "timers",
-        "urgent",
+        "actor", "answers", "baton", "broadcast", "by", "cause", "causes", "context", "effects",
+        "events", "extra", "message", "messages", "newborn", "now_ns", "number", "origin", "reply",
+        "timers", "urgent",
     )  # fmt: skip
 
-    def __init__(self) -> None:
+    def __init__(self, baton: "Baton | None" = None) -> None:
         """Be idle."""
+        self.baton = baton
+        """What a pinned actor's turn has to take before it touches what all share; None for the
+        turns that hold it all the time."""
         self.message: Message = ()
         self.by: By | None = None
         self.number = 0
@@ -71,6 +79,17 @@ class Outbox:
         """(function, *arguments), to be called after the record is as durable as asked for."""
         self.answers: list[tuple[Reply[Any], Any, ExcInfo | None]] = []
 
+    def begin(self, envelope: Envelope, actor: "Actor", now_ns: int) -> None:
+        """Start a turn with a message whose cause and caller are settled.
+
+        The engine does this by itself for the turns that hold the baton: it is their hottest part.
+        """
+        _, self.message, self.origin, cause, by, self.reply = envelope
+        self.cause, self.by = cast("WireCause", cause), cast("By | None", by)
+        self.actor = actor
+        self.now_ns = now_ns
+        self.number = 0
+
     def begin_part(
         self,
         actor: "Actor",
@@ -79,7 +98,7 @@ class Outbox:
         reply: Reply[Any] | None,
         now_ns: int,
     ) -> None:
-        """Start another part of a turn; where a turn starts is written out in the engine."""
+        """Start another part of a turn."""
         self.actor = actor
         self.message = message
         self.origin = Origin.ACTOR

@@ -2,17 +2,16 @@
 
 import queue
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar
 
 import pykka
 
-from ._waiting import block, wake
+from ._awaiting import in_thread, until_done
+from ._waiting import Waiter, block, wake
 
 if TYPE_CHECKING:
-    import threading
-
     from ._runtime import Runtime
 
 T = TypeVar("T")
@@ -32,7 +31,7 @@ class Reply(pykka.Future[T]):
         super().__init__()
         self.runtime = runtime
         self.target = target
-        self.waiter: threading.Event | None = None
+        self.waiter: Waiter | None = None
         self.turn = 0
         """The turn that answered: the cause of what the waiter does next."""
         self.is_inside = False
@@ -50,6 +49,7 @@ class Reply(pykka.Future[T]):
         """Return the value or raise the exception.
 
         Raises:
+            UsageError: it would stop the event loop that runs the runtime's turns: await instead.
             pykka.Timeout: nothing came within ``timeout`` seconds; the ask goes on.
         """
         if self._get_hook is not None:
@@ -62,6 +62,22 @@ class Reply(pykka.Future[T]):
         if value is None:
             value = RuntimeError("the exception got lost") if kind is None else kind()
         raise value.with_traceback(trace)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        """Wait in a coroutine; its loop goes on meanwhile, under every dispatcher."""
+        return self._get_async().__await__()
+
+    __iter__ = __await__
+
+    async def _get_async(self) -> Any:
+        if self._get_hook is not None:
+            # What a future is mapped with may take long, and waits for others in its own way.
+            return await in_thread(self.get)
+        if self.runtime is not None:
+            await self.runtime.wait_async(self)
+        else:
+            await until_done(self)
+        return self.get()
 
     def _wait(self, timeout_s: float | None) -> bool:
         if self.runtime is None:
@@ -104,3 +120,11 @@ class Reply(pykka.Future[T]):
     def outcome(self) -> tuple[T | None, BaseException | None]:
         """Return the value or the exception that was given."""
         return self._value, None if self._exc_info is None else self._exc_info[1]
+
+
+def finish(reply: Reply[Any], value: Any, exc_info: ExcInfo | None) -> None:
+    """Give a reply its value or its exception."""
+    if exc_info is None:
+        reply.set(value)
+    else:
+        reply.set_exception(exc_info)

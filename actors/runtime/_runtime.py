@@ -5,25 +5,31 @@ import contextlib
 import os
 import random
 import threading
+import time
 import weakref
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
+import pykka
+
 from rescind.events import Log, LogWriter, Origin, RescindError, Resume, Start
 
-from ._actor import Actor, ActorRef, check_names, describe, to_wire
+from ._actor import Actor, ActorRef, check_names, describe, short_name, to_wire
+from ._awaiting import in_thread
 from ._baton import Baton
 from ._clock import Clock, MachineClock, VirtualClock
 from ._context import CAUSE, ENTERED, Caller, CauseSource, WireCause, calling_frame
 from ._contracts import Dispatcher
+from ._engine import logger
 from ._errors import RuntimeClosedError, UsageError
 from ._exits import Exits
 from ._outbox import Envelope, Message, Outbox
-from ._reply import Reply
+from ._pinned import join_all
+from ._reply import Reply, finish
 from ._stepped import Stepped
-from ._thread import ThreadDispatcher
+from ._thread import CLOSE_TIMEOUT_S, ThreadDispatcher
 from ._waiting import Waitable
 
 A = TypeVar("A", bound=Actor)
@@ -54,7 +60,7 @@ class Runtime(Exits):
         self.dispatcher.attach(self)
 
     @classmethod
-    def open(
+    def open(  # noqa: PLR0913  # each is chosen by its name, and most by nobody
         cls,
         path: str | os.PathLike[str] | None = None,
         *,
@@ -63,16 +69,20 @@ class Runtime(Exits):
         payloads: Mapping[str, str] | None = None,
         segment_bytes_max: int = 64 * 1024 * 1024,
         segment_age_s_max: float | None = None,
+        slow_turn_s: float | None = 0.1,
     ) -> Self:
         """Open a runtime whose log is the directory ``path``, or memory without one.
 
         Args:
             path: made if it does not exist; an existing log is continued in a new epoch.
             durability: ``os`` (survives the process) or ``disk`` (survives the machine).
-            dispatcher: threads by default; ``Stepped()`` for tests in virtual time.
+            dispatcher: threads by default; ``Asyncio()`` for the event loop that is running;
+                ``Pinned()`` for a thread for each actor; ``Stepped()`` for tests in virtual time.
             payloads: kind name to ``full``, ``digest`` or ``none``: what the log keeps of values.
             segment_bytes_max: the log goes on in a new file before one gets longer than that.
             segment_age_s_max: ... and when one is older than that as something is written.
+            slow_turn_s: a handler that takes longer is recorded as slow, and warned of; None to
+                have none looked at, as in virtual time.
 
         Raises:
             RescindError: no log can be written there; the message says why and what to do.
@@ -92,6 +102,8 @@ class Runtime(Exits):
             segment_age_s_max=segment_age_s_max,
         )
         runtime = cls(log, dispatcher=dispatcher, clock=clock)
+        if slow_turn_s is not None and not isinstance(dispatcher, Stepped):
+            runtime.slow_turn_ns = round(slow_turn_s * 1e9)
         # A program that ends without closing still gets its log whole and its endpoints ended.
         atexit.register(runtime.close)
         os.register_at_fork(after_in_child=partial(_leave_to_parent, weakref.ref(runtime)))
@@ -136,6 +148,19 @@ class Runtime(Exits):
         ENTERED.set(tuple(each for each in ENTERED.get() if each is not self))
         self.close()
 
+    async def __aenter__(self) -> Self:
+        """Return the runtime itself."""
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close, while the event loop goes on."""
+        await self.aclose()
+
     # --- actors --------------------------------------------------------------------------------
 
     def start(self, cls: type[A], /, *args: Any, **kwargs: Any) -> ActorRef[A]:
@@ -155,7 +180,8 @@ class Runtime(Exits):
         started.is_inside = True
         out = self.my_turn()
         if out is not None:
-            ref, message = self._born(cls, args, kwargs, started)
+            with self.holding_baton():
+                ref, message = self._born(cls, args, kwargs, started)
             ref.parent = out.actor.number
             out.messages.append((ref, message, started))
             return ref
@@ -163,9 +189,14 @@ class Runtime(Exits):
         with self.holding_baton():
             ref, message = self._born(cls, args, kwargs, started)
             cause, by = self.cause(foreign), self.callers.seen(frame)
-            self.run(Envelope(ref, message, _APP, cause, by, started))
+            envelope = Envelope(ref, message, _APP, cause, by, started)
+            if self.dispatcher.may_handle():
+                self.run(envelope)
+            else:
+                self._backlog.append(envelope)
         self.dispatcher.wake()
-        started.get()
+        if started.is_done or self.dispatcher.may_wait():
+            started.get()
         return ref
 
     def _born(
@@ -219,7 +250,8 @@ class Runtime(Exits):
             before: called first, under the baton.
         """
         if self._handlers and (out := self.my_turn()) is not None:
-            return self._call_inside(out, actor, message, extra)
+            with self.holding_baton():
+                return self._call_inside(out, actor, message, extra)
         # The hottest way into the runtime: what most calls do not need is not called for them.
         frame, source = calling_frame(), CAUSE.get()
         foreign = None if source is None else self.foreign_cause()
@@ -264,24 +296,46 @@ class Runtime(Exits):
         Inside a turn the turn is split; inside a script other scripts go on meanwhile.
 
         Raises:
+            UsageError: it would stop an event loop.
             LogFailedError: nothing will be acknowledged any more.
         """
         if waitable.is_done:
             return True
+        self.refuse_blocking("waiting")
         out = self.my_turn()
         if out is not None:
-            return self._wait_in_turn(out, waitable, timeout_s)
-        self._waiting[id(waitable)] = waitable
+            with self.holding_baton():
+                return self._wait_in_turn(out, waitable, timeout_s)
+        waiting = object()
+        self._waiting[waiting] = waitable
         try:
             if self._world_owner == threading.get_ident():
                 done = self._wait_in_script(waitable, timeout_s)
             else:
                 done = self.dispatcher.wait(waitable, timeout_s, must_spare=False)
         finally:
-            self._waiting.pop(id(waitable), None)
+            del self._waiting[waiting]
         if not done and self.failure is not None:
             raise self.failure
         return done
+
+    async def wait_async(self, waitable: Waitable) -> None:
+        """Wait in a coroutine until ``waitable`` is done; its loop goes on meanwhile.
+
+        Raises:
+            UsageError: called inside a turn, which nobody could end.
+            LogFailedError: nothing will be acknowledged any more.
+        """
+        waiting = object()
+        self._waiting[waiting] = waitable
+        try:
+            if self.failure is None and not waitable.is_done:
+                self._refuse_in_turn("await")
+                await self.dispatcher.wait_async(waitable)
+        finally:
+            del self._waiting[waiting]
+        if not waitable.is_done and self.failure is not None:
+            raise self.failure
 
     def _wait_in_script(self, waitable: Waitable, timeout_s: float | None) -> bool:
         """Give the world up: the lane whose script waits goes on without it."""
@@ -305,13 +359,15 @@ class Runtime(Exits):
         ref = actor.actor_ref
         self._check_cycle(actor, waitable.target)
         part = self._end_part(out, waitable.target)
+        is_pinned = out.baton is not None
         ref.is_suspended, ref.suspended_on = True, waitable.target
         try:
             with self.outside_handler(out):
                 return self.dispatcher.wait_in_turn(waitable, timeout_s)
         finally:
-            ref.is_suspended, ref.suspended_on = False, 0
-            self._backlog.extendleft(reversed(self._parked.pop(actor.number, [])))
+            ref.is_suspended, ref.suspended_on = is_pinned, 0
+            if not is_pinned:
+                self._backlog.extendleft(reversed(self._parked.pop(actor.number, ())))
             self._begin_part(out, actor, part, waitable, answer_to)
             out.context = context
 
@@ -324,11 +380,12 @@ class Runtime(Exits):
         does nothing.
 
         Raises:
-            UsageError: called inside a turn.
+            UsageError: called inside a turn, or where it would stop an event loop.
         """
         self._refuse_in_turn("close")
         if self.closing:
             return
+        self.refuse_blocking("close")
         self.is_ending = True
         try:
             for owned in reversed(self.owned):
@@ -342,13 +399,28 @@ class Runtime(Exits):
             self._finish_log()
             atexit.unregister(self.close)
 
+    async def aclose(self) -> None:
+        """Close as ``close`` does, while the event loop goes on."""
+        if isinstance(self.dispatcher, Stepped):
+            self.close()  # it waits for nobody, and what is left of the schedule belongs here
+            return
+        await in_thread(self.close)
+
     def _stop_actors(self) -> None:
         if self.failure is not None:
             return
         for actor in self.youngest_first():
             actor.actor_ref.stop(block=False)
-        while self.run_turns() or self.commit():
-            pass
+        deadline = time.monotonic() + CLOSE_TIMEOUT_S
+        while True:
+            while self.run_turns() or self.commit():
+                pass
+            if time.monotonic() < deadline and self.dispatcher.settle():
+                continue
+            # What pinned actors did last may have sent messages to others.
+            pins = list(self._pins.values())
+            if not pins or not join_all(pins, deadline - time.monotonic()):
+                return
 
     def _close_residents(self) -> None:
         if self.failure is not None:
@@ -360,12 +432,28 @@ class Runtime(Exits):
         """Run no turn from here on; whoever still waits for one hears that its actor is dead."""
         with self.baton, self._door:
             self.closing = True
+            for parked in self._parked.values():
+                self._backlog.extend(parked)
+            self._parked.clear()
+            self._end_pins()
         left = self.take_waiting()
         if self.failure is None:
             with self.baton:
                 for envelope in left:
                     self._bury(envelope)
             self.commit()
+
+    def _end_pins(self) -> None:
+        """Give up the pinned actors that did not stop in time; the baton is held."""
+        for pin in self._pins.values():
+            pin.end()
+            if self.failure is not None:
+                continue
+            logger.error("%s did not stop within %s s", short_name(pin.actor), CLOSE_TIMEOUT_S)
+            reply = pin.out.reply
+            if reply is not None:
+                error = pykka.ActorDeadError(f"{pin.actor} did not come to an end")
+                self._effects.append((finish, reply, None, (type(error), error, None)))
 
     def _finish_log(self) -> None:
         try:

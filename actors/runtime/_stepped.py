@@ -9,10 +9,10 @@ turn holds nobody up.
 import random
 from collections import deque
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from ._clock import VirtualClock
+from ._contracts import Dispatcher
 from ._errors import StalledError
 from ._part import Part
 from ._stepped_loop import SteppedLoop
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ._runtime import Runtime
 
 
-class Stepped:
+class Stepped(Dispatcher):
     """One thing at a time, virtual time; equal seeds and programs give byte-equal logs."""
 
     def __init__(self, seed: int = 0, *, shuffle: bool = False) -> None:
@@ -131,6 +131,10 @@ class Stepped:
             return waitable.is_done
         return True
 
+    async def wait_async(self, waitable: Waitable) -> None:
+        """Step here: nobody else would, however long the loop went on."""
+        self.wait(waitable, None, must_spare=False)
+
     def wait_in_turn(self, waitable: Waitable, timeout_s: float | None) -> bool:
         """Let the handler's thread stand still; whoever steps goes on."""
         clock = self._clock()
@@ -187,10 +191,6 @@ class Stepped:
             self._running.pop()
             if part.waits_for is None:
                 self._idle.append(part)
-
-    def may_block(self) -> AbstractContextManager[None]:
-        """Block: nobody else could run turns."""
-        return nullcontext()
 
     def close(self) -> None:
         """End all threads; handlers that still wait are given up."""

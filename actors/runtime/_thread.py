@@ -12,10 +12,14 @@ from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from ._actor import PINNED
+from ._awaiting import until_done
+from ._contracts import Dispatcher
 from ._outside import LoopThread, Threads
 from ._waiting import Waitable, block
 
 if TYPE_CHECKING:
+    from ._actor import Actor
     from ._runtime import Runtime
 
 logger = logging.getLogger("rescind.dispatcher")
@@ -28,7 +32,21 @@ RUNNERS_MAX = 2
 """Runners that stay although one would do: the second works while the first one writes."""
 
 
-class ThreadDispatcher:
+def help_and_block(runtime: "Runtime", waitable: Waitable, timeout_s: float | None) -> bool:
+    """Run turns while there are any that bring ``waitable`` about, then block.
+
+    With a time-out, only block: a turn may last longer, and cannot be left.
+    """
+    if timeout_s is None:
+        target = waitable.target
+        while not waitable.is_done and runtime.pump(scripts=False, helping=target):
+            pass
+    else:
+        runtime.dispatcher.wake()
+    return waitable.is_done or block(waitable, timeout_s, lambda: runtime.failure is not None)
+
+
+class ThreadDispatcher(Dispatcher):
     """Real threads, real time."""
 
     def __init__(self) -> None:
@@ -86,13 +104,11 @@ class ThreadDispatcher:
         """
         if must_spare:
             return self._block_as_runner(waitable, timeout_s)
-        if timeout_s is None:
-            target = waitable.target
-            while not waitable.is_done and self._runtime.pump(scripts=False, helping=target):
-                pass
-        else:
-            self.wake()
-        return waitable.is_done or block(waitable, timeout_s, self._has_failed)
+        return help_and_block(self._runtime, waitable, timeout_s)
+
+    async def wait_async(self, waitable: Waitable) -> None:
+        """Leave the turns to the threads in the background."""
+        await until_done(waitable)
 
     def wait_in_turn(self, waitable: Waitable, timeout_s: float | None) -> bool:
         """Hand the baton on, and take it again afterwards."""
@@ -130,9 +146,9 @@ class ThreadDispatcher:
 
     # --- running -------------------------------------------------------------------------------
 
-    def run_handler(self, body: Callable[[], object]) -> None:
-        """Run it here: this thread can afford to block."""
-        body()
+    def pins(self, actor: "Actor") -> bool:
+        """Pin the actors whose class says so."""
+        return actor.dispatcher == PINNED
 
     def perform(self, job: Callable[[], object]) -> None:
         """Run it in a thread that runs no turns."""

@@ -7,11 +7,26 @@ from typing import Any, Protocol
 _EVENTS = threading.Lock()
 
 
+class Waiter(threading.Event):
+    """Wakes the threads that wait, and calls whoever else wants to hear of it."""
+
+    def __init__(self) -> None:
+        """Begin with nobody to call."""
+        super().__init__()
+        self.calls: list[Callable[[], None]] = []
+
+    def set(self) -> None:
+        """Wake all; functions may be called more than once."""
+        super().set()
+        for function in list(self.calls):
+            function()
+
+
 class Waitable(Protocol):
     """Something that becomes done, once."""
 
-    waiter: threading.Event | None
-    """Made by the first thread that blocks; nobody pays for it otherwise."""
+    waiter: Waiter | None
+    """Made by the first who waits; nobody pays for it otherwise."""
     turn: int
     """The turn that made it done."""
 
@@ -36,13 +51,19 @@ def block(waitable: Waitable, timeout_s: float | None, must_give_up: Callable[[]
     The order matters: the waiter is in place before the last look, and whoever finishes, or makes
     ``must_give_up`` true, does so before it looks for a waiter, so that neither can miss the other.
     """
-    with _EVENTS:
-        event = waitable.waiter
-        if event is None:
-            event = waitable.waiter = threading.Event()
+    waiter = waiter_of(waitable)
     if not waitable.is_done and not must_give_up():
-        event.wait(timeout_s)
+        waiter.wait(timeout_s)
     return waitable.is_done
+
+
+def waiter_of(waitable: Waitable) -> Waiter:
+    """Return what is set when ``waitable`` is done; whoever waits looks once more after this."""
+    with _EVENTS:
+        waiter = waitable.waiter
+        if waiter is None:
+            waiter = waitable.waiter = Waiter()
+        return waiter
 
 
 def wake(waitable: Waitable) -> None:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rescind.actors import newton
     from rescind.actors.native import Actor, Cancelled, Request, current_token
-    from rescind.actors.runtime import Runtime, Stepped
+    from rescind.actors.runtime import Asyncio, Pinned, Runtime, Stepped
     from rescind.events import RescindError, event, message, read
 
 __all__ = [
     "Actor",
+    "Asyncio",
     "Cancelled",
+    "Pinned",
     "Request",
     "RescindError",
     "Runtime",
@@ -30,7 +32,9 @@ __all__ = [
 
 _HOMES = {
     "Actor": "rescind.actors.native",
+    "Asyncio": "rescind.actors.runtime",
     "Cancelled": "rescind.actors.native",
+    "Pinned": "rescind.actors.runtime",
     "Request": "rescind.actors.native",
     "RescindError": "rescind.events",
     "Runtime": "rescind.actors.runtime",

@@ -12,7 +12,7 @@ from rescind.events import (
     ScriptRunning,
     Submit,
 )
-from tests.runtime.recordings import events_of, turns
+from tests.runtime.recordings import events_of, turns, waits
 
 
 class Stage:
@@ -148,6 +148,7 @@ def test_every_script_may_raise(stage):
     assert len(events_of(on.runtime, ScriptRaised)) == 3
 
 
+@waits
 def test_a_suspended_script_lets_the_next_ones_go_on_in_records_of_their_own(stage, connect):
     def waits(on):
         on.awaited.get()
@@ -169,6 +170,7 @@ def test_a_suspended_script_lets_the_next_ones_go_on_in_records_of_their_own(sta
     assert Returned(on.requests["a"].number, None) in returned
 
 
+@waits
 def test_a_window_waits_for_the_script_that_waits(stage, connect):
     """A victim whose script only waits, and calls nothing, is as unfinished as one that calls."""
 

@@ -17,8 +17,13 @@ def recordings() -> Iterator[Recordings]:
 
 
 @pytest.fixture(params=DISPATCHERS)
-def runtime(recordings: Recordings, request: pytest.FixtureRequest) -> Any:
-    return recordings.open(request.param)
+def dispatcher(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.fixture
+def runtime(recordings: Recordings, dispatcher: str) -> Any:
+    return recordings.open(dispatcher)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from rescind.events import (
     How,
     Outcome,
 )
-from tests.runtime.recordings import events_of
+from tests.runtime.recordings import events_of, waits
 
 from .actors import Boss, Crawl, Crawler, Fail, Fetch, Patient, Total
 
@@ -314,6 +314,7 @@ class Waits(Actor):
         return self.other.request(m).get()
 
 
+@waits
 def test_a_handler_may_wait_for_a_request(runtime):
     waits = runtime.start(Waits, runtime.start(Crawler))
     assert waits.request(Fetch("abc")).get() == 3

@@ -1,4 +1,4 @@
-"""Recordings that are audited after each test, and both dispatchers."""
+"""Recordings that are audited after each test, and all dispatchers."""
 
 from collections.abc import Callable, Iterator
 from typing import Any

@@ -1,8 +1,9 @@
 """Threads and media that a test can hold still."""
 
+import asyncio
 import errno
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from rescind.events import DirectoryStorage, MemoryStorage
@@ -34,6 +35,27 @@ class Helper:
         if self._error is not None:
             raise self._error
         return self._value
+
+
+class Loop:
+    """An event loop in a thread of its own, in which a test's own thread is a guest."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self.loop.run_forever, name="loop", daemon=True)
+        self._thread.start()
+        self.run(asyncio.sleep(0))  # it runs from here on
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        """Run a coroutine in the loop and return what it returns."""
+        return asyncio.run_coroutine_threadsafe(coroutine, self.loop).result(PATIENCE_S)
+
+    def close(self) -> None:
+        if self.loop.is_closed():
+            return
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self._thread.join(PATIENCE_S)
+        self.loop.close()
 
 
 class Gate:

@@ -10,12 +10,17 @@ from typing import Any
 
 import pytest
 
-from rescind.actors.runtime import Actor, Runtime, Stepped
+from rescind.actors.runtime import Actor, Asyncio, Pinned, Runtime, Stepped
 from rescind.events import By, Log, Submit, Turn, declared_as, read
 from rescind.replay import Verdict, check
 from rescind.replay._rerun import rerun
 
-DISPATCHERS = ("stepped", "thread")
+from .helpers import Loop
+
+DISPATCHERS = ("stepped", "thread", "pinned", "asyncio")
+WAITING = ("stepped", "thread", "pinned")
+"""Those under which every handler and every callback may wait."""
+waits = pytest.mark.parametrize("dispatcher", WAITING, indirect=True)
 
 
 class Recordings:
@@ -23,6 +28,12 @@ class Recordings:
 
     def __init__(self) -> None:
         self._made: list[tuple[Runtime, bool]] = []
+        self._loop: Loop | None = None
+
+    def loop(self) -> Loop:
+        """Return the loop that runtimes under ``asyncio`` run in."""
+        self._loop = self._loop or Loop()
+        return self._loop
 
     def open(
         self,
@@ -32,14 +43,21 @@ class Recordings:
         storage: Any = None,
         durability: str = "os",
         again: bool = True,
+        slow_turn_s: float | None = None,
     ) -> Runtime:
         """Open a runtime; ``dispatcher`` is one, or its name, or None for threads."""
         if dispatcher == "stepped":
             dispatcher = Stepped()
         elif dispatcher == "thread":
             dispatcher = None
+        elif dispatcher == "pinned":
+            dispatcher = Pinned()
+        elif dispatcher == "asyncio":
+            dispatcher = Asyncio(self.loop().loop)
         if storage is None:
-            runtime = Runtime.open(path, durability=durability, dispatcher=dispatcher)
+            runtime = Runtime.open(
+                path, durability=durability, dispatcher=dispatcher, slow_turn_s=slow_turn_s
+            )
         else:
             log = Log.create_or_open(
                 None, storage=storage, durability=durability, entropy=os.urandom
@@ -52,6 +70,8 @@ class Recordings:
         """Close every runtime and hold its log against the laws and against today's code."""
         for runtime, _ in self._made:
             runtime.close()
+        if self._loop is not None:
+            self._loop.close()
         for runtime, again in self._made:
             declared = [kind for kind in runtime.log.kind_ids if declared_as(kind)]
             classes = [cls for cls in runtime._classes if issubclass(cls, Actor)] + declared

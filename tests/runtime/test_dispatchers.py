@@ -10,7 +10,7 @@ from rescind.events import Stop, Stopped
 
 from .actors import Doubler, Relay, Sums
 from .helpers import Helper
-from .recordings import events_of, turns
+from .recordings import events_of, turns, waits
 
 
 def test_turns_of_one_actor_never_overlap(recordings, dispatcher):
@@ -79,6 +79,7 @@ def test_scripts_of_one_endpoint_run_one_at_a_time(runtime, connect):
     assert heard == [1] * 50
 
 
+@waits
 def test_a_script_that_waits_lets_the_next_script_of_its_endpoint_run(runtime, connect):
     endpoint, twin = connect(runtime)
     other, other_twin = connect(runtime)
@@ -178,6 +179,7 @@ def test_closing_takes_what_was_sent_before(recordings, dispatcher):
     assert asked.get() == sum(range(1000))
 
 
+@waits
 def test_closing_inside_a_script_closes_and_nothing_hangs(runtime, connect):
     endpoint, twin = connect(runtime)
     closed = threading.Event()

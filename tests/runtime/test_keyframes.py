@@ -63,7 +63,7 @@ def test_ordinary_actors_are_told_with_class_and_parent_and_their_states_are_unk
     parent = runtime.start(Parent)
     child = parent.ask("child")
     gone = parent.ask("child")
-    gone.ask("stop")
+    gone.stop()
     found = told(runtime)
     names = [read_class(runtime, entry.cls) for entry in found.values()]
     assert list(found) == [parent.number, child.number]

@@ -17,6 +17,7 @@ from rescind.actors.runtime import RuntimeClosedError
 
 from .actors import Doubler
 from .helpers import Helper
+from .recordings import DISPATCHERS
 
 ASKS = int(os.environ.get("RESCIND_ASKS", "3000"))
 ASKERS = 4
@@ -72,12 +73,16 @@ class Race:
         return self.ends
 
 
+THREADED = [each for each in DISPATCHERS if each != "stepped"]
+
+
+@pytest.mark.parametrize("dispatcher", THREADED, indirect=True)
 @pytest.mark.timeout(60 + ASKS // 100)
-def test_every_ask_that_races_with_a_stop_ends(threaded, many_switches):
+def test_every_ask_that_races_with_a_stop_ends(runtime, many_switches):
     rounds = ASKS // (ASKERS * ASKS_PER_ROUND)
     race = Race(rounds)
     for number in range(rounds):
-        ref = threaded.start(Doubler)
+        ref = runtime.start(Doubler)
         race.round(ref, ref.stop if number % 2 else lambda ref=ref: ref.stop(block=False))
     ends = race.end()
     print(f"RESCIND_ASKS={ASKS}: {dict(ends)}")  # noqa: T201
@@ -85,12 +90,15 @@ def test_every_ask_that_races_with_a_stop_ends(threaded, many_switches):
     assert set(ends) == {42, pykka.ActorDeadError}, "both ends must have been raced for"
 
 
+@pytest.mark.parametrize("dispatcher", THREADED)
 @pytest.mark.timeout(60 + ASKS // 20)
-def test_every_ask_that_races_with_the_end_of_the_runtime_ends(recordings, many_switches):
+def test_every_ask_that_races_with_the_end_of_the_runtime_ends(
+    recordings, many_switches, dispatcher
+):
     rounds = ASKS // (ASKERS * ASKS_PER_ROUND) // 5
     race = Race(rounds)
     for _ in range(rounds):
-        runtime = recordings.open("thread")
+        runtime = recordings.open(dispatcher)
         race.round(runtime.start(Doubler), runtime.close)
     ends = race.end()
     assert ends.total() == rounds * ASKERS * ASKS_PER_ROUND

@@ -9,7 +9,7 @@ from rescind.actors.runtime import Actor
 from rescind.events import DeadLetter, Proxy, Stop, Stopped, Tell
 
 from .actors import Doubler, Sums
-from .recordings import events_of, turn_of, turns
+from .recordings import events_of, turn_of, turns, waits
 
 
 def test_tell_returns_nothing_and_messages_come_in_order(runtime):
@@ -198,6 +198,7 @@ def test_a_reference_names_its_actor_and_is_registered_while_it_lives(runtime):
     assert pykka.ActorRegistry.get_by_urn(ref.actor_urn) is None
 
 
+@waits
 def test_an_actor_started_inside_a_turn_is_good_at_once_and_knows_its_parent(runtime):
     class Parent(Actor):
         def on_receive(self, message):

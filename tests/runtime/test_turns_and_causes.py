@@ -9,7 +9,7 @@ from rescind.actors.runtime import Actor, Stepped
 from rescind.events import Answer, Ask, Born, Origin, Replied, Start, Stop, Tell, read
 
 from .actors import Doubler, Relay
-from .recordings import by_of, turn_of, turns
+from .recordings import by_of, turn_of, turns, waits
 
 
 def line_here():
@@ -76,6 +76,7 @@ def test_two_threads_have_two_names_and_two_lines_two_places(threaded):
     assert here.line != left.line
 
 
+@waits
 def test_a_message_of_an_actor_has_its_turn_as_cause_and_nobody_as_caller(runtime):
     relay = runtime.start(Relay, runtime.start(Doubler))
     relay.ask(5)

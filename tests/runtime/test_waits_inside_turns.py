@@ -8,13 +8,14 @@ from rescind.events import Ask, Opened, Origin, Replied, Resume, Suspended, Tell
 
 from .actors import Doubler, Relay, Sums
 from .helpers import Helper
-from .recordings import events_of, turn_of, turns
+from .recordings import events_of, turn_of, turns, waits
 
 
 def turns_of(runtime, ref):
     return [turn for turn in turns(runtime) if turn.actor == ref.number]
 
 
+@waits
 def test_a_wait_ends_one_part_and_the_answer_begins_the_next(runtime):
     doubler = runtime.start(Doubler)
     relay = runtime.start(Relay, doubler)
@@ -37,12 +38,14 @@ class AsksTwice(Actor):
         return self.other.ask(message) + self.other.ask(message + 1)
 
 
+@waits
 def test_a_handler_may_wait_again(runtime):
     ref = runtime.start(AsksTwice, runtime.start(Doubler))
     assert ref.ask(1) == 6
     assert [turn.message.value for turn in turns_of(runtime, ref)[2:]] == [2, 4]
 
 
+@waits
 def test_a_failed_answer_resumes_with_its_error(runtime):
     relay = runtime.start(Relay, runtime.start(Doubler))
     with pytest.raises(LookupError, match="as asked"):
@@ -52,6 +55,7 @@ def test_a_failed_answer_resumes_with_its_error(runtime):
     assert relay.ask(1) == 3
 
 
+@waits
 def test_a_chain_of_waits_is_nested(runtime):
     ref = runtime.start(Doubler)
     for _ in range(5):
@@ -96,6 +100,7 @@ def test_the_waiting_actor_takes_nothing_and_others_go_on(recordings):
     assert taken.get(timeout=10) == ["answer", "behind"]
 
 
+@waits
 def test_an_actor_that_is_asked_while_it_waits_answers_afterwards(runtime):
     """Here the stack of waits does not unwind in the order in which it was built."""
     doubler = runtime.start(Doubler)
@@ -106,6 +111,7 @@ def test_an_actor_that_is_asked_while_it_waits_answers_afterwards(runtime):
     assert late.get() == 6
 
 
+@waits
 def test_what_was_put_aside_comes_before_what_came_later(runtime):
     class Boss(Actor):
         def __init__(self, worker):
@@ -137,6 +143,7 @@ class Asks(Actor):
         return route[0].ask(route[1:]) if route else "end"
 
 
+@waits
 def test_asking_oneself_is_refused_with_the_circle_named(recordings, dispatcher):
     runtime = recordings.open(dispatcher, again=False)
     ref = runtime.start(Asks)
@@ -146,6 +153,7 @@ def test_asking_oneself_is_refused_with_the_circle_named(recordings, dispatcher)
     assert ref.ask([]) == "end"
 
 
+@waits
 def test_a_circle_of_three_is_refused_with_all_its_names_in_order(recordings, dispatcher):
     runtime = recordings.open(dispatcher, again=False)
     a, b, c = (runtime.start(Asks) for _ in range(3))
@@ -186,6 +194,7 @@ def test_a_wait_inside_a_turn_may_time_out(recordings, connect):
     assert last.events == (Replied("gave up"),)
 
 
+@waits
 def test_a_synchronous_call_of_an_endpoint_splits_the_turn(recordings, dispatcher, connect):
     runtime = recordings.open(dispatcher, again=False)
     endpoint, _ = connect(runtime, at_once=frozenset({"Bind", "Connect", "Output"}))
@@ -226,6 +235,7 @@ def test_flush_and_close_inside_a_turn_are_usage_errors_and_no_hang(recordings, 
             runtime.start(Meddles).ask(name, timeout=30)
 
 
+@waits
 def test_nothing_of_an_earlier_part_is_taken_back_when_a_later_one_fails(runtime):
     class Fails(Actor):
         def __init__(self, sums, doubler):

@@ -15,7 +15,7 @@ from rescind.events import DeadLetter, Failed, Raised, Stopped, Tell
 
 from .actors import Doubler
 from .helpers import PATIENCE_S, Gate, Helper
-from .recordings import events_of, turn_of, turns
+from .recordings import events_of, turn_of, turns, waits
 
 
 class Counts(Actor):
@@ -41,6 +41,7 @@ class Counts(Actor):
         return self.helper.add(1, y=2).get()
 
 
+@waits
 def test_a_constructor_may_tell_ask_start_and_have_proxies(runtime):
     ref = runtime.start(Counts, runtime.start(Doubler))
     assert ref.proxy().count.get() == 11
@@ -57,6 +58,7 @@ class Starts(Actor):
         return proxy.count.get()
 
 
+@waits
 def test_a_child_can_have_a_proxy_in_the_turn_that_starts_it(runtime):
     assert runtime.start(Starts).ask(5) == 16
 
@@ -78,6 +80,7 @@ class Tries(Actor):
             return str(error), ref.is_alive()
 
 
+@waits
 def test_a_constructor_that_raises_is_heard_of_where_it_is_waited_for(runtime):
     doubler = runtime.start(Doubler)
     with pytest.raises(LookupError, match="not today"):
