@@ -115,10 +115,13 @@ def test_sizes_are_kept(framed):
 
 
 def test_days_are_kept(tmp_path):
-    turns = long_recording(time.time_ns() - 100 * DAY_NS)
-    log = save_framed(turns, tmp_path / "old.log", 4000)
+    now_ns = time.time_ns()
+    log = save_framed(long_recording(now_ns - 100 * DAY_NS), tmp_path / "old.log", 4000)
+    last = read(log).info().segments[1].last
+    [ended_ns] = [turn.time_ns for turn in read(log) if turn.number == last]
+    days = (now_ns - ended_ns) / DAY_NS - 0.25
     assert pruning(log, "--keep-days", "101")[1]["removed"]["segments"] == []
-    assert pruning(log, "--keep-days", "87.5")[1]["removed"]["segments"] == [1, 2]
+    assert pruning(log, "--keep-days", f"{days:.2f}")[1]["removed"]["segments"] == [1, 2]
 
 
 def test_a_log_in_virtual_time_has_no_days(tmp_path):
