@@ -296,29 +296,15 @@ class Actor(pykka.Actor):
 
     def receive(self, message: tuple[Any, ...], out: "Outbox") -> Any:
         """Take one message of the runtime: the turn itself.  Called under the baton."""
-        token = self.runtime.enter_handler(out)
+        take = _TAKES.get(type(message))
+        if take is None:
+            raise TypeError(f"an actor does not take {type(message).__name__}")
+        runtime = self.runtime
+        token = runtime.enter_handler(out)
         try:
-            match message:
-                case Tell(value):
-                    self._guarded(out, lambda: self._handle_receive(value))
-                case Ask(value):
-                    self._answer(out, lambda: self._handle_receive(value))
-                case Proxy():
-                    self._take_proxy(out, message)
-                case Watch(watcher):
-                    self.actor_ref.watchers.append(watcher)
-                case Start(cls, args, kwargs):
-                    out.events.append(Born(self.number, cls, self.actor_ref.parent))
-                    if self._construct(out, args, kwargs):
-                        self._guarded(out, self.on_start)
-                case Stop():
-                    self._finish(out, None)
-                    self._hook(out, self.on_stop)
-                    out.answer(None)
-                case _:
-                    raise TypeError(f"an actor does not take {type(message).__name__}")
+            take(self, message, out)
         finally:
-            self.runtime.leave_handler(token, out)
+            runtime.leave_handler(token, out)
 
     def _construct(self, out: "Outbox", args: list[Any], kwargs: dict[str, Any]) -> bool:
         """Call the constructor; tell whether it returned."""
@@ -345,24 +331,16 @@ class Actor(pykka.Actor):
         out.answer(None)
         return True
 
-    def _take_proxy(self, out: "Outbox", message: Proxy) -> None:
-        """Let Pykka do what its proxy asked for."""
-        theirs = from_wire(message)
-        if message.asked:
-            self._answer(out, lambda: self._handle_receive(theirs))
-        else:
-            self._guarded(out, lambda: self._handle_receive(theirs))
-
-    def _call(self, out: "Outbox", function: Callable[[], Any]) -> Any:
+    def _call(self, out: "Outbox", function: Callable[..., Any], *arguments: Any) -> Any:
         """Call the application's code; that of a pinned actor runs without the baton."""
         if out.baton is None:
-            return function()
+            return function(*arguments)
         with self.runtime.without_baton(out.baton):
-            return function()
+            return function(*arguments)
 
-    def _answer(self, out: "Outbox", handler: Callable[[], Any]) -> None:
+    def _answer(self, out: "Outbox", handler: Callable[..., Any], *arguments: Any) -> None:
         try:
-            value = self._call(out, handler)
+            value = self._call(out, handler, *arguments)
         except Abandon:
             raise
         except BaseException as error:
@@ -379,9 +357,9 @@ class Actor(pykka.Actor):
         out.events.append(Replied(value))
         out.answer(value)
 
-    def _guarded(self, out: "Outbox", handler: Callable[[], Any]) -> None:
+    def _guarded(self, out: "Outbox", handler: Callable[..., Any], *arguments: Any) -> None:
         try:
-            self._call(out, handler)
+            self._call(out, handler, *arguments)
         except Abandon:
             raise
         except BaseException as error:
@@ -440,11 +418,58 @@ class Actor(pykka.Actor):
         return (runtime.my_turn() or runtime.out).now_ns
 
 
+# What an actor does with each message of the runtime: functions, because an actor's methods are the
+# application's to name, and a table, because every turn comes through here.
+
+
+def _take_tell(actor: Actor, message: Tell, out: "Outbox") -> None:
+    actor._guarded(out, actor.on_receive, message.value)  # noqa: SLF001  # part of the class
+
+
+def _take_ask(actor: Actor, message: Ask, out: "Outbox") -> None:
+    actor._answer(out, actor.on_receive, message.value)  # noqa: SLF001
+
+
+def _take_proxy(actor: Actor, message: Proxy, out: "Outbox") -> None:
+    """Let Pykka do what its proxy asked for."""
+    run = actor._answer if message.asked else actor._guarded  # noqa: SLF001
+    run(out, actor._handle_receive, from_wire(message))  # noqa: SLF001
+
+
+def _take_watch(actor: Actor, message: Watch, _out: "Outbox") -> None:
+    actor.actor_ref.watchers.append(message.watcher)
+
+
+def _take_start(actor: Actor, message: Start, out: "Outbox") -> None:
+    out.events.append(Born(actor.number, message.cls, actor.actor_ref.parent))
+    if actor._construct(out, message.args, message.kwargs):  # noqa: SLF001
+        actor._guarded(out, actor.on_start)  # noqa: SLF001
+
+
+def _take_stop(actor: Actor, _message: Stop, out: "Outbox") -> None:
+    actor._finish(out, None)  # noqa: SLF001
+    actor._hook(out, actor.on_stop)  # noqa: SLF001
+    out.answer(None)
+
+
+_TAKES: dict[type, Callable[[Actor, Any, "Outbox"], None]] = {
+    Tell: _take_tell,
+    Ask: _take_ask,
+    Proxy: _take_proxy,
+    Watch: _take_watch,
+    Start: _take_start,
+    Stop: _take_stop,
+}
+
+
+_PYKKAS_OWN = {_ActorStop, ProxyCall, ProxyGetAttr, ProxySetAttr}
+
+
 def to_wire(message: Any, *, is_asked: bool) -> tuple[Any, ...]:
     """Return what the mailbox takes for a message of the application."""
+    if type(message) not in _PYKKAS_OWN:
+        return Ask(message) if is_asked else Tell(message)
     match message:
-        case _ActorStop():
-            return Stop(urgent=False)
         case ProxyCall(path, args, kwargs):
             return Proxy("call", list(path), list(args), dict(kwargs), is_asked)
         case ProxyGetAttr(path):
@@ -452,7 +477,7 @@ def to_wire(message: Any, *, is_asked: bool) -> tuple[Any, ...]:
         case ProxySetAttr(path, value):
             return Proxy("set", list(path), [value], {}, is_asked)
         case _:
-            return Ask(message) if is_asked else Tell(message)
+            return Stop(urgent=False)
 
 
 def from_wire(message: Proxy) -> Any:
