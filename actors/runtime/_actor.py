@@ -148,7 +148,7 @@ class ActorRef(pykka.ActorRef[A]):
             self.runtime.refuse_blocking("ask")
         reply: Reply[Any] = Reply(self.runtime, self.number)
         if self.is_alive():
-            self.runtime.send(self, message, reply)
+            self.runtime.send(self, message, reply, will_wait=block)
         else:
             reply.set_exception(_dead(f"{self} not found"))
         return reply.get(timeout=timeout) if block else reply

@@ -32,6 +32,7 @@ class Dispatcher(Protocol):
     def wait(self, waitable: Waitable, timeout_s: float | None, *, must_spare: bool) -> bool:
         """Block the calling thread until ``waitable`` is done; False after ``timeout_s``.
 
+        Nobody may have been woken yet for what the caller itself has just brought.
         ``must_spare``: the caller was running turns or scripts, somebody else has to now.
         """
         ...

@@ -114,7 +114,8 @@ class Exits(Engine):
                     self._let_happen(effect)
                 if not may_block:
                     # Whoever only helps must not be kept by those who record on and on.
-                    self.dispatcher.wake()
+                    if self.log.pending or self._effects:
+                        self.dispatcher.wake()
                     return True
         finally:
             self._commit.release()

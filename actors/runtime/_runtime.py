@@ -211,16 +211,31 @@ class Runtime(Exits):
 
     # --- messages ------------------------------------------------------------------------------
 
-    def send(self, ref: ActorRef[Any], message: Any, reply: Reply[Any] | None) -> None:
+    def send(
+        self,
+        ref: ActorRef[Any],
+        message: Any,
+        reply: Reply[Any] | None,
+        *,
+        will_wait: bool = False,
+    ) -> None:
         """Put a message into an actor's mailbox; ``ActorRef.tell`` and ``ask`` end here."""
-        self.deliver_message(ref, to_wire(message, is_asked=reply is not None), reply)
+        wire = to_wire(message, is_asked=reply is not None)
+        self.deliver_message(ref, wire, reply, will_wait=will_wait)
 
     def deliver_message(
-        self, ref: ActorRef[Any], wire: Message, reply: Reply[Any] | None = None
+        self,
+        ref: ActorRef[Any],
+        wire: Message,
+        reply: Reply[Any] | None = None,
+        *,
+        will_wait: bool = False,
     ) -> None:
-        """Put a message of the runtime's own into an actor's mailbox."""
-        out = self.my_turn()
-        if out is not None:
+        """Put a message of the runtime's own into an actor's mailbox.
+
+        ``will_wait``: the caller waits for the reply at once, and so sees to it that turns are run.
+        """
+        if self._handlers and (out := self.my_turn()) is not None:
             if reply is not None:
                 reply.is_inside = True
             out.messages.append((ref, wire, reply))
@@ -230,7 +245,8 @@ class Runtime(Exits):
         with self._door:
             self._check_running()
             self._backlog.append(Envelope(ref, wire, _APP, cause, by, reply))
-        self.dispatcher.wake()
+        if not will_wait:
+            self.dispatcher.wake()
 
     def call(
         self,

@@ -8,8 +8,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from ._actor import PINNED
@@ -37,13 +37,37 @@ def help_and_block(runtime: "Runtime", waitable: Waitable, timeout_s: float | No
 
     With a time-out, only block: a turn may last longer, and cannot be left.
     """
-    if timeout_s is None:
-        target = waitable.target
-        while not waitable.is_done and runtime.pump(scripts=False, helping=target):
-            pass
-    else:
-        runtime.dispatcher.wake()
+    try:
+        if timeout_s is None:
+            _help(runtime, waitable)
+    finally:
+        # A runner that was woken at once would have fought for the locks with this thread.
+        if runtime.has_work:
+            runtime.dispatcher.wake()
     return waitable.is_done or block(waitable, timeout_s, lambda: runtime.failure is not None)
+
+
+def _help(runtime: "Runtime", waitable: Waitable) -> None:
+    while not waitable.is_done and runtime.pump(scripts=False, helping=waitable.target):
+        pass
+
+
+_NOT_A_RUNNER = nullcontext()
+
+
+class _Blocked:
+    """While it lasts, a runner counts as blocked; a class, because each write passes through."""
+
+    __slots__ = ("_dispatcher",)
+
+    def __init__(self, dispatcher: "ThreadDispatcher") -> None:
+        self._dispatcher = dispatcher
+
+    def __enter__(self) -> None:
+        self._dispatcher.set_blocked(is_blocked=True)
+
+    def __exit__(self, *_: object) -> None:
+        self._dispatcher.set_blocked(is_blocked=False)
 
 
 class ThreadDispatcher(Dispatcher):
@@ -126,20 +150,19 @@ class ThreadDispatcher(Dispatcher):
             self._spare()
             return block(waitable, timeout_s, self._has_failed)
 
-    @contextmanager
-    def may_block(self) -> Generator[None]:
+    def may_block(self) -> AbstractContextManager[None]:
         """Count this thread as blocked if it is a runner, so that new work finds another."""
-        current = threading.current_thread()
-        is_runner = current in self._threads
+        return _Blocked(self) if threading.current_thread() in self._threads else _NOT_A_RUNNER
+
+    def set_blocked(self, *, is_blocked: bool) -> None:
+        """Count the calling runner as blocked, or as blocked no longer."""
         with self._lock:
-            self._blocked += is_runner
-            if self._worker is current:
+            if not is_blocked:
+                self._blocked -= 1
+                return
+            self._blocked += 1
+            if self._worker is threading.current_thread():
                 self._worker = None
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._blocked -= is_runner
 
     def _has_failed(self) -> bool:
         return self._runtime.failure is not None
