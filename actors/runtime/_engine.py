@@ -273,7 +273,7 @@ class Engine:
             event = events[0]
             decided: Any = ((kind_ids[type(event)], *event),)
         else:
-            decided = [(kind_ids[type(event)], *event) for event in events]
+            decided = [(kind_ids[type(event)], *event) for event in events] if events else ()
         kind = kind_ids[type(message)]
         number = out.number = self._append(
             (
@@ -342,6 +342,20 @@ class Engine:
                     return count > 0
         self.baton.step_aside()
         return True
+
+    def run_turns_inside(self, waitable: Waitable) -> bool:
+        """Run turns on top of the one that waits for ``waitable``; tell whether it is done now.
+
+        The baton is held.  Only turns of the actor that owes the answer are run, and the kernel's:
+        nothing else may stand on the stack of the handler that waits.
+        """
+        target = waitable.target
+        for _ in range(TURNS_PER_HOLD):
+            if waitable.is_done:
+                return True
+            if self.closing or not self._run_next(target):
+                break
+        return waitable.is_done
 
     def _run_next(self, helping: int | None) -> bool:
         control = self._control
@@ -501,12 +515,12 @@ class Engine:
         return self._record(out)
 
     def _check_cycle(self, actor: Actor, target: int) -> None:
-        names = [short_name(actor)]
+        circle = [actor]
         number = target
         while other := self.actors.get(number):
-            names.append(short_name(other))
+            circle.append(other)
             if other is actor:
-                raise DeadlockError(tuple(names))
+                raise DeadlockError(tuple(map(short_name, circle)))
             number = other.actor_ref.suspended_on
 
     def post(

@@ -30,6 +30,8 @@ BREATH_S = 1e-4
 """How long a runner works at a stretch, and for how long it then steps back."""
 RUNNERS_MAX = 2
 """Runners that stay although one would do: the second works while the first one writes."""
+INSIDE_MAX = 16
+"""Handlers that may wait on one thread, each for the next; a stack is finite."""
 
 
 def help_and_block(runtime: "Runtime", waitable: Waitable, timeout_s: float | None) -> bool:
@@ -53,6 +55,12 @@ def _help(runtime: "Runtime", waitable: Waitable) -> None:
 
 
 _NOT_A_RUNNER = nullcontext()
+
+
+class _Inside(threading.local):
+    """How many handlers wait on this thread for a turn that runs on top of them."""
+
+    depth = 0
 
 
 class _Blocked:
@@ -84,6 +92,7 @@ class ThreadDispatcher(Dispatcher):
         self._breathed = 0.0
         self._outside = Threads()
         self._loop = LoopThread()
+        self._inside = _Inside()
         self._worker: threading.Thread | None = None
         """The runner that runs turns now."""
         self._is_awake = False
@@ -135,7 +144,18 @@ class ThreadDispatcher(Dispatcher):
         await until_done(waitable)
 
     def wait_in_turn(self, waitable: Waitable, timeout_s: float | None) -> bool:
-        """Hand the baton on, and take it again afterwards."""
+        """Bring the answer about right here if that can be; else let others, with the baton.
+
+        A wait that may time out is left to others: its handler could not go on in time while one
+        that stands on its stack waits for something else.
+        """
+        if timeout_s is None and self._inside.depth < INSIDE_MAX:
+            self._inside.depth += 1
+            try:
+                if self._runtime.run_turns_inside(waitable):
+                    return True
+            finally:
+                self._inside.depth -= 1
         baton = self._runtime.baton
         baton.release()
         try:
