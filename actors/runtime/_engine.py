@@ -95,6 +95,7 @@ class Engine:
         self._now_ns = clock.now_ns
         self._append = log.append
         self._control: deque[Envelope | _Broadcast] = deque()
+        self._reports: deque[Envelope] = deque()
         self._backlog: deque[Envelope] = deque()
         self._door = threading.Lock()
         """Held for a moment by whoever brings a message from outside, and to close: what is in by
@@ -332,7 +333,7 @@ class Engine:
         ``helping`` is for a thread that waits for the answer of that actor: it runs no other
         handler of the application, because a handler may block for as long as it likes.
         """
-        if not self._control and not self._backlog:
+        if not (self._control or self._reports or self._backlog):
             return False
         if not self.dispatcher.may_handle():
             helping = 0
@@ -362,22 +363,24 @@ class Engine:
         while control:
             head = control[0]
             if not isinstance(head, _Broadcast):
-                self.run(cast("Envelope", control.popleft()))
-                return True
+                return self._run_first(cast("deque[Envelope]", control), helping)
             target = next(head.targets, None)
             if target is not None:
                 # A cancel's victims come this way, a hundred thousand at a time: no envelope.
                 self.turn(target, head.message, _ACTOR, head.cause)
                 return True
             control.popleft()
-        if not self._backlog:
-            return False
+        if self._reports:
+            return self._run_first(self._reports, None)
+        return bool(self._backlog) and self._run_first(self._backlog, helping)
+
+    def _run_first(self, lane: deque[Envelope], helping: int | None) -> bool:
         if helping is not None:
-            waiting = self._backlog[0].target
-            if isinstance(waiting, ActorRef) and waiting.number != helping:
+            target = lane[0].target
+            if isinstance(target, ActorRef) and target.number != helping:
                 self.dispatcher.wake()
                 return False
-        self.run(self._backlog.popleft())
+        self.run(lane.popleft())
         return True
 
     def take_waiting(self) -> list[Envelope]:
@@ -392,8 +395,10 @@ class Engine:
                     )
                 else:
                     waiting.append(head)
+            waiting += self._reports
             waiting += self._backlog
             self._control.clear()
+            self._reports.clear()
             self._backlog.clear()
             return waiting
 
@@ -527,7 +532,8 @@ class Engine:
         self, actor: "Actor | ActorRef[Any]", message: Message, origin: Origin, cause: WireCause
     ) -> None:
         """Bring something from outside into the runtime; drivers call it on any thread."""
-        self._backlog.append(Envelope(actor, message, origin, cause))
+        lane = self._backlog if isinstance(actor, ActorRef) else self._reports
+        lane.append(Envelope(actor, message, origin, cause))
         self.dispatcher.wake()
 
     # --- causes and timers ---------------------------------------------------------------------

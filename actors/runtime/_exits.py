@@ -224,7 +224,7 @@ class Exits(Engine):
     @property
     def has_turns(self) -> bool:
         """Tell whether messages wait."""
-        return bool(self._control or self._backlog)
+        return bool(self._control or self._reports or self._backlog)
 
     @property
     def has_output(self) -> bool:
@@ -235,6 +235,11 @@ class Exits(Engine):
     def has_work(self) -> bool:
         """Tell whether a pump would find anything but timers."""
         return self.has_turns or self.has_output or bool(self._lanes)
+
+    @property
+    def has_released(self) -> bool:
+        """Tell whether some thread could go on from its wait, and has not yet."""
+        return any(each.is_done for each in list(self._waiting.values()))
 
     def fail(self, error: BaseException) -> None:
         """Stop for good: nothing is acknowledged any more, and whoever waits hears why."""

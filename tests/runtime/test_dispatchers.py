@@ -143,10 +143,10 @@ def test_a_cancel_overtakes_a_backlog_of_messages(stepped, connect):
     request = endpoint.output("x", asynchronous=True)
     stepped.flush()
     sums = stepped.start(Sums)
-    cancel = endpoint.cancel(asynchronous=True)
-    stepped.flush()  # the twin's Killed is in the backlog, and then all of these
     for n in range(1000):
         sums.tell(n)
+    cancel = endpoint.cancel(asynchronous=True)
+    stepped.flush()  # the twin's Killed comes behind all of these
     cancel.get()
     kinds = [type(turn.message).__name__ for turn in turns(stepped)]
     assert kinds.index("Cancel") < kinds.index("Tell")

@@ -1,6 +1,7 @@
 """A handler that waits splits its turn: others go on, it takes nothing, and circles are refused."""
 
 import pytest
+from pykka import Timeout
 
 from rescind import newton
 from rescind.actors.runtime import Actor, DeadlockError, Reply, UsageError
@@ -64,6 +65,58 @@ def test_a_chain_of_waits_is_nested(runtime):
     suspended = [turn for turn in turns(runtime) if Suspended in map(type, turn.events)]
     resumed = [turn for turn in turns(runtime) if isinstance(turn.message, Resume)]
     assert [turn.number for turn in suspended] == [turn.message.part for turn in resumed[::-1]]
+
+
+def test_a_chain_of_waits_may_be_longer_than_fits_on_one_thread(runtime):
+    ref = runtime.start(Doubler)
+    for _ in range(40):
+        ref = runtime.start(Relay, ref)
+    assert ref.ask(1) == 42
+
+
+def test_a_wait_times_out_although_the_actor_that_owes_the_answer_waits_for_longer(recordings):
+    """Nothing that may wait for longer stands on the stack of a handler whose wait is limited."""
+    runtime = recordings.open("thread", again=False)
+    meeting = runtime.start(Meeting)
+    answer: Reply = Reply(runtime)
+
+    class Hurries(Actor):
+        def on_receive(self, _message):
+            try:
+                return meeting.ask(answer, timeout=0.01)
+            except Timeout:
+                return "nothing came"
+
+    try:
+        assert Helper(lambda: runtime.start(Hurries).ask("now")).result() == "nothing came"
+    finally:
+        answer.set("answer")
+    assert meeting.ask("taken?") == ["answer"]
+
+
+def test_who_waits_without_limit_may_stand_below_one_that_waits_for_something_else(recordings):
+    runtime = recordings.open("thread", again=False)
+    meeting = runtime.start(Meeting)
+    answer: Reply = Reply(runtime)
+    asks = runtime.start(Tells, meeting)
+    told = asks.ask(answer, block=False)
+    try:
+        assert Helper(lambda: runtime.start(Doubler).ask(2)).result() == 4, "others go on"
+        assert not told.is_done
+    finally:
+        answer.set("answer")
+    assert told.get(timeout=10) is None
+    assert meeting.ask("taken?") == ["answer"]
+
+
+class Tells(Actor):
+    """Asks another actor what it is asked."""
+
+    def __init__(self, other):
+        self.other = other
+
+    def on_receive(self, message):
+        return self.other.ask(message)
 
 
 class Meeting(Actor):
