@@ -5,23 +5,27 @@ import time
 from collections import deque
 
 YIELD_S = 20e-6
-YIELDS_MAX = 50
-"""How long, and how often, a runner steps aside for threads that wait for the baton."""
+YIELDS_S = 1e-3
+"""How long a runner naps at a time, and in all, to let those go first that want the baton."""
 
 
 class Baton:
     """A lock with manners: a free lock goes to whoever asks first, and a runner asks again at once.
 
     So a thread that has to wait says so, and runners, who hold the baton for hundreds of turns at a
-    time, step aside for it in between.
+    time, step aside for it in between.  Some are in a hurry: for them a hold is cut short.
     """
 
-    __slots__ = ("_lock", "_waiting")
+    __slots__ = ("_lock", "_waiting", "hurried", "is_cut_short")
 
     def __init__(self) -> None:
         """Be free."""
         self._lock = threading.Lock()
         self._waiting: deque[None] = deque()
+        self.hurried: deque[None] = deque()
+        """One for each thread in a hurry: it waits for the baton, or runs turns to be answered."""
+        self.is_cut_short = True
+        """Whether a hold is cut short for the hurried; not when they have just had their time."""
 
     def take(self) -> None:
         """Take it, waiting if need be."""
@@ -30,16 +34,29 @@ class Baton:
             self._lock.acquire()
             self._waiting.pop()
 
+    def take_hurried(self) -> None:
+        """Take it, and have whoever holds it for many turns cut that short."""
+        if not self._lock.acquire(blocking=False):
+            self.hurried.append(None)
+            self._lock.acquire()
+            self.hurried.pop()
+
     def release(self) -> None:
         """Give it back; any thread may, for a handler that moves from one to another."""
         self._lock.release()
 
-    def step_aside(self) -> None:
-        """Let those have it who wait for it; called between two holds."""
-        for _ in range(YIELDS_MAX):
-            if not self._waiting:
-                return
+    def step_aside(self, *, own: int = 0) -> None:
+        """Let others have it who want it; called between two holds.
+
+        ``own``: how many of the hurried the caller is itself.
+        """
+        if not self._waiting and len(self.hurried) <= own:
+            self.is_cut_short = True
+            return
+        until = time.monotonic() + YIELDS_S
+        while (self._waiting or len(self.hurried) > own) and time.monotonic() < until:
             time.sleep(YIELD_S)
+        self.is_cut_short = len(self.hurried) <= own
 
     def __enter__(self) -> None:
         """Take it."""

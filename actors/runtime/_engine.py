@@ -60,6 +60,8 @@ _ACTOR = Origin.ACTOR
 
 TURNS_PER_HOLD = 256
 """Turns that one holder runs before it offers the baton to others."""
+TURNS_AT_ONCE = 16
+"""Turns that one holder runs while somebody is in a hurry."""
 
 
 class Engine:
@@ -335,13 +337,21 @@ class Engine:
         """
         if not (self._control or self._reports or self._backlog):
             return False
+        baton, control, reports = self.baton, self._control, self._reports
+        own = int(helping is not None)
+        hurried = () if own or not baton.is_cut_short else baton.hurried
         if not self.dispatcher.may_handle():
             helping = 0
-        with self.baton:
-            for count in range(limit):
+        with baton:
+            for count in range(1, limit + 1):
+                before_backlog = bool(control or reports)
                 if self.closing or not self._run_next(helping):
-                    return count > 0
-        self.baton.step_aside()
+                    return count > 1
+                if before_backlog and self._effects and not (control or reports):
+                    break  # what the kernel decided leaves before the backlog goes on
+                if hurried and count % TURNS_AT_ONCE == 0:
+                    break
+        baton.step_aside(own=own)
         return True
 
     def run_turns_inside(self, waitable: Waitable) -> bool:

@@ -271,7 +271,7 @@ class Runtime(Exits):
         # The hottest way into the runtime: what most calls do not need is not called for them.
         frame, source = calling_frame(), CAUSE.get()
         foreign = None if source is None else self.foreign_cause()
-        self.baton.take()
+        self.baton.take_hurried()
         try:
             if self.failure is not None or self.closing:
                 self._check_running()

@@ -50,8 +50,14 @@ def help_and_block(runtime: "Runtime", waitable: Waitable, timeout_s: float | No
 
 
 def _help(runtime: "Runtime", waitable: Waitable) -> None:
-    while not waitable.is_done and runtime.pump(scripts=False, helping=waitable.target):
-        pass
+    """Run turns until ``waitable`` is done or there is none to run."""
+    hurried = runtime.baton.hurried
+    hurried.append(None)
+    try:
+        while not waitable.is_done and runtime.pump(scripts=False, helping=waitable.target):
+            pass
+    finally:
+        hurried.pop()
 
 
 _NOT_A_RUNNER = nullcontext()
@@ -235,9 +241,10 @@ class ThreadDispatcher(Dispatcher):
         Writing a batch lets go of the interpreter's lock and takes it again within microseconds.
         Whoever waits for it then is woken too late each time, and as the lock was free in between
         never gets to demand it: a busy runner could keep everybody waiting for seconds.
+        Who has just been answered would wait for as long as Python lets one thread have it.
         """
         now = time.monotonic()
-        if now - self._breathed > BREATHLESS_S:
+        if now - self._breathed > BREATHLESS_S or self._runtime.has_released:
             time.sleep(BREATH_S)
             self._breathed = time.monotonic()
 
