@@ -8,10 +8,14 @@ from importlib import import_module
 
 from .registry import Benchmark
 
-NAMES = ("lifecycle", "append", "scan", "lookup", "keyframe")
+NAMES = (
+    *("lifecycle", "tell", "ask", "spawn", "control-lane", "log"),
+    *("append", "scan", "lookup", "keyframe"),
+)
 
 
 def load(name: str) -> Benchmark:
     """Return a benchmark by its name."""
-    benchmark: Benchmark = import_module(f".{name}", __name__).BENCHMARK
+    module = import_module(f".{name.replace('-', '_')}", __name__)
+    benchmark: Benchmark = module.BENCHMARK
     return benchmark

@@ -9,7 +9,7 @@ from . import NAMES, load
 from .compare import Compared, compare, run
 from .registry import Side
 
-COLUMNS = "{:<10} {:<13} {:>11} {:>11} {:<12} {:<14} {:>7} {:>7} {:>6}  {}"
+COLUMNS = "{:<12} {:<13} {:>11} {:>11} {:<12} {:<14} {:>7} {:>7} {:>6}  {}"
 
 
 def main() -> int:
