@@ -38,8 +38,13 @@ class Baton:
         """Take it, and have whoever holds it for many turns cut that short."""
         if not self._lock.acquire(blocking=False):
             self.hurried.append(None)
-            self._lock.acquire()
+            self.take()
             self.hurried.pop()
+
+    @property
+    def is_awaited(self) -> bool:
+        """Tell whether somebody waits to take it."""
+        return bool(self._waiting)
 
     def release(self) -> None:
         """Give it back; any thread may, for a handler that moves from one to another."""

@@ -237,6 +237,14 @@ class Exits(Engine):
         return self.has_turns or self.has_output or bool(self._lanes)
 
     @property
+    def others_could_act(self) -> bool:
+        """Tell whether something waits that no turn does; the baton is held, in a turn."""
+        if self._effects or self._lanes or self.baton.is_awaited:
+            return True
+        deadline_ns = self.timers.next_deadline_ns()
+        return deadline_ns is not None and deadline_ns <= self.clock.monotonic_ns()
+
+    @property
     def has_released(self) -> bool:
         """Tell whether some thread could go on from its wait, and has not yet."""
         return any(each.is_done for each in list(self._waiting.values()))

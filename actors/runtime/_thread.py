@@ -150,24 +150,31 @@ class ThreadDispatcher(Dispatcher):
         await until_done(waitable)
 
     def wait_in_turn(self, waitable: Waitable, timeout_s: float | None) -> bool:
-        """Bring the answer about right here if that can be; else let others, with the baton.
-
-        A wait that may time out is left to others: its handler could not go on in time while one
-        that stands on its stack waits for something else.
-        """
-        if timeout_s is None and self._inside.depth < INSIDE_MAX:
-            self._inside.depth += 1
-            try:
-                if self._runtime.run_turns_inside(waitable):
-                    return True
-            finally:
-                self._inside.depth -= 1
+        """Bring the answer about right here if that can be; else let others, with the baton."""
+        if timeout_s is None and self._bring_about(waitable):
+            return True
         baton = self._runtime.baton
         baton.release()
         try:
             return self._block_as_runner(waitable, timeout_s)
         finally:
             baton.take()
+
+    def _bring_about(self, waitable: Waitable) -> bool:
+        """Run turns on the stack of the handler that waits; tell whether that was enough.
+
+        Not for a wait that may time out: its handler could not go on in time while one that stands
+        on its stack waits for something else.  And not while others want to act, or a handler that
+        asks again and again could keep out just what it waits for.
+        """
+        inside = self._inside
+        if inside.depth >= INSIDE_MAX or self._runtime.others_could_act:
+            return False
+        inside.depth += 1
+        try:
+            return self._runtime.run_turns_inside(waitable)
+        finally:
+            inside.depth -= 1
 
     def _block_as_runner(self, waitable: Waitable, timeout_s: float | None) -> bool:
         with self.may_block():

@@ -1,5 +1,7 @@
 """A handler that waits splits its turn: others go on, it takes nothing, and circles are refused."""
 
+import threading
+
 import pytest
 from pykka import Timeout
 
@@ -8,7 +10,7 @@ from rescind.actors.runtime import Actor, DeadlockError, Reply, UsageError
 from rescind.events import Ask, Opened, Origin, Replied, Resume, Suspended, Tell
 
 from .actors import Doubler, Relay, Sums
-from .helpers import Helper
+from .helpers import PATIENCE_S, Helper
 from .recordings import events_of, turn_of, turns, waits
 
 
@@ -107,6 +109,44 @@ def test_who_waits_without_limit_may_stand_below_one_that_waits_for_something_el
         answer.set("answer")
     assert told.get(timeout=10) is None
     assert meeting.ask("taken?") == ["answer"]
+
+
+class Door(Actor):
+    """Is shut until it is told to open, or until a timer that it sets opens it."""
+
+    is_open = False
+
+    def on_receive(self, message):
+        if message == "open?":
+            return self.is_open
+        if message == "open soon":
+            self.send_after(0.01, "open")
+        else:
+            self.is_open = True
+        return None
+
+
+class Knocks(Actor):
+    """Asks for as long as it takes, and says in between that it is at it."""
+
+    def __init__(self, door, knocked):
+        self.door = door
+        self.knocked = knocked
+
+    def on_receive(self, _message):
+        while not self.door.ask("open?"):
+            self.knocked.set()
+        return "in"
+
+
+@pytest.mark.parametrize("opens", ["open", "open soon"])
+def test_a_handler_that_asks_again_and_again_keeps_nobody_out(recordings, opens):
+    runtime = recordings.open("thread", again=False)
+    door, knocked = runtime.start(Door), threading.Event()
+    knocking = runtime.start(Knocks, door, knocked).ask("knock", block=False)
+    assert knocked.wait(PATIENCE_S)
+    Helper(lambda: door.tell(opens)).result()
+    assert knocking.get(timeout=PATIENCE_S) == "in"
 
 
 class Tells(Actor):
