@@ -1,4 +1,4 @@
-"""The engine: the baton, the turn, its record, and the two lanes of waiting messages.
+"""The engine: the baton, the turn, its record, and the three lanes of waiting messages.
 
 Whoever holds the baton runs turns, and everything here belongs to its holder.  A turn is *decide,
 record, act*: the handler fills an outbox, the outbox becomes one record, and only then are its
