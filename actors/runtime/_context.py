@@ -154,10 +154,8 @@ class Callers:
 
 def _running_task() -> str | None:
     asyncio = sys.modules["asyncio"]
-    try:
-        task = asyncio.current_task()
-    except RuntimeError:
-        return None
+    # Most threads run no loop, and current_task would raise there, at every call.
+    task = None if asyncio._get_running_loop() is None else asyncio.current_task()  # noqa: SLF001
     return None if task is None else str(task.get_name())
 
 
