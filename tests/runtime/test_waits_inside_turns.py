@@ -69,6 +69,7 @@ def test_a_chain_of_waits_is_nested(runtime):
     assert [turn.number for turn in suspended] == [turn.message.part for turn in resumed[::-1]]
 
 
+@waits
 def test_a_chain_of_waits_may_be_longer_than_fits_on_one_thread(runtime):
     ref = runtime.start(Doubler)
     for _ in range(40):
