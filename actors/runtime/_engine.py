@@ -96,7 +96,7 @@ class Engine:
         self._classes: dict[type, int] = {}
         self._now_ns = clock.now_ns
         self._append = log.append
-        self._control: deque[Envelope | _Broadcast] = deque()
+        self._control: deque[Envelope | Broadcast] = deque()
         self._reports: deque[Envelope] = deque()
         self._backlog: deque[Envelope] = deque()
         self._door = threading.Lock()
@@ -313,7 +313,7 @@ class Engine:
 
     def _dispatch(self, out: Outbox, number: int) -> None:
         for targets, message in out.broadcast:
-            self._control.append(_Broadcast(iter(targets), message, number))
+            self._control.append(Broadcast(iter(targets), message, number))
         for target, message in out.urgent:
             self._control.append(Envelope(target, message, _ACTOR, number))
         for target, message, reply in out.messages:
@@ -354,25 +354,11 @@ class Engine:
         baton.step_aside(own=own)
         return True
 
-    def run_turns_inside(self, waitable: Waitable) -> bool:
-        """Run turns on top of the one that waits for ``waitable``; tell whether it is done now.
-
-        The baton is held.  Only turns of the actor that owes the answer are run, and the kernel's:
-        nothing else may stand on the stack of the handler that waits.
-        """
-        target = waitable.target
-        for _ in range(TURNS_PER_HOLD):
-            if waitable.is_done:
-                return True
-            if self.closing or not self._run_next(target):
-                break
-        return waitable.is_done
-
     def _run_next(self, helping: int | None) -> bool:
         control = self._control
         while control:
             head = control[0]
-            if not isinstance(head, _Broadcast):
+            if not isinstance(head, Broadcast):
                 return self._run_first(cast("deque[Envelope]", control), helping)
             target = next(head.targets, None)
             if target is not None:
@@ -392,25 +378,6 @@ class Engine:
                 return False
         self.run(lane.popleft())
         return True
-
-    def take_waiting(self) -> list[Envelope]:
-        """Empty both lanes without running anything: for whoever re-executes a log."""
-        with self.baton:
-            waiting: list[Envelope] = []
-            for head in self._control:
-                if isinstance(head, _Broadcast):
-                    waiting += (
-                        Envelope(target, head.message, Origin.ACTOR, head.cause)
-                        for target in head.targets
-                    )
-                else:
-                    waiting.append(head)
-            waiting += self._reports
-            waiting += self._backlog
-            self._control.clear()
-            self._reports.clear()
-            self._backlog.clear()
-            return waiting
 
     def run(self, envelope: Envelope) -> None:
         """Run one waiting message's turn, or find it a place; the baton is held."""
@@ -617,7 +584,7 @@ class Engine:
         return sorted(self.actors.values(), key=lambda each: -each.number)
 
 
-class _Broadcast(NamedTuple):
+class Broadcast(NamedTuple):
     """One message on its way to many actors of the kernel, one turn each."""
 
     targets: Iterator[Actor]

@@ -13,13 +13,13 @@ from collections import deque
 from collections.abc import Generator
 from typing import Any
 
-from rescind.events import LogWriter, RescindError
+from rescind.events import LogWriter, Origin, RescindError
 
 from ._actor import describe
 from ._baton import Baton
 from ._clock import Clock
 from ._contracts import Dispatcher, Lane, Owned
-from ._engine import Engine, logger
+from ._engine import TURNS_PER_HOLD, Broadcast, Engine, logger
 from ._errors import Abandon, InternalError, UsageError
 from ._outbox import Envelope
 from ._pinned import Pin
@@ -220,6 +220,39 @@ class Exits(Engine):
                 "waits for, or call it in another thread (await asyncio.to_thread(...)); a handler "
                 'that must wait belongs to an actor with dispatcher = "pinned"',
             )
+
+    def run_turns_inside(self, waitable: Waitable) -> bool:
+        """Run turns on top of the one that waits for ``waitable``; tell whether it is done now.
+
+        The baton is held.  Only turns of the actor that owes the answer are run, and the kernel's:
+        nothing else may stand on the stack of the handler that waits.
+        """
+        target = waitable.target
+        for _ in range(TURNS_PER_HOLD):
+            if waitable.is_done:
+                return True
+            if self.closing or not self._run_next(target):
+                break
+        return waitable.is_done
+
+    def take_waiting(self) -> list[Envelope]:
+        """Empty both lanes without running anything: for whoever re-executes a log."""
+        with self.baton:
+            waiting: list[Envelope] = []
+            for head in self._control:
+                if isinstance(head, Broadcast):
+                    waiting += (
+                        Envelope(target, head.message, Origin.ACTOR, head.cause)
+                        for target in head.targets
+                    )
+                else:
+                    waiting.append(head)
+            waiting += self._reports
+            waiting += self._backlog
+            self._control.clear()
+            self._reports.clear()
+            self._backlog.clear()
+            return waiting
 
     @property
     def has_turns(self) -> bool:
