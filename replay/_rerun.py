@@ -284,7 +284,7 @@ class _World:
             return
         part = self._dispatcher.part
         with self._runtime.baton:
-            self._runtime.run(envelope)
+            self._runtime.run_envelope(envelope)
         self._keep(part, turn)
 
     def _keep(self, part: Part, turn: Turn) -> None:

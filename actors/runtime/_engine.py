@@ -376,10 +376,10 @@ class Engine:
             if isinstance(target, ActorRef) and target.number != helping:
                 self.dispatcher.wake()
                 return False
-        self.run(lane.popleft())
+        self.run_envelope(lane.popleft())
         return True
 
-    def run(self, envelope: Envelope) -> None:
+    def run_envelope(self, envelope: Envelope) -> None:
         """Run one waiting message's turn, or find it a place; the baton is held."""
         target, message, origin, cause, by, reply = envelope
         if isinstance(by, Caller) or not isinstance(cause, (int, tuple)):

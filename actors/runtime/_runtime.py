@@ -191,7 +191,7 @@ class Runtime(Exits):
             cause, by = self.cause(foreign), self.callers.seen(frame)
             envelope = Envelope(ref, message, _APP, cause, by, started)
             if self.dispatcher.may_handle():
-                self.run(envelope)
+                self.run_envelope(envelope)
             else:
                 self._backlog.append(envelope)
         self.dispatcher.wake()
