@@ -16,12 +16,14 @@ from rescind.events import (
     Opened,
     Origin,
     Rejected,
+    Resume,
     Start,
     Started,
     StateChanged,
     Stop,
     Stopped,
     Submit,
+    Suspended,
     Turn,
 )
 
@@ -120,6 +122,12 @@ class OneEnd(Law):
     )
     kinds: ClassVar[tuple[type, ...]] = (Delivered, Discarded)
 
+    def __init__(self, court: Court) -> None:
+        """Begin without turns that wait."""
+        super().__init__(court)
+        self._suspended: dict[int, list[int]] = {}
+        """What a handler that waits inside its turn has to deliver, by the part it waits behind."""
+
     def sees(self, event: Delivered | Discarded, turn: Turn) -> None:
         """Accuse an end before the completion, and a second end in one epoch."""
         for number in each(event.requests):
@@ -143,18 +151,28 @@ class OneEnd(Law):
                 self.broken(name, [end.turn, turn.number], f"{name} ended twice", request.number)
 
     def turn_ends(self, turn: Turn) -> None:
-        """Accuse a run of deliveries that lost one."""
-        if not isinstance(turn.message, CompletionScript) or _is_dead_letter(turn):
+        """Accuse a run of deliveries that lost one, once its last part is there."""
+        meant = self._meant(turn)
+        if meant and any(isinstance(event, Suspended) for event in turn.events):
+            self._suspended[turn.number] = meant
             return
-        meant = list(each(turn.message.requests))
-        if turn.message.running:
-            meant = meant[:-1]  # the script that is running may be booked when it returns
         for number in meant:
             request = self.ledger.requests.get(number)
             ended = request is not None and (request.delivered or request.discarded)
             if not ended:
                 text = f"r{number} is in a run of deliveries and was not delivered by it"
                 self.broken(f"r{number}", [turn.number], text, number)
+
+    def _meant(self, turn: Turn) -> list[int]:
+        """Return what is delivered when a turn has ended."""
+        message = turn.message
+        if isinstance(message, Resume):
+            return self._suspended.pop(message.part, [])
+        if not isinstance(message, CompletionScript) or _is_dead_letter(turn):
+            return []
+        meant = list(each(message.requests))
+        # The script that is running may be booked when it returns.
+        return meant[:-1] if message.running else meant
 
     def log_ends(self) -> None:
         """Note completions that still wait for their delivery."""

@@ -334,6 +334,22 @@ def test_a_handler_may_cancel_what_it_has_just_asked(runtime):
     assert regrets.request(Fetch("abc")).get() == Outcome.WON
 
 
+class Fastest(Actor):
+    def on_fetch(self, m: Fetch):
+        self.slow = self.work(len, "slow")
+        return self.work(len, m.url, then=self.first_came)
+
+    def first_came(self, _, size):
+        return (size, self.slow.cancel("slower"), self.slow.cancel())
+
+
+def test_a_handler_that_takes_up_work_may_cancel_other_work(stepped, twin):
+    request = stepped.start(Fastest).request(Fetch("abc"))
+    stepped.dispatcher.run()
+    twin.complete(twin.pending[1], value=3)
+    assert request.get() == (3, Outcome.WON, Outcome.TOO_LATE)
+
+
 def test_a_request_made_in_a_turn_that_fails_never_was(runtime):
     class Rash(Actor):
         def on_fetch(self, m):
