@@ -7,16 +7,38 @@ what was refused, every time relative to the moment at which somebody asked.
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rescind.events import By, How
+from rescind.events import By, How, Turn
 
 from ._check import verdict_span
 from ._dialects import TIME_OUT, code_text, end_text
 from ._laws import Verdict
 from ._lives import Context, Ending
 from ._model import Ledger
-from ._sequences import LAWS_OF_A_SEQUENCE, Asked, Loser, Loss, Refusal, Victim
+from ._sequences import (
+    LAWS_OF_A_SEQUENCE,
+    Asked,
+    Loser,
+    Loss,
+    Refusal,
+    Victim,
+    hear,
+    sequence_of,
+)
 from ._sequences import Sequence as Cancellation
-from ._text import MARGIN, Clock, Line, Span, clip, count, duration, line, offset, plain, site
+from ._text import (
+    MARGIN,
+    Clock,
+    Line,
+    Span,
+    as_text,
+    clip,
+    count,
+    duration,
+    line,
+    offset,
+    plain,
+    site,
+)
 
 HEAD_MAX = 5
 """Victims shown from the beginning of a long list."""
@@ -298,6 +320,20 @@ def sequences_summary(found: Sequence[Cancellation], ledger: Ledger) -> Line:
     if not ledger.cancels:
         parts = ["no cancellation in this log"]
     return line(*parts)
+
+
+def last_sequences(log: Iterable[Turn], shown_max: int) -> str:
+    """Return what `rescind sequences` shows of the last cancellations of a log, as text."""
+    docket = hear(log)
+    clock = Clock(docket.ledger.first.time_ns if docket.ledger.first else 0)
+    found = [sequence_of(cancel, docket) for cancel in docket.ledger.cancels.values()]
+    shown = found[-shown_max:]
+    lines: list[Line] = []
+    if len(shown) < len(found):
+        lines += [line(f"the last {len(shown):,} of {count(len(found), 'cancellation')}"), line()]
+    for one in shown:
+        lines += [*sequence_lines(one, clock), line()]
+    return as_text([*lines, sequences_summary(found, docket.ledger)])
 
 
 # --- JSON ----------------------------------------------------------------------------------------

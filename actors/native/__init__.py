@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from ._actor import Actor, ActorRef
     from ._errors import Cancelled, RequestFailed, RequestRefused, TimedOut, WorkCancelled
     from ._request import Request
+    from ._stepped import SteppedRuntime
     from ._work import Token, Twin, current_token
 
 _HOMES = {
@@ -19,6 +20,7 @@ _HOMES = {
     "Request": "_request",
     "RequestFailed": "_errors",
     "RequestRefused": "_errors",
+    "SteppedRuntime": "_stepped",
     "TimedOut": "_errors",
     "WorkCancelled": "_errors",
     "Token": "_work",
@@ -33,6 +35,7 @@ __all__ = [
     "Request",
     "RequestFailed",
     "RequestRefused",
+    "SteppedRuntime",
     "TimedOut",
     "Token",
     "Twin",

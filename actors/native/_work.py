@@ -200,13 +200,20 @@ class Twin:
     """
 
     def __init__(self, runtime: Any) -> None:
-        """Take the place of the driver of ``runtime``, before any work is given away."""
+        """Take the place of the driver of ``runtime``.
+
+        Raises:
+            UsageError: Work that was given away before is not over.
+        """
         # Here, because the requests import this module.
         from ._requests import requests_of  # noqa: PLC0415
 
         self.pending: list[Request] = []
         self.told: list[Request] = []
-        requests_of(runtime).driver = self
+        requests = requests_of(runtime)
+        if any(each.spec is not None for each in requests.requests.values()):
+            raise UsageError("work was given away already; take the twin before any is")
+        requests.driver = self
 
     def begin(self, request: "Request") -> None:
         """Remember it."""
