@@ -149,6 +149,8 @@ class CancelLife:
     requested: Moment | None = None
     by: By | None = None
     inside: Context | None = None
+    handler: int = 0
+    """The turn whose handler asked, or 0."""
     began: Moment | None = None
     victims: "array[int]" = field(default_factory=_numbers)
     attempts: list[Attempt] = field(default_factory=list["Attempt"])

@@ -31,11 +31,13 @@ from rescind.events import (
     Killed,
     LogDamagedError,
     Opened,
+    Origin,
     Rejected,
     ScriptRaised,
     Started,
     StateChanged,
     Stopped,
+    Submit,
     TimedOut,
     Turn,
 )
@@ -327,6 +329,8 @@ def _cancel_requested(ledger: Ledger, event: CancelRequested, turn: Turn) -> Non
     cancel.requested = Moment(turn.number, turn.time_ns)
     cancel.by = turn.by
     cancel.inside = ledger.context_of(turn.number)
+    if turn.origin == Origin.ACTOR and isinstance(turn.message, Submit):
+        cancel.handler = ledger.cause_of(turn.number)
 
 
 def _cancel_began(ledger: Ledger, event: CancelBegan, turn: Turn) -> None:

@@ -25,6 +25,7 @@ class Asked:
         by: Thread, file and line; None when a timer or the outside asked.
         inside: The callback in which it was asked, if in one.
         request: The request whose deadline asked, or 0.
+        handler: The turn whose handler asked, or 0.
     """
 
     turn: int
@@ -32,6 +33,7 @@ class Asked:
     by: By | None
     inside: Context | None
     request: int = 0
+    handler: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,7 +229,7 @@ def _asked(cancel: CancelLife, ledger: Ledger) -> Asked:
     begin = ledger.first or Moment(0, 0)
     moment = cancel.requested or cancel.began or Moment(0, begin.time_ns)
     if cancel.trigger != TIME_OUT:
-        return Asked(moment.turn, moment.time_ns, cancel.by, cancel.inside)
+        return Asked(moment.turn, moment.time_ns, cancel.by, cancel.inside, handler=cancel.handler)
     request = ledger.requests.get(cancel.asked_by)
     fired = request.timed_out if request and request.timed_out else moment
     by = request.by if request else None

@@ -100,14 +100,21 @@ def _asked_lines(one: Cancellation, clock: Clock) -> list[Line]:
         if asked.by is not None:
             lines.append(_more(f"r{asked.request} was called by {site(asked.by)}"))
         return lines
-    lines = [_row("asked by", site(asked.by) if asked.by else "outside", "  ", when)]
-    if asked.inside is not None:
+    lines = [_row("asked by", _who(asked), "  ", when)]
+    if asked.inside is not None and not asked.handler:
         lines.append(_more(_inside(asked.inside)))
     if one.reason:
         lines.append(_more(clip(f"because: {one.reason}", MARGIN - 16)))
     if one.parent:
         lines.append(_more("in the course of ", Span(f"c{one.parent}", "cyan")))
     return lines
+
+
+def _who(asked: Asked) -> str:
+    if not asked.handler:
+        return site(asked.by) if asked.by else "outside"
+    took_up = f", which took up r{asked.inside.request}" if asked.inside else ""
+    return f"the handler of turn {asked.handler}{took_up}"
 
 
 def _inside(context: Context) -> str:
@@ -411,6 +418,7 @@ def _asked_json(asked: Asked) -> dict[str, Any]:
         "by": by_json(asked.by),
         "inside": context_json(asked.inside),
         "timed_out": asked.request or None,
+        "handler": asked.handler or None,
     }
 
 
