@@ -2,8 +2,8 @@
 
 A page becomes a lesson by `<!-- lesson: FOLDER -->`.  A Python block is saved under the name in the
 line above it, `<!-- save: NAME -->`; a diff is applied; the commands of a console block are run,
-and what is shown below each is what it prints.  There `...` stands for any lines, durations and
-times of day may be others, and so may the spaces between columns.
+and what is shown below each is what it prints.  There `...` stands for any lines; durations,
+times of day, the turns in a column (`t13`) and the spaces between columns may be others.
 """
 
 import os
@@ -23,10 +23,12 @@ BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 COMMAND = re.compile(r"^\$ (?P<command>.+)\n(?P<shown>(?:(?!\$ ).*\n)*)", re.MULTILINE)
-VARIES = re.compile(r"[+-]?\d[\d,.]* ?(?:s|ms|µs|ns)\b|\d\d:\d\d:\d\d\.\d+|\d{4}-\d\d-\d\d")
+VARIES = re.compile(
+    r"[+-]?\d[\d,.]* ?(?:s|ms|µs|ns)\b|\d\d:\d\d:\d\d\.\d+|\d{4}-\d\d-\d\d|\bt\d+\b"
+)
 COMMANDS = {
     "python": "",
-    "pytest": '-c "import sys, pytest; sys.argv[0] = \'pytest\'; sys.exit(pytest.main())"',
+    "pytest": "-c \"import sys, pytest; sys.argv[0] = 'pytest'; sys.exit(pytest.main())\"",
     "rescind": '-c "from rescind.replay.cli import main; main()"',
 }
 

@@ -44,6 +44,7 @@ def test_what_cannot_be_followed_is_told(block, wrong, tmp_path):
         ("...\nc", "a\nb\nc\n", True),
         ("a\n...\nd", "a\nb\nc\n", False),
         ("a   1.5 ms  b", "a 2 s b", True),
+        ("+72.6 µs t11", "+1 ms t12", True),
         ("r17  b", "r18  b", False),
     ],
 )
