@@ -209,14 +209,32 @@ def test_skips_and_expected_failures_stay_what_they_are(run):
 def test_skips(rescind):
     pytest.skip("not here")
 
-@pytest.mark.xfail(strict=False)
+@pytest.mark.xfail
 @pytest.mark.rescind(seeds=100)
 def test_race(rescind):
     assert fetched(rescind) == 1
+
+@pytest.mark.xfail(strict=True)
+@pytest.mark.rescind(seeds=100)
+def test_known_race(rescind):
+    assert fetched(rescind) == 1
 """
     result = run(text)
-    result.assert_outcomes(skipped=1, xfailed=1)
+    result.assert_outcomes(skipped=1, xfailed=2)
     assert "again" not in result.stdout.str()
+
+
+def test_a_failure_that_is_expected_and_comes_under_no_schedule_fails_the_test(run):
+    text = """
+@pytest.mark.xfail(strict=True)
+@pytest.mark.rescind(seeds=3)
+def test_passes(rescind):
+    with open("ran", "a") as ran:
+        print(rescind.dispatcher.seed, file=ran)
+"""
+    result = run(text)
+    result.assert_outcomes(failed=1)
+    assert story_of(result)[0] == "rescind, schedule 2"
 
 
 @pytest.mark.parametrize(
