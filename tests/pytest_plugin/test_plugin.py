@@ -386,6 +386,33 @@ def test_the_log_is_kept_where_the_run_has_a_place_for_it(run, pytester):
     assert field(story, "again") == "pytest 'test_it.py::test_many[a b/c]'"
 
 
+def test_a_story_is_told_once_and_only_of_a_runtime_of_the_same_schedule(run):
+    text = """
+made = []
+
+@pytest.fixture
+def second_fails():
+    made.append(1)
+    assert len(made) < 2
+
+@pytest.fixture
+def never_ends_well(rescind):
+    yield
+    assert not "torn down"
+
+@pytest.mark.rescind(seeds=3)
+def test_without(second_fails, rescind): pass
+
+def test_twice(never_ends_well):
+    assert not "reached"
+"""
+    result = run(text)
+    result.assert_outcomes(failed=1, errors=2)
+    assert re.findall("^again .*$", result.stdout.str(), re.MULTILINE) == [
+        "again  pytest test_it.py::test_twice"
+    ]
+
+
 # --- what it costs -------------------------------------------------------------------------------
 
 
