@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from rescind.actors.kernel import _request as kernel
-from rescind.actors.kernel._request import COMPLETED, OUTSTANDING, Status
+from rescind.actors.kernel._request import COMPLETED, OUTSTANDING
 from rescind.actors.runtime import Outbox, Reply, calling_frame, place_of
 from rescind.events import CancelEnded, CancelOutcome, Completed, Discarded, How, Outcome, Submit
 
@@ -14,6 +14,8 @@ from ._errors import Cancelled, RequestFailed, TimedOut
 from ._protocol import CANCEL, MEANINGS, TASK, Code
 
 if TYPE_CHECKING:
+    from rescind.actors.runtime import Waiter
+
     from ._actor import ActorRef
     from ._requests import Requests
 
@@ -51,12 +53,13 @@ class Request(kernel.Request):
     """What ``ref.request`` and ``self.work`` return: it completes once, and can say why.
 
     Await it, or wait for it with ``get``; ``cancel`` ends it and all that was asked for its sake.
+    Cancelling a task that awaits it cancels it too; see ``observe``.
 
     Threads: any.  Inside a turn ``get`` splits the turn.
     """
 
     __slots__ = (
-        "asked", "asker", "awaiting", "cancelling", "children", "error", "failed", "is_told",
+        "asked", "asker", "cancelling", "children", "error", "failed", "is_told",
         "is_waiting", "listeners", "message", "parent", "passes_to", "shielded", "then",
     )  # fmt: skip
 
@@ -93,7 +96,6 @@ class Request(kernel.Request):
         """Whether its work was told to end and has a while to do so."""
         self.error: BaseException | None = None
         self.listeners: tuple[Callable[[Request], object], ...] | None = None
-        self.awaiting: list[_Waiter] | None = None
 
     @property
     def requests(self) -> "Requests":
@@ -134,22 +136,14 @@ class Request(kernel.Request):
                 return
         callback(self)
 
-    def __await__(self) -> Generator[Any, None, Any]:
-        """Wait without blocking the loop; cancelling the task that waits cancels the request."""
-        return self._wait(_Waiter).__await__()
+    def future_in(self, loop: asyncio.AbstractEventLoop) -> "asyncio.Future[None]":
+        """Return what a task waits for that awaits the request: cancelling it cancels this too."""
+        return _Waiter(loop, self)
 
     async def observe(self) -> Any:
         """Wait like ``await``, but a cancelled task only stops to wait; the request goes on."""
-        return await self._wait(_Observer)
-
-    async def _wait(self, kind: "type[_Waiter]") -> Any:
-        future = kind(self)
-        with self.runtime.baton:
-            if not self.is_done:
-                self.awaiting = [*(self.awaiting or ()), future]
-        if not self.is_done:
-            self.runtime.relieve()
-            await future
+        observed: Any = _Observed(self)
+        await self.runtime.wait_async(observed)
         return self.get()
 
     def outcome(self) -> tuple[Any, BaseException | None]:
@@ -201,13 +195,6 @@ class Request(kernel.Request):
         self.tell_watchers(out, None)
         self.requests.let_go_on(self, out)
 
-    def finish(self, status: Status) -> None:
-        """Be delivered; whoever waits hears of it."""
-        super().finish(status)
-        if self.awaiting is not None:
-            for future in self.awaiting:
-                future.wake()
-
     def call_listeners(self) -> None:
         """Tell those who asked to be told, once.  No baton."""
         listeners, self.listeners = self.listeners, _TOLD
@@ -234,39 +221,23 @@ class Request(kernel.Request):
 
 
 class _Waiter(asyncio.Future[None]):
-    """What a task awaits that awaits a request.
+    """What a task waits for that awaits a request.
 
     ``Task.cancel`` cancels what its task awaits, on the stack of whoever cancels: so it is known
     who did it, and from where.
     """
 
-    def __init__(self, request: Request) -> None:
-        loop = asyncio.get_running_loop()
+    def __init__(self, loop: asyncio.AbstractEventLoop, request: Request) -> None:
         super().__init__(loop=loop)
-        self._loop_of_task = loop
         self._request = request
         task = asyncio.current_task()
         self._task = "a task" if task is None else f"task {task.get_name()}"
 
-    def wake(self) -> None:
-        """Hear that the request is done; any thread."""
-        try:
-            self._loop_of_task.call_soon_threadsafe(self._end)
-        except RuntimeError:
-            logger.debug("the loop in which %r was awaited is closed", self._request)
-
-    def _end(self) -> None:
-        if not self.done():
-            self.set_result(None)
-
     def cancel(self, msg: Any = None) -> bool:
         if not self.done():
-            self.stop_waiting("" if msg is None else str(msg))
+            reason = "" if msg is None else str(msg)
+            self._request.cancel_for(TASK, reason, f"{self._task}, cancelled by {_canceller()}")
         return super().cancel(msg)
-
-    def stop_waiting(self, reason: str) -> None:
-        """The task is being cancelled: so is the request."""
-        self._request.cancel_for(TASK, reason, f"{self._task}, cancelled by {_canceller()}")
 
 
 def _canceller() -> str:
@@ -285,9 +256,25 @@ _CANCELLERS = {
 """Where a task is cancelled by asyncio itself."""
 
 
-class _Observer(_Waiter):
-    """The same for a task that may stop waiting without ending the request."""
+class _Observed:
+    """A request as somebody waits for it who may stop waiting without ending it."""
 
-    def stop_waiting(self, reason: str) -> None:
-        """The task is being cancelled: it only does not wait any more."""
-        del reason
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self.target = request.target
+        self.turn = request.turn
+
+    @property
+    def is_done(self) -> bool:
+        return self._request.is_done
+
+    @property
+    def waiter(self) -> "Waiter | None":
+        return self._request.waiter
+
+    @waiter.setter
+    def waiter(self, waiter: "Waiter | None") -> None:
+        self._request.waiter = waiter
+
+    def outcome(self) -> tuple[Any, BaseException | None]:
+        return self._request.outcome()

@@ -27,9 +27,14 @@ def on_loop(function: F) -> F:
 
 
 async def until_done(waitable: Waitable) -> None:
-    """Return when ``waitable`` is done, or when its runtime has failed; the loop goes on."""
+    """Return when ``waitable`` is done, or when its runtime has failed; the loop goes on.
+
+    A waitable that wants to hear when the waiting task is cancelled has ``future_in``, which makes
+    the future that the task waits for.
+    """
     loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
+    future_in = getattr(waitable, "future_in", None)
+    future: asyncio.Future[None] = future_in(loop) if future_in else loop.create_future()
 
     def tell() -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more

@@ -215,3 +215,13 @@ def test_coroutines_run_in_virtual_time_under_stepped(recordings):
     requests = [naps.request(Fetch(str(n))) for n in range(3)]
     assert [each.get() for each in requests] == ["0", "1", "2"]
     assert stepped.clock.now_ns() == 3600 * 10**9
+
+
+def test_a_coroutine_that_awaits_under_stepped_steps(recordings):
+    stepped = recordings.open("stepped")
+    crawler = stepped.start(Crawler)
+
+    async def main():
+        return await crawler.request(Fetch("abc")), await crawler.request(Fetch("a")).observe()
+
+    assert asyncio.run(main()) == (3, 1)
