@@ -239,6 +239,15 @@ class Serve(NamedTuple):
     request: int
 
 
+class Recover(NamedTuple):
+    """What outlived the process that held it goes on in this one, or is ended; origin recovery.
+
+    ``cls`` is the class binding of an actor that goes on; 0 where there is none.
+    """
+
+    cls: int
+
+
 # --- events: what a turn decided ---------------------------------------------------------------
 
 
@@ -527,17 +536,24 @@ class Asked(NamedTuple):
     shielded: bool = False
 
 
+class Routed(NamedTuple):
+    """A request's completion goes to the sink of this name, if need be in a later process."""
+
+    request: int
+    sink: str
+
+
 MESSAGES: tuple[type[tuple[Any, ...]], ...] = (
     Start, Stop, Tell, Ask, Proxy, Watch, Resume, Submit, Cancel, Drop, CompletionScript, Returned,
     InputScript, Taken, CallReturned, Answer, Received, Killed, ToolEvent, TimedOut, Complete,
-    Serve,
+    Serve, Recover,
 )  # fmt: skip
 EVENTS: tuple[type[tuple[Any, ...]], ...] = (
     Born, Stopped, Failed, Replied, Raised, Suspended, DeadLetter, TimerSet, Opened, StateChanged,
     Closed, CallOpened, PrivilegeChanged, Notified, Accepted, Rejected, Started, Completed,
     Delivered, Discarded, AnswerIgnored, CancelRequested, CancelBegan, CancelOutcome, CancelEnded,
     InputArrived, InputDelivered, InputPosted, ScriptRaised, ScriptRunning, ScriptReturned,
-    WorkStopped, Violation, Asked, SlowTurn,
+    WorkStopped, Violation, Asked, SlowTurn, Routed,
 )  # fmt: skip
 KINDS = MESSAGES + EVENTS
 
