@@ -26,11 +26,7 @@ from ._mentions import Noted, Notes, Roles, roles_of
 from ._msgpack import CANNOT_PACK, Pack, pack, packer
 from ._packing import Record, Substitutes, limit, pack_with_opaques, sanitise_text
 from ._payloads import withholding
-from ._segment import (
-    BindingRow,
-    Preamble,
-    Previous,
-)
+from ._segment import BindingRow, Preamble, Previous
 from ._segment_writer import SegmentWriter
 from ._start import find_start
 from ._storage import MemoryStorage, Storage, open_directory
@@ -357,6 +353,10 @@ class LogWriter:
         ``source`` is called inside ``seal``, so by whoever holds the baton.
         """
         self._keyframer = Keyframer(source, self._packer, pace)
+
+    def keeps(self, kind: type) -> bool:
+        """Tell whether the payload of a kind goes into the log as it is."""
+        return self._options.payloads.get(kind.__name__, "full") == "full"
 
     def seal(self) -> Batch | None:
         """Take the pending records out, to be written; None when there are none."""

@@ -167,6 +167,15 @@ class LogReader:
         bound = self.bindings(epoch).classes.get(number)
         return None if bound is None else bound.name
 
+    def actors_before(self, turn: Turn) -> int:
+        """The lowest actor number not taken before the first turn of an epoch; 0 if unknown."""
+        openings = (self._open(number) for number in self.segments)
+        preambles = [found.preamble for found in openings if isinstance(found, Opening)]
+        begun = (
+            each for each in preambles if (each.epoch, each.first) == (turn.epoch, turn.number)
+        )
+        return next((each.actors_next for each in begun), 0)
+
     def info(self) -> LogInfo:
         """Read the whole log once and describe it; no record is decoded into a turn."""
         survey = Survey().run(self.batches())

@@ -10,17 +10,15 @@ turn, while other turns go on; at most one of these threads moves at a time.
 
 import builtins
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from importlib import import_module
 from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from rescind.actors import native
 from rescind.actors.kernel._lane import Input
-from rescind.actors.kernel._ranges import numbers_in
-from rescind.actors.native._actor import kinds_of
 from rescind.actors.native._protocol import OPEN
 from rescind.actors.native._requests import Requests
 from rescind.actors.newton._actors import NewtonEndpoint
@@ -32,26 +30,29 @@ from rescind.actors.runtime import (
     Envelope,
     Part,
     Reply,
-    class_name,
 )
+from rescind.actors.runtime._known import Known
+from rescind.actors.runtime._ranges import numbers_in
+from rescind.actors.runtime._recovery import Recovery
+from rescind.actors.runtime._survivors import Survivors
 from rescind.events import (
     Accepted,
     Answer,
     Ask,
     CompletionScript,
-    Declared,
     InputScript,
     LogReader,
     Origin,
     Proxy,
+    Recover,
     Reference,
     Resume,
     Start,
     Stop,
+    Stopped,
     Submit,
     Tell,
     Turn,
-    Unknown,
     UsageError,
     declared_as,
     read,
@@ -59,7 +60,7 @@ from rescind.events import (
 from rescind.events._turn import holds_withheld
 
 from ._ahead import TurnsAhead
-from ._difference import cause_of, difference, items, wire_cause
+from ._difference import cause_of, difference, wire_cause
 from ._stand_ins import Clock, Dispatcher, Log, NoDriver, NumberedRuntime, Tool
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ def rerun(source: str | PathLike[str] | LogReader, *, classes: Iterable[type] = 
             no handler's annotation names; nothing is imported because a log names it.
     """
     reader = source if isinstance(source, LogReader) else read(source)
-    known = _Known(classes)
+    known = Known(classes)
     found = _rerun(reader, known, looks_ahead=False)
     if found.divergence is None:
         return found
@@ -129,7 +130,7 @@ def rerun(source: str | PathLike[str] | LogReader, *, classes: Iterable[type] = 
     return found if again.divergence is not None else again
 
 
-def _rerun(reader: LogReader, known: "_Known", *, looks_ahead: bool) -> Rerun:
+def _rerun(reader: LogReader, known: Known, *, looks_ahead: bool) -> Rerun:
     recording = _Recording(reader, looks_ahead=looks_ahead)
     world: _World | None = None
     try:
@@ -166,22 +167,6 @@ def actor_classes(modules: Iterable[str]) -> list[type]:
         found: list[type[Any]] = [each for each in vars(module).values() if isinstance(each, type)]
         classes += [each for each in found if issubclass(each, Actor) or declared_as(each)]
     return classes
-
-
-class _Known:
-    """What the caller has named: actor classes, and declared kinds, by their names in the log."""
-
-    def __init__(self, classes: Iterable[type]) -> None:
-        named = list(classes)
-        self.actors: dict[str, type[Actor]] = {
-            class_name(cls): cls for cls in named if issubclass(cls, Actor)
-        }
-        declared = {
-            each for cls in named if issubclass(cls, native.Actor) for each in kinds_of(cls)
-        }
-        self.kinds: dict[str, Declared] = {
-            kind.name: kind for cls in (*declared, *named) if (kind := declared_as(cls)) is not None
-        }
 
 
 class _Diverged(Abandon):
@@ -246,7 +231,7 @@ class _Recording:
 class _World:
     """One epoch's actors, brought to life again."""
 
-    def __init__(self, recording: _Recording, first: Turn, known: _Known) -> None:
+    def __init__(self, recording: _Recording, first: Turn, known: Known) -> None:
         self.epoch = first.epoch
         self._recording = recording
         self._known = known
@@ -262,6 +247,9 @@ class _World:
         self._unknown: set[int] = set()
         self._skipped: set[int] = set()
         self._parts: dict[int, Part] = {}
+        self._survivors: Survivors | None = None
+        self._recovery: Recovery
+        self._steps: dict[int, Callable[[], object]] = {}
 
     def close(self) -> None:
         """Let go of the actors: Pykka's registry must not see them."""
@@ -273,6 +261,8 @@ class _World:
         """Execute one recorded turn, or several if its handler makes several records."""
         if isinstance(turn.message, Resume):
             self._resume(turn, turn.message)
+        elif isinstance(turn.message, Recover):
+            self._recover(turn)
         else:
             self._begin(turn)
         self._settle(turn)
@@ -286,6 +276,35 @@ class _World:
         with self._runtime.baton:
             self._runtime.run_envelope(envelope)
         self._keep(part, turn)
+
+    def _recover(self, turn: Turn) -> None:
+        """Take what outlived an epoch up again, as its recovery did."""
+        if self._survivors is None:
+            self._survivors = _survivors_of(self._recording.reader, turn.number)
+            self._recovery = self._recovery_of(self._survivors)
+            self._steps = dict(self._recovery.steps())
+        life = self._survivors.lives.get(turn.actor)
+        is_ended = any(isinstance(event, Stopped) for event in turn.events)
+        if life is not None and not is_ended and turn.actor not in self._recovery.refs:
+            self._unknown.add(turn.actor)
+        if turn.actor in self._unknown or turn.actor not in self._steps:
+            self._skip(turn)
+            return
+        part = self._dispatcher.part
+        with self._runtime.baton:
+            self._steps[turn.actor]()
+        self._keep(part, turn)
+        self._refs |= self._recovery.refs
+        requests = self._runtime.residents.get(Requests)
+        if isinstance(requests, Requests) and requests.number == turn.actor:
+            self._take_over(requests)
+            self._requests |= requests.requests
+
+    def _recovery_of(self, survivors: Survivors) -> Recovery:
+        reader = self._recording.reader
+        made = Recovery(self._runtime, survivors, self._known, reader.class_name, lambda _: reader)
+        made.prepare(None, end_others=True)
+        return made
 
     def _keep(self, part: Part, turn: Turn) -> None:
         """Remember a handler that waits; one that neither waits nor ends has failed."""
@@ -348,21 +367,12 @@ class _World:
         return Envelope(target, message, Origin(turn.origin), wire_cause(turn), None, reply)
 
     def _revive(self, value: Any) -> Any:
-        """Put live actors in the place of what stands for them in the log."""
-        match value:
-            case Reference(log, number) if log == self._log.log_id:
-                return self._ref(number) or value
-            case Unknown() if value.name in self._known.kinds:
-                fields = tuple(map(self._revive, value.values))
-                return self._known.kinds[value.name].revive(replace(value, values=fields))
-            case tuple():
-                return tuple(map(self._revive, items(value)))
-            case list():
-                return list(map(self._revive, items(value)))
-            case dict():
-                return {key: self._revive(each) for key, each in items(value.items())}
-            case _:
-                return value
+        """Put live actors, and values of their classes, in the place of the log's stand-ins."""
+        return self._known.revive(value, self._refer)
+
+    def _refer(self, reference: Reference) -> Any:
+        found = self._ref(reference.number) if reference.log == self._log.log_id else None
+        return found or reference
 
     def _ref(self, number: int) -> ActorRef[Any] | None:
         """Return what names an ordinary actor; a pinned one may still be about to start."""
@@ -462,6 +472,17 @@ class _World:
                 request = self._endpoints[event.endpoint].requests.get(event.request)
                 if request is not None:
                     self._requests[event.request] = request
+
+
+def _survivors_of(reader: LogReader, behind: int) -> Survivors:
+    """Fold the turns before ``behind``, while others are read."""
+    survivors, damage = Survivors(), reader.damage
+    for turn in reader:
+        if turn.number >= behind:
+            break
+        survivors.feed(turn)
+    reader.damage = damage
+    return survivors
 
 
 def _bring_back_error(target: Any, said: Any) -> None:

@@ -44,7 +44,7 @@ class Log:
         self.path = None
         self.kind_ids: dict[type, Any] = Kinds((kind, kind) for kind in KINDS)
         self.epoch = first.epoch
-        self.actors_next = first.actor
+        self.actors_next = recording.reader.actors_before(first) or first.actor
         self.last_number = first.number - 1
         self._recording = recording
         self._epoch = first.epoch

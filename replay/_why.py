@@ -471,6 +471,8 @@ def _plan_request(request: Request, ledger: Ledger) -> _Plan:
     starts = [("because", done.turn, request.number)]
     if cancel is not None:
         headline = f"{name} ended {code}: cancelled by c{cancel.number}{_trigger(cancel)}"
+    elif done.how == How.RECOVERED:
+        headline = f"{name} was outstanding when its process ended: {code}"
     elif done.how == How.ABANDONED:
         headline = f"{name} was abandoned: {_silence(request)}"
     elif request.number in ledger.cancels:
@@ -512,7 +514,8 @@ def _life(request: Request) -> Iterator[str]:
     if request.delivered is not None:
         yield f"delivered in turn {request.delivered.turn} ({plain(request.delivered.manner)})"
     elif request.discarded is not None:
-        yield f"never delivered: {plain(request.discarded.reason)}, by {request.discarded.by}"
+        by = f", by {request.discarded.by}" if request.discarded.by else ""
+        yield f"never delivered: {plain(request.discarded.reason)}{by}"
     elif request.completed is not None:
         yield "not delivered where the log ends"
     if request.script_error is not None:

@@ -16,6 +16,7 @@ from typing import Any
 
 from rescind.actors.runtime import Actor, Outbox
 from rescind.actors.runtime._numbers import numbers_kept
+from rescind.actors.runtime._ranges import count_in, numbers_in, to_ranges
 from rescind.events import (
     Accepted,
     AnswerIgnored,
@@ -54,7 +55,6 @@ from rescind.events import (
 
 from ._call import Call
 from ._lane import Input, Lane, Turnstile
-from ._ranges import count_in, numbers_in, to_ranges
 from ._request import COMPLETED, DELIVERED, DISCARDED, OUTSTANDING, RUNNING, Request, Status
 from ._rules import Refusal
 from ._window import CancelWindow

@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias
 
 from rescind.actors.runtime import CAUSE, Runtime, WireCause, describe
+from rescind.actors.runtime._ranges import to_ranges
 from rescind.events import CompletionScript, InputScript, Manner, Origin, Returned
 
-from ._ranges import to_ranges
 from ._request import COMPLETED, DELIVERED, Request
 
 if TYPE_CHECKING:

@@ -1,12 +1,11 @@
 """The application's own actors: handlers by message type, requests, work, events and state."""
 
-import contextlib
 import logging
-import random
 import re
 from collections.abc import Callable, Iterable
 from functools import cache, partial
-from typing import Any, ClassVar, Generic, TypeVar, get_type_hints
+from random import Random
+from typing import Any, ClassVar, Generic, TypeVar
 
 from rescind.actors import runtime
 from rescind.actors.kernel._request import OUTSTANDING
@@ -61,7 +60,12 @@ class ActorRef(runtime.ActorRef[A], Generic[A]):
             yield request, Drop(0, f"a{self.number} {self.actor_class.__name__} stopped")
 
     def request(
-        self, message: Any, *, timeout_s: float | None = None, shielded: bool = False
+        self,
+        message: Any,
+        *,
+        timeout_s: float | None = None,
+        shielded: bool = False,
+        sink: str | None = None,
     ) -> Request:
         """Ask the actor something that can be cancelled; what its handler returns is the result.
 
@@ -71,20 +75,26 @@ class ActorRef(runtime.ActorRef[A], Generic[A]):
             message: What the handler gets.
             timeout_s: It is cancelled when it has not ended after so many seconds.
             shielded: It goes on when the request is cancelled in whose turn it was made.
+            sink: The name of what is called with the request when it has completed, one of those
+                that the runtime was opened with; a process that recovers the log calls its own
+                with what was not delivered.  Only outside of turns.
 
         Raises:
             RequestRefused: The actor has stopped.
+            UsageError: There is no such sink, or it is for a request that is made in a turn.
         """
         requests = requests_of(self.runtime)
         timeout_ns = None if timeout_s is None else round(timeout_s * 1e9)
         out = self.runtime.my_turn()
+        if sink is not None and (out is not None or sink not in self.runtime.sinks):
+            where = "inside a turn" if out is not None else "that the runtime was not opened with"
+            raise UsageError(f"a sink {where}: {sink!r}")
         if out is not None:
             asker: Any = out.actor.actor_ref
             with self.runtime.holding_baton():
                 return requests.ask(out, asker, self, message, timeout_ns, shielded=shielded)
-        submit = Submit(
-            operation_of(message), (self, message), asynchronous=True, timeout_ns=timeout_ns
-        )
+        arguments = (self, message) if sink is None else (self, message, sink)
+        submit = Submit(operation_of(message), arguments, asynchronous=True, timeout_ns=timeout_ns)
         decided = self.runtime.call(requests, submit)
         self.runtime.relieve()
         if not isinstance(decided, Request):
@@ -105,12 +115,13 @@ class Actor(runtime.Actor):
 
     REF: ClassVar[type[runtime.ActorRef[Any]]] = ActorRef
 
-    _random: random.Random | None = None
+    _random: Random | None = None
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Begin a table of facts for the class; its events join it when they are first recorded."""
         super().__init_subclass__(**options)
         cls.FACTS = dict(cls.FACTS)
+        cls.EVENT_SOURCED = any(name.startswith("apply_") for name in dir(cls))
 
     @classmethod
     def prepare(cls, runtime: Runtime) -> None:
@@ -138,18 +149,30 @@ class Actor(runtime.Actor):
             self._learn(kind)
         out.events.append(event)
 
-    def _learn(self, kind: type) -> None:
+    @classmethod
+    def applier(cls, kind: type) -> Callable[..., None]:
+        """Return what applies an event of ``kind``: the method that is named after it.
+
+        Raises:
+            UsageError: It is not declared with ``@event``, or nothing applies it.
+        """
+        if kind not in cls.FACTS:
+            cls._learn(kind)
+        return cls.FACTS[kind]
+
+    @classmethod
+    def _learn(cls, kind: type) -> None:
         declared = declared_as(kind)
         if declared is None or declared.role != "event":
             raise UsageError(f"{kind.__qualname__} is no event: declare it with @event")
         name = _applier_name(kind)
-        if not hasattr(type(self), name):
-            raise UsageError(f"{type(self).__qualname__} has no {name}, so nothing applies it")
+        if not hasattr(cls, name):
+            raise UsageError(f"{cls.__qualname__} has no {name}, so nothing applies it")
 
         def apply(actor: Actor, event: Any, _number: int) -> None:
             getattr(actor, name)(event)
 
-        self.FACTS[kind] = apply
+        cls.FACTS[kind] = apply
 
     def work(
         self,
@@ -197,12 +220,20 @@ class Actor(runtime.Actor):
         return self.now_ns / 1e9
 
     @property
-    def random(self) -> random.Random:
+    def random(self) -> Random:
         """Chance that a re-execution meets again; use no other in handlers."""
         if self._random is None:
-            log = self.runtime.log
-            self._random = random.Random(f"{log.log_id.hex()} {log.epoch} {self.number}")
+            self._random = self._chance(self.runtime.log.epoch)
         return self._random
+
+    def _chance(self, epoch: int) -> Random:
+        return Random(f"{self.runtime.log_id.hex()} {epoch} {self.number}")
+
+    def rebuild(self, birth: Any) -> None:
+        """Be constructed again, meeting the same chance; what follows meets another."""
+        self._random = self._chance(birth.epoch)
+        super().rebuild(birth)
+        del self._random
 
     def _turn(self, what: str) -> Outbox:
         out = self.runtime.my_turn()
@@ -318,22 +349,6 @@ Actor.FACTS = {
     if kind in (Accepted, Completed, Delivered, CancelBegan)
 }
 """Facts about requests that may stand in a turn of an actor; events of the class join them."""
-
-
-def kinds_of(cls: type[Actor]) -> set[type]:
-    """Return the declared kinds that the annotations of an actor's handlers name."""
-    found: set[type] = set()
-    for name in dir(cls):
-        if name.startswith(("on_", "apply_")):
-            with contextlib.suppress(NameError, TypeError):
-                found |= {
-                    kind for kind in get_type_hints(getattr(cls, name)).values() if _is_kind(kind)
-                }
-    return found
-
-
-def _is_kind(hint: Any) -> bool:
-    return isinstance(hint, type) and declared_as(hint) is not None
 
 
 @cache

@@ -15,12 +15,15 @@ class Code(IntEnum):
     """The actor had stopped, or stopped before the request was through."""
     STOPPED = 3
     """Work ended because it was told to; its request was cancelled."""
+    LOST = 4
+    """The process ended before it did; told by the next one."""
 
 
 MEANINGS: dict[int, str] = {
     Code.RAISED: "it raised",
     Code.DEAD: "the actor stopped",
     Code.STOPPED: "it was told to stop",
+    Code.LOST: "the process ended first",
 }
 
 NAMES: dict[int, str] = {code.value: code.name.lower() for code in Code}

@@ -8,7 +8,16 @@ from typing import TYPE_CHECKING, Any
 from rescind.actors.kernel import _request as kernel
 from rescind.actors.kernel._request import COMPLETED, OUTSTANDING
 from rescind.actors.runtime import Outbox, Reply, calling_frame, place_of
-from rescind.events import CancelEnded, CancelOutcome, Completed, Discarded, How, Outcome, Submit
+from rescind.events import (
+    CancelEnded,
+    CancelOutcome,
+    Completed,
+    Discarded,
+    Entry,
+    How,
+    Outcome,
+    Submit,
+)
 
 from ._errors import Cancelled, RequestFailed, TimedOut
 from ._protocol import CANCEL, MEANINGS, TASK, Code
@@ -59,9 +68,12 @@ class Request(kernel.Request):
     """
 
     __slots__ = (
-        "asked", "asker", "cancelling", "children", "error", "failed", "is_told",
-        "is_waiting", "listeners", "message", "parent", "passes_to", "shielded", "then",
+        "asked", "asker", "cancelling", "children", "error", "failed", "is_told", "is_waiting",
+        "listeners", "message", "parent", "passes_to", "shielded", "sink", "then",
     )  # fmt: skip
+
+    redelivered: bool = False
+    """Whether a sink may have heard of it before: it completed in an earlier process."""
 
     def __init__(
         self,
@@ -96,6 +108,8 @@ class Request(kernel.Request):
         """Whether its work was told to end and has a while to do so."""
         self.error: BaseException | None = None
         self.listeners: tuple[Callable[[Request], object], ...] | None = None
+        self.sink = ""
+        """The name of what hears of its completion; empty without one."""
 
     @property
     def requests(self) -> "Requests":
@@ -195,6 +209,13 @@ class Request(kernel.Request):
         self.tell_watchers(out, None)
         self.requests.let_go_on(self, out)
 
+    def route(self, sink: str) -> None:
+        """Have the sink of that name told of the completion; a log that is rerun has none."""
+        self.sink = sink
+        listener = self.runtime.sinks.get(sink)
+        if listener is not None:
+            self.listeners = (listener,)
+
     def call_listeners(self) -> None:
         """Tell those who asked to be told, once.  No baton."""
         listeners, self.listeners = self.listeners, _TOLD
@@ -213,6 +234,14 @@ class Request(kernel.Request):
             # Who would have gone on has stopped, in the turn that caused this one.
             closed = by or (out.cause if isinstance(out.cause, int) else 0)
             out.events.append(Discarded([self.number, self.number], reason, closed))
+
+    def entry(self) -> Entry:
+        """Tell what it is and how it stands, for a keyframe; nothing that it carries."""
+        entry = super().entry()
+        entry.state["asked"] = self.asked.number
+        if self.sink:
+            entry.state["sink"] = self.sink
+        return entry
 
     @property
     def has_children(self) -> bool:

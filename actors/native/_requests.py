@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rescind.actors.kernel import _request as kernel
 from rescind.actors.kernel._endpoint import Endpoint
-from rescind.actors.kernel._ranges import to_ranges
 from rescind.actors.kernel._request import DELIVERED, OUTSTANDING
 from rescind.actors.kernel._rules import Refusal
 from rescind.actors.runtime import (
@@ -24,6 +23,7 @@ from rescind.actors.runtime import (
     Runtime,
     describe,
 )
+from rescind.actors.runtime._ranges import to_ranges
 from rescind.events import (
     Accepted,
     Asked,
@@ -44,6 +44,7 @@ from rescind.events import (
     Outcome,
     Raised,
     Replied,
+    Routed,
     Serve,
     Started,
     Submit,
@@ -89,11 +90,14 @@ class Requests(Endpoint):
             out.events.append(Born(self.number, message.arguments[0], 0))
             out.events.append(Opened(self.number, "native", "", ""))
             return None
-        asked, value = message.arguments
+        asked, value, *route = message.arguments
         if asked.has_stopped:
             rule = "native-dead"
             return self.refuse(out, message.operation, Refusal(rule, REFUSALS[rule]))
         request = self._accept(out, message.operation, (value,), asked, message.timeout_ns)
+        for sink in route:
+            out.events.append(Routed(request.number, sink))
+            request.route(sink)
         out.messages.append((asked, Serve(request.number), None))
         return request
 
@@ -340,6 +344,13 @@ class Requests(Endpoint):
     def stop(self) -> None:
         """Stop the driver; the log has failed."""
         self.driver.close()
+
+    # --- recovery --------------------------------------------------------------------------------
+
+    def apply_recovered(self, born: Born, opened: Opened) -> None:
+        """Be open, as in an earlier process."""
+        self._apply_born(born, 0)
+        self._apply_opened(opened, 0)
 
     # --- facts -----------------------------------------------------------------------------------
 

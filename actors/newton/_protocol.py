@@ -232,6 +232,8 @@ IN_HAND_ABORTED = frozenset({"Connect", "Listen", "Accept", "Release"})
 """Operations whose cancel tears the connection down (5.10)."""
 
 CANCELLED_CODE = Code.REQUEST_CANCELED
+RECOVERED_CODE: int = Code.CONNECTION_ABORTED
+"""What a request ends with whose process ended first: with it went the connection."""
 WINDOW_CODE = Code.TACCESS
 WINDOW_OPERATIONS = frozenset(OPERATIONS)
 """What a cancel window forbids: everything."""

@@ -28,6 +28,7 @@ from rescind.events import (
     Failed,
     Proxy,
     Raised,
+    Recover,
     Reference,
     Replied,
     Start,
@@ -44,6 +45,7 @@ from ._reply import Reply
 if TYPE_CHECKING:
     from ._outbox import Outbox
     from ._runtime import Runtime
+    from ._state import Birth
 
 logger = logging.getLogger("rescind.actors")
 _OWN = ("number", "runtime", "unit")
@@ -80,6 +82,9 @@ class Inbox:
 
 class ActorRef(pykka.ActorRef[A]):
     """Names an actor and carries messages to it; safe to share between threads."""
+
+    birth: "Birth | None" = None
+    """What an event-sourced actor was constructed with."""
 
     def __init__(self, runtime: "Runtime", number: int, actor_class: type[A]) -> None:
         """Name the actor ``number`` of ``runtime``, which need not have started yet."""
@@ -217,6 +222,9 @@ class Actor(pykka.Actor):
     """``"pinned"`` for a class whose handlers block: each of its actors gets a thread of its own.
     Nothing else goes on less quickly meanwhile; under ``Stepped`` it changes nothing."""
 
+    EVENT_SOURCED: ClassVar[bool] = False
+    """Whether only recorded events change its state, so that a log can give it back."""
+
     number: int
     runtime: "Runtime"
     unit: "Actor"
@@ -280,6 +288,28 @@ class Actor(pykka.Actor):
     @classmethod
     def prepare(cls, runtime: "Runtime") -> None:
         """See that ``runtime`` has what actors of this class need; called before one is started."""
+
+    @classmethod
+    def applier(cls, kind: type) -> Callable[..., None]:
+        """Return what applies an event of ``kind``, called as those in ``FACTS`` are.
+
+        Raises:
+            UsageError: nothing does.
+        """
+        found = cls.FACTS.get(kind)
+        if found is None:
+            raise UsageError(f"nothing in {cls.__qualname__} applies a {kind.__qualname__}")
+        return found
+
+    def rebuild(self, birth: "Birth") -> None:
+        """Be constructed again, as in an earlier process; the events that followed come next."""
+        self.__init__(*birth.args, **birth.kwargs)  # type: ignore[misc]  # made empty
+
+    def on_recover(self) -> None:
+        """Go on in a new process; the state is what it was when the last one ended.
+
+        What else there was is gone: messages that waited, timers, work.
+        """
 
     def _start_actor_loop(self) -> None:
         """Do nothing: turns are run by the runtime's dispatcher."""
@@ -446,6 +476,11 @@ def _take_start(actor: Actor, message: Start, out: "Outbox") -> None:
         actor._guarded(out, actor.on_start)  # noqa: SLF001
 
 
+def _take_recover(actor: Actor, _message: Recover, out: "Outbox") -> None:
+    register(actor.actor_ref)
+    actor._guarded(out, actor.on_recover)  # noqa: SLF001
+
+
 def _take_stop(actor: Actor, _message: Stop, out: "Outbox") -> None:
     actor._finish(out, None)  # noqa: SLF001
     actor._hook(out, actor.on_stop)  # noqa: SLF001
@@ -458,6 +493,7 @@ _TAKES: dict[type, Callable[[Actor, Any, "Outbox"], None]] = {
     Proxy: _take_proxy,
     Watch: _take_watch,
     Start: _take_start,
+    Recover: _take_recover,
     Stop: _take_stop,
 }
 

@@ -12,6 +12,8 @@ from contextvars import ContextVar
 from types import CodeType, FrameType
 from typing import TYPE_CHECKING, NamedTuple, Protocol, TypeAlias
 
+from rescind.events import By
+
 if TYPE_CHECKING:
     from ._runtime import Runtime
 
@@ -184,4 +186,9 @@ def place_of(frame: FrameType) -> str:
     task = _running_task() if "asyncio" in sys.modules else None
     who = threading.current_thread().name if task is None else f"task {task}"
     code = frame.f_code
-    return f"{who} at {os.path.basename(code.co_filename)}:{frame.f_lineno} in {code.co_qualname}"  # noqa: PTH119
+    return place_by(By(who, code.co_filename, frame.f_lineno, code.co_qualname))
+
+
+def place_by(by: By) -> str:
+    """Say the same of whom a log names."""
+    return f"{by.who} at {os.path.basename(by.file)}:{by.line} in {by.function}"  # noqa: PTH119

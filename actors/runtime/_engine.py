@@ -45,6 +45,7 @@ from ._outbox import By, Envelope, Message, Outbox
 from ._pinned import Pin
 from ._registry import unregister
 from ._reply import Reply, finish
+from ._state import Birth, told
 from ._timers import Timer, Timers
 from ._waiting import Waitable
 
@@ -66,6 +67,9 @@ TURNS_AT_ONCE = 16
 
 class Engine:
     """Runs turns, one at a time, and appends their records; the lowest third of a runtime."""
+
+    is_whole: bool = False
+    """Whether nothing that earlier epochs left behind lives outside of this runtime."""
 
     def __init__(self, log: LogWriter, dispatcher: Dispatcher, clock: Clock) -> None:
         """Run on an open log."""
@@ -118,13 +122,17 @@ class Engine:
             number = self._classes[cls] = self.log.class_(class_name(cls), 1, "")
         return number
 
-    def _make(self, ref: ActorRef[A], start: Start) -> A:
+    def make(self, ref: ActorRef[A], start: Start | Birth) -> A:
         """Make the actor of ``ref``; its constructor is called in its first turn."""
         cls = ref.actor_class
         actor = cls.__new__(cls, *start.args, **start.kwargs)
         actor.runtime, actor.number, actor.unit = cast("Runtime", self), ref.number, actor
         actor._actor_ref = ref  # noqa: SLF001  # Pykka's own attribute
         ref.actor, ref.started = actor, None
+        if cls.EVENT_SOURCED:
+            if isinstance(start, Start):
+                start = Birth(start.args, start.kwargs, self.log.epoch)
+            ref.birth = start
         self.actors[ref.number] = actor
         return actor
 
@@ -135,18 +143,14 @@ class Engine:
         self._backlog.extend(self._parked.pop(actor.number, ()))
 
     def entries(self) -> Iterator[Entry | None]:
-        """Tell of everything that lives, for a keyframe; asked on under the baton, bit by bit.
-
-        An ordinary actor's state is its own business, so of it only its life is told.
-        """
+        """Tell of everything that lives, for a keyframe; asked on under the baton, bit by bit."""
+        yield Entry(0, 0, {"kind": "log", "is_whole": self.is_whole})
         for number in numbers_kept(self.actors, 1, self.log.actors_next):
             if number is None:
                 yield None
-                continue
-            actor = self.actors[number]
-            parent = actor.actor_ref.parent
-            state = {"kind": "actor", "parent": parent} if parent else None
-            yield Entry(number, self.class_number(type(actor)), state)
+            else:
+                actor = self.actors[number]
+                yield Entry(number, self.class_number(type(actor)), told(actor))
         for number in numbers_kept(self.units, 1, self.log.actors_next):
             unit = None if number is None else self.units.get(number)
             if unit is None:
@@ -391,7 +395,7 @@ class Engine:
         actor = target.actor
         if actor is None and isinstance(message, Start):
             try:
-                actor = self._make(target, message)
+                actor = self.make(target, message)
             except Exception:
                 logger.exception("%s could not be made", target)
                 self._stillborn(envelope)
@@ -419,7 +423,7 @@ class Engine:
         ref = cast("ActorRef[Any]", envelope.target)
         exc_info = sys.exc_info()
         text = describe(cast("Exception", exc_info[1]))
-        number = self._record_without(envelope, Failed(text), Stopped(ref.number, text))
+        number = self.record_without(envelope, Failed(text), Stopped(ref.number, text))
         ref.actor_stopped.set()
         if envelope.reply is not None:
             envelope.reply.turn = number
@@ -440,7 +444,7 @@ class Engine:
         pin.take(envelope)
         return True
 
-    def _record_without(self, envelope: Envelope, *events: tuple[Any, ...]) -> int:
+    def record_without(self, envelope: Envelope, *events: tuple[Any, ...]) -> int:
         """Record what became of a message that no actor takes; returns the turn's number."""
         kind_ids = self._kind_ids
         return self._append(
@@ -460,7 +464,7 @@ class Engine:
         cause, by = self._settled(envelope.cause, envelope.by)
         envelope = envelope._replace(cause=cause, by=by)
         actor = cast("ActorRef[Any]", envelope.target)
-        number = self._record_without(envelope, DeadLetter(actor.number))
+        number = self.record_without(envelope, DeadLetter(actor.number))
         if isinstance(envelope.message, Watch):
             watcher = envelope.message.watcher
             self._backlog.append(

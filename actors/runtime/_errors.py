@@ -1,6 +1,10 @@
 """What can go wrong in the runtime, by who must act."""
 
+from collections.abc import Mapping
+
 from rescind.events import RescindError, UsageError
+
+_SHOWN_MAX = 10
 
 
 class RuntimeClosedError(UsageError):
@@ -26,6 +30,21 @@ class Abandon(BaseException):
     """Carries something out of a turn that no handler may catch: the turn has no end."""
 
 
+class RecoveryError(RescindError):
+    """A log cannot be recovered as it was asked for; no turn was recorded.
+
+    Attributes:
+        problems: By the number of an actor or request, what stands in the way.
+    """
+
+    def __init__(self, problems: Mapping[int, str]) -> None:
+        """Name the first few problems."""
+        self.problems = dict(problems)
+        shown = [f"{number}: {text}" for number, text in sorted(problems.items())[:_SHOWN_MAX]]
+        more = len(problems) - len(shown)
+        super().__init__("; ".join([*shown, f"and {more} more"] if more else shown))
+
+
 class InternalError(RescindError):
     """A defect in rescind itself; the runtime has stopped.  Please report it."""
 
@@ -34,6 +53,7 @@ __all__ = [
     "Abandon",
     "DeadlockError",
     "InternalError",
+    "RecoveryError",
     "RescindError",
     "RuntimeClosedError",
     "StalledError",

@@ -10,7 +10,7 @@ Locks, outermost first; whoever holds one may take those after it, never those b
 import contextlib
 import threading
 from collections import deque
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 from rescind.events import LogWriter, Origin, RescindError
@@ -120,6 +120,10 @@ class Exits(Engine):
         finally:
             self._commit.release()
         return False
+
+    def after_commit(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Have ``function`` called once all that was recorded is durable; the baton is held."""
+        self._effects.append((function, *arguments))
 
     def _let_happen(self, effect: tuple[Any, ...]) -> None:
         """Call one effect; a defect in one must not take the others with it."""

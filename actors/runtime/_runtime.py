@@ -7,7 +7,7 @@ import random
 import threading
 import time
 import weakref
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
@@ -27,6 +27,7 @@ from ._errors import RuntimeClosedError, UsageError
 from ._exits import Exits
 from ._outbox import Envelope, Message, Outbox
 from ._pinned import join_all
+from ._recovery import recover
 from ._reply import Reply, finish
 from ._stepped import Stepped
 from ._thread import CLOSE_TIMEOUT_S, ThreadDispatcher
@@ -56,6 +57,9 @@ class Runtime(Exits):
         super().__init__(log, dispatcher or ThreadDispatcher(), clock or MachineClock())
         self.is_ending = False
         """Whether ``close`` was called."""
+        self.is_whole = log.epoch == 1
+        self.sinks: Mapping[str, Callable[[Any], object]] = {}
+        """Where completions of routed requests go, by name."""
         log.keyframes_from(self.entries)
         self.dispatcher.attach(self)
 
@@ -70,6 +74,9 @@ class Runtime(Exits):
         segment_bytes_max: int = 64 * 1024 * 1024,
         segment_age_s_max: float | None = None,
         slow_turn_s: float | None = 0.1,
+        classes: Iterable[type] | None = None,
+        end_others: bool = False,
+        sinks: Mapping[str, Callable[[Any], object]] | None = None,
     ) -> Self:
         """Open a runtime whose log is the directory ``path``, or memory without one.
 
@@ -83,9 +90,17 @@ class Runtime(Exits):
             segment_age_s_max: ... and when one is older than that as something is written.
             slow_turn_s: a handler that takes longer is recorded as slow, and warned of; None to
                 have none looked at, as in virtual time.
+            classes: recover the log: event-sourced actors of these classes go on where the last
+                process ended, actors of others among them are stopped, and what was outstanding
+                ends.  With them are named declared kinds that no handler's annotation names.
+                Without, what earlier processes left behind is left alone.
+            end_others: stop actors whose class is not among ``classes``, instead of refusing.
+            sinks: by name, what is called with each request that ``ref.request(sink=)`` made, when
+                it has completed; after a recovery also with those of earlier processes.
 
         Raises:
             RescindError: no log can be written there; the message says why and what to do.
+            RecoveryError: an actor can neither go on nor be ended, or its sink is not given.
         """
         clock: Clock = MachineClock()
         entropy = os.urandom
@@ -104,10 +119,20 @@ class Runtime(Exits):
         runtime = cls(log, dispatcher=dispatcher, clock=clock)
         if slow_turn_s is not None and not isinstance(dispatcher, Stepped):
             runtime.slow_turn_ns = round(slow_turn_s * 1e9)
+        runtime.sinks = dict(sinks or {})
+        if classes is not None:
+            runtime._recover(classes, end_others=end_others)
         # A program that ends without closing still gets its log whole and its endpoints ended.
         atexit.register(runtime.close)
         os.register_at_fork(after_in_child=partial(_leave_to_parent, weakref.ref(runtime)))
         return runtime
+
+    def _recover(self, classes: Iterable[type], *, end_others: bool) -> None:
+        try:
+            recover(self, classes, end_others=end_others)
+        except BaseException:
+            self.close()
+            raise
 
     @classmethod
     def default(cls) -> "Runtime":
@@ -208,6 +233,14 @@ class Runtime(Exits):
         ref: Any = cls.REF(self, self.next_number(), cls)
         ref.started, started.target = started, ref.number
         return ref, Start(self.class_number(cls), list(args), kwargs)
+
+    def refs(self, cls: type[A]) -> list[ActorRef[A]]:
+        """Return references to the living actors of a class, the first started first.
+
+        After a recovery these are also those that go on.
+        """
+        with self.baton:
+            return [each.actor_ref for _, each in sorted(self.actors.items()) if type(each) is cls]
 
     # --- messages ------------------------------------------------------------------------------
 

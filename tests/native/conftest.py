@@ -8,6 +8,8 @@ import pytest
 from rescind.actors.native import Twin
 from tests.runtime.recordings import DISPATCHERS, Recordings
 
+from .stores import Store
+
 
 @pytest.fixture
 def recordings() -> Iterator[Recordings]:
@@ -35,3 +37,20 @@ def stepped(recordings: Recordings) -> Any:
 def twin(stepped: Any) -> Twin:
     """Stand in for the work of ``stepped``: nothing ends before the test says so."""
     return Twin(stepped)
+
+
+@pytest.fixture
+def crash(recordings, tmp_path):
+    """Return what opens a log as a crash of ``runtime`` would leave it: what is written, is."""
+    count = 0
+
+    def make(runtime: Any, *classes: type, **options: Any) -> Any:
+        nonlocal count
+        count += 1
+        runtime.commit()
+        path = tmp_path / f"crashed-{count}"
+        runtime.log.save(path)
+        options = {"classes": classes or [Store], **options}
+        return recordings.open("stepped", path=path, **options)
+
+    return make

@@ -27,7 +27,7 @@ class Recordings:
     """Opens runtimes and remembers them for ``audit``."""
 
     def __init__(self) -> None:
-        self._made: list[tuple[Runtime, bool]] = []
+        self._made: list[tuple[Runtime, list[type] | None]] = []
         self._loop: Loop | None = None
 
     def loop(self) -> Loop:
@@ -44,6 +44,7 @@ class Recordings:
         durability: str = "os",
         again: bool = True,
         slow_turn_s: float | None = None,
+        **options: Any,
     ) -> Runtime:
         """Open a runtime; ``dispatcher`` is one, or its name, or None for threads."""
         if dispatcher == "stepped":
@@ -55,15 +56,15 @@ class Recordings:
         elif dispatcher == "asyncio":
             dispatcher = Asyncio(self.loop().loop)
         if storage is None:
-            runtime = Runtime.open(
-                path, durability=durability, dispatcher=dispatcher, slow_turn_s=slow_turn_s
-            )
+            options |= {"durability": durability, "slow_turn_s": slow_turn_s}
+            runtime = Runtime.open(path, dispatcher=dispatcher, **options)
         else:
             log = Log.create_or_open(
                 None, storage=storage, durability=durability, entropy=os.urandom
             )
             runtime = Runtime(log, dispatcher=dispatcher)
-        self._made.append((runtime, again))
+        named = list(options.get("classes") or ())
+        self._made.append((runtime, named if again else None))
         return runtime
 
     def audit(self) -> None:
@@ -72,10 +73,10 @@ class Recordings:
             runtime.close()
         if self._loop is not None:
             self._loop.close()
-        for runtime, again in self._made:
+        for runtime, named in self._made:
             declared = [kind for kind in runtime.log.kind_ids if declared_as(kind)]
             classes = [cls for cls in runtime._classes if issubclass(cls, Actor)] + declared
-            audit(runtime.log, classes if again else None)
+            audit(runtime.log, None if named is None else classes + named)
 
 
 def audit(log: Any, classes: Iterable[type] | None = ()) -> None:

@@ -48,7 +48,7 @@ def always(runtime, pace=ALWAYS):
 def told(runtime):
     """Return what a keyframe would say now, by actor."""
     with runtime.baton:
-        return {entry.actor: entry for entry in runtime.entries() if entry is not None}
+        return {entry.actor: entry for entry in runtime.entries() if entry and entry.actor}
 
 
 def states(runtime, kind):
@@ -237,6 +237,8 @@ def agree(entry, ledger):
             opened = {each["cancel"] for each in state["windows"] if each["open"]}
             assert opened == set(endpoint.windows)
             assert endpoint.closed is None
+        case "log":
+            assert (entry.actor, state["is_whole"]) == (0, True)
         case _:
             assert entry.actor in ledger.births
             assert entry.actor not in ledger.actors_stopped

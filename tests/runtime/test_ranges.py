@@ -5,7 +5,7 @@ from itertools import pairwise
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from rescind.actors.kernel._ranges import count_in, numbers_in, to_ranges
+from rescind.actors.runtime._ranges import count_in, numbers_in, to_ranges
 
 NUMBERS = st.lists(st.integers(min_value=0, max_value=40))
 """Few different numbers, so that neighbours, repetitions and steps back are frequent."""
