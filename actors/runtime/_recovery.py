@@ -334,7 +334,7 @@ class Recovery:
         ref = self.refs[number]
         ref.watchers = [ref for ref in map(self.refer, life.watchers) if isinstance(ref, ActorRef)]
         cls = self._runtime.class_number(ref.actor_class)
-        self._runtime.run(Envelope(ref, Recover(cls), Origin.RECOVERY, 0))
+        self._runtime.run_envelope(Envelope(ref, Recover(cls), Origin.RECOVERY, 0))
 
     def _end(self, number: int, life: Life) -> None:
         ref = self.refer(Reference(self._runtime.log_id, number))

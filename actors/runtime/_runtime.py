@@ -2,6 +2,7 @@
 
 import atexit
 import contextlib
+import inspect
 import os
 import random
 import threading
@@ -100,8 +101,10 @@ class Runtime(Exits):
 
         Raises:
             RescindError: no log can be written there; the message says why and what to do.
+            UsageError: the options contradict each other, or a sink is a coroutine function.
             RecoveryError: an actor can neither go on nor be ended, or its sink is not given.
         """
+        _check_sinks(sinks or {})
         clock: Clock = MachineClock()
         entropy = os.urandom
         if isinstance(dispatcher, Stepped):
@@ -512,6 +515,13 @@ class Runtime(Exits):
             with self._commit:
                 self._is_log_closed = True
                 self.log.close()
+
+
+def _check_sinks(sinks: Mapping[str, Callable[[Any], object]]) -> None:
+    for name, sink in sinks.items():
+        if inspect.iscoroutinefunction(sink):
+            text = "a completion counts as delivered when its sink returns; name a plain function"
+            raise UsageError(f"the sink {name!r} is a coroutine function: {text}")
 
 
 def _leave_to_parent(reference: "weakref.ref[Runtime]") -> None:

@@ -400,6 +400,13 @@ def test_a_sink_that_is_not_given_is_named(recordings, crash):
         crash(runtime)
 
 
+def test_a_sink_is_a_plain_function(recordings):
+    async def ship(_request: Any) -> None: ...
+
+    with pytest.raises(UsageError, match="'orders' is a coroutine function"):
+        recordings.open("stepped", sinks={"orders": ship})
+
+
 def test_a_request_is_routed_only_outside_of_turns_and_to_a_sink_there_is(stepped):
     store = stepped.start(Store, "s")
     with pytest.raises(UsageError, match="'nowhere'"):
