@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from rescind.actors.kernel import _request as kernel
 from rescind.actors.kernel._request import COMPLETED, OUTSTANDING
-from rescind.actors.runtime import Outbox, Reply, calling_frame, place_of
+from rescind.actors.runtime import CAUSE, Outbox, Reply, calling_frame, place_of
 from rescind.events import (
     CancelEnded,
     CancelOutcome,
@@ -159,6 +159,11 @@ class Request(kernel.Request):
         observed: Any = _Observed(self)
         await self.runtime.wait_async(observed)
         return self.get()
+
+    def wait_done(self, timeout_s: float | None = None) -> bool:
+        """Wait until it is done; a callback or sink that is called with it need not wait."""
+        is_being_told = self.status is not OUTSTANDING and CAUSE.get() is self
+        return is_being_told or super().wait_done(timeout_s)
 
     def outcome(self) -> tuple[Any, BaseException | None]:
         """Return the value, or what it raises."""

@@ -232,7 +232,8 @@ class Recovery:
 
     def _rebuild(self) -> None:
         """Construct the actors again and apply their events, in the order of the log."""
-        # With the baton to take, as for a pinned actor: here nobody holds it.
+        # Takes what a constructor sends and records, which it did when it was called first.  With
+        # the baton to take, as for a pinned actor: here nobody holds it.
         out = Outbox(self._runtime.baton)
         out.cause = 0
         token = self._runtime.enter_handler(out)
@@ -298,11 +299,7 @@ class Recovery:
             actor.rebuild(birth)
         except Exception as raised:  # noqa: BLE001  # raised again, unless there is more to say
             error = raised
-        is_eager, log.actors_next = log.actors_next != actors_next, actors_next
-        # What it sent was sent when it was constructed first.
-        out.forget()
-        out.causes.clear()
-        if is_eager:
+        if log.actors_next != actors_next:
             text = "its constructor starts actors or makes requests; that belongs into on_start"
             raise CannotTellError(text) from error
         if error is not None:

@@ -162,9 +162,10 @@ class Survivors:
     # --- facts ---------------------------------------------------------------------------------
 
     def _born(self, event: Born, turn: Turn) -> None:
+        life = self.lives.get(event.actor)
         if not isinstance(turn.message, Start):
             self.place(event.actor).cls = (turn.epoch, event.cls)
-        elif event.actor not in self.lives:
+        elif life is None or life.told is None:  # else a keyframe tells how it stood later
             life = Life(event.actor, (turn.epoch, event.cls), event.parent, turn.number)
             self.lives[event.actor] = life
 
@@ -204,7 +205,6 @@ class Survivors:
         left = self.requests.get(event.request)
         if left is not None:
             left.completed, left.turn = event, turn.number
-            left.cancels.clear()
             left.cancelled = self.cancels.get(event.by)
 
     def _delivered(self, event: Delivered | Discarded, _: Turn) -> None:

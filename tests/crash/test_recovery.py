@@ -7,6 +7,7 @@ completion, and of none twice without being told so; and the laws hold.
 every kill of the scenario; usually that is done after some.
 """
 
+import faulthandler
 import os
 import signal
 import subprocess
@@ -40,6 +41,12 @@ EVERY = 1 if KILLS > 200 else 24
 """After which kills of the scenario the recovery is killed too."""
 HOW = ("before", "torn", "after")
 PROGRAM = "from tests.crash.recovered_until_killed import main; main()"
+
+
+@pytest.fixture(autouse=True)
+def _long():
+    # In its large size this runs longer than pytest waits before it shows all stacks.
+    faulthandler.cancel_dump_traceback_later()
 
 
 class Program:

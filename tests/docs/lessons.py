@@ -75,6 +75,7 @@ class Classroom:
             "PYTHONPATH": str(Path(rescind.__file__).parents[1]),
         }
         self._environment = {**os.environ, **ours, **paths, "COLUMNS": "80", "NO_COLOR": "1"}
+        self._environment.pop("CI", None)  # in which pytest prints more than it does to a reader
 
     def follow(self, block: Block) -> Iterator[str]:
         """Do what a block says; yields what came out otherwise than it shows."""

@@ -10,13 +10,18 @@ from rescind import Cancelled, event, newton
 from rescind.actors.kernel._request import DELIVERED
 from rescind.actors.native import Twin
 from rescind.actors.runtime import RecoveryError, UsageError
+from rescind.actors.runtime._survivors import Survivors
 from rescind.events import (
+    Accepted,
     CancelOutcome,
     Closed,
     Completed,
     Discarded,
+    Drop,
     How,
+    Log,
     LogDamagedError,
+    Opened,
     Origin,
     Outcome,
     Recover,
@@ -25,8 +30,9 @@ from rescind.events import (
 )
 from rescind.replay import check, why
 from tests.runtime.helpers import PATIENCE_S
+from tests.runtime.recordings import DISPATCHERS
 
-from .stores import Adopt, Asker, Broken, Late, Plain, Put, Store, Wait, Watch
+from .stores import Adopt, Asker, Broken, Kept, Late, Plain, Put, Store, Wait, Watch
 
 
 def told(runtime: Any, kind: type) -> list[Any]:
@@ -129,7 +135,8 @@ def test_who_watches_an_actor_still_does(stepped, crash):
     assert again.actors[two.number].names == [f"{one.number} None"]
 
 
-def test_it_goes_on_under_threads_too(stepped, recordings, tmp_path):
+@pytest.mark.parametrize("dispatcher", DISPATCHERS)
+def test_it_goes_on_under_every_dispatcher(stepped, recordings, tmp_path, dispatcher):
     store = stepped.start(Store, "s")
     stepped.sinks = {"orders": lambda _: None}
     store.request(Put("a"), sink="orders")
@@ -138,10 +145,10 @@ def test_it_goes_on_under_threads_too(stepped, recordings, tmp_path):
     stepped.log.save(tmp_path / "log")
     heard: queue.SimpleQueue[Any] = queue.SimpleQueue()
     again = recordings.open(
-        "thread", path=tmp_path / "log", classes=[Store], sinks={"orders": heard.put}
+        dispatcher, path=tmp_path / "log", classes=[Store], sinks={"orders": heard.put}
     )
-    assert heard.get(timeout=PATIENCE_S).redelivered
     assert again.refs(Store)[0].request(Put("b")).get() == 1
+    assert heard.get(timeout=PATIENCE_S).redelivered
     assert again.actors[store.number].names == ["a", "b"]
 
 
@@ -198,6 +205,15 @@ class Eager(Store):
         Store.start("child")
 
 
+class Talkative(Store):
+    """Tells another in its constructor that it is there, and notes it."""
+
+    def __init__(self, other: Any) -> None:
+        super().__init__("talkative", other)
+        other.tell(Put("hello"))
+        self.record(Kept("begun", 0))
+
+
 class Fickle(Store):
     fails = False
 
@@ -239,13 +255,25 @@ def test_a_constructor_that_starts_actors_is_refused(stepped, crash):
         crash(stepped, Eager, Store)
 
 
+def test_what_a_constructor_sends_and_records_is_not_done_again(stepped, crash):
+    other = stepped.start(Store, "other")
+    talkative = stepped.start(Talkative, other)
+    stepped.dispatcher.run()
+    again = crash(stepped, Talkative, Store)
+    again.dispatcher.run()
+    assert again.actors[other.number].names == ["hello"]
+    assert again.actors[talkative.number].names == ["begun"]
+
+
 def test_a_constructor_that_fails_today_is_told_and_nothing_else_happens(
-    stepped, crash, monkeypatch
+    stepped, crash, monkeypatch, tmp_path
 ):
+    stepped.start(Store, "s")
     fickle = stepped.start(Fickle)
     monkeypatch.setattr(Fickle, "fails", True)
     with pytest.raises(RecoveryError, match=f"{fickle.number}: .*OSError: not any more"):
-        crash(stepped, Fickle)
+        crash(stepped, Fickle, Store)
+    assert len(list(read(tmp_path / "crashed-1"))) == len(list(read(stepped.log)))
 
 
 def test_an_event_of_a_kind_that_is_not_known_is_named(stepped, crash):
@@ -329,6 +357,33 @@ def test_why_says_that_its_process_ended(stepped, crash):
     assert "never delivered: the process ended" in story.facts
 
 
+def test_nothing_is_said_of_an_endpoint_that_has_ended(stepped, crash):
+    endpoint = newton.Endpoint(stepped, newton.twin())
+    endpoint.bind()
+    endpoint.unbind()
+    endpoint.dispose()
+    again = crash(stepped)
+    again.flush()
+    assert told(again, object) == []
+
+
+def test_an_endpoint_that_was_closed_is_not_closed_again(recordings, tmp_path):
+    log = Log.create_or_open(tmp_path / "log")
+    events = (
+        Opened(5, "newton", "guide", ""),
+        Accepted(6, 5, "Dispose", True, None, True),
+        Completed(6, None, How.RESULT, 0),
+        Closed(5, "disposed"),
+    )
+    wire = [(log.kind_ids[type(each)], *each) for each in events]
+    log.append((5, 1, Origin.APP, 0, (log.kind_ids[Drop], 0, "disposed"), wire, None))
+    log.close()
+    again = recordings.open("stepped", path=tmp_path / "log", classes=[], again=False)
+    again.flush()
+    assert told(again, Closed) == []
+    assert told(again, Discarded) == [Discarded([6, 6], "the process ended", 0)]
+
+
 def test_ten_thousand_requests_end_in_a_few_turns(stepped, crash):
     store = stepped.start(Store, "s")
     Twin(stepped)
@@ -345,12 +400,13 @@ def test_ten_thousand_requests_end_in_a_few_turns(stepped, crash):
 
 def test_a_sink_hears_of_every_completion(recordings):
     heard: list[Any] = []
-    runtime = recordings.open("stepped", sinks={"orders": heard.append})
+    runtime = recordings.open(
+        "stepped", sinks={"orders": lambda each: heard.append((each.redelivered, each.get()))}
+    )
     store = runtime.start(Store, "s")
     request = store.request(Put("a", 7), sink="orders")
     assert request.get() == 7
-    assert heard == [request]
-    assert not request.redelivered
+    assert heard == [(False, 7)]
 
 
 def test_what_was_not_delivered_is_offered_again_under_its_number_and_marked(
@@ -372,6 +428,12 @@ def test_what_was_not_delivered_is_offered_again_under_its_number_and_marked(
         (outstanding.number, False),
     ]
     assert heard[0].get() == 5
+    (turn,) = [
+        each
+        for each in read(again.log)
+        if Completed in map(type, each.events[:1]) and each.origin is Origin.RECOVERY
+    ]
+    assert heard[1].turn == turn.number
     with pytest.raises(Exception, match="the process ended first"):
         heard[1].get()
     third: list[Any] = []
@@ -432,3 +494,14 @@ def test_a_log_with_a_hole_is_not_recovered(recordings, stepped, tmp_path):
     with pytest.raises(LogDamagedError):
         recordings.open("stepped", path=tmp_path / "crashed", classes=[Store])
     assert not [each for each in read(tmp_path / "crashed") if each.origin is Origin.RECOVERY]
+
+
+def test_nor_is_one_whose_losses_were_noted(stepped):
+    for name in "abc":
+        stepped.start(Store, name)
+    stepped.commit()
+    survivors = Survivors()
+    first, _, third, *_ = read(stepped.log)
+    survivors.feed(first)
+    with pytest.raises(LogDamagedError, match=r"turns 2\.\.2 are missing"):
+        survivors.feed(third)

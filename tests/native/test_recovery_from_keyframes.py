@@ -7,13 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rescind import event
+from rescind import event, newton
+from rescind.actors.native import Twin
 from rescind.actors.runtime._known import Known
 from rescind.actors.runtime._recovery import survivors_of
 from rescind.actors.runtime._state import CannotTellError, freeze, thaw
-from rescind.events import Pace, Retention, prune, read
+from rescind.actors.runtime._survivors import Survivors
+from rescind.events import Born, Entry, Origin, Pace, Retention, Start, Turn, prune, read
+from rescind.replay import check
 
-from .stores import Kept, Plain, Put, Store, Watch
+from .stores import Kept, Plain, Put, Store, Wait, Watch
 
 ALWAYS = Pace(log_bytes_min=0, log_bytes_factor=0)
 """There is always a keyframe under way."""
@@ -150,6 +153,78 @@ def test_a_keyframe_of_an_epoch_that_was_not_recovered_does_not_hide_who_lived_b
     assert read(tmp_path / "log").keyframe() is not None
     again = recordings.open("stepped", path=tmp_path / "log", classes=[Store], again=False)
     assert again.refs(Store)[0].number == store.number
+
+
+def test_a_keyframe_of_an_epoch_that_was_recovered_stands_for_all_before(stepped, crash):
+    store = stepped.start(Store, "s")
+    store.request(Put("a"))
+    stepped.dispatcher.run()
+    again = crash(stepped, Store, Plain)
+    write_keyframe(again)
+    assert begins_at_keyframe(again, Store, Plain)
+    third = crash(again, Store, Plain)
+    assert third.actors[store.number].names == ["a"]
+
+
+def test_a_completion_that_is_owed_to_a_sink_is_read_where_it_stands(recordings, crash):
+    runtime = recordings.open("stepped", sinks={"orders": lambda _: None})
+    store = runtime.start(Store, "s")
+    store.request(Put("a", 7), sink="orders")
+    runtime.run_turns()
+    with_keyframe(runtime)
+    assert not begins_at_keyframe(runtime, Store, Plain)
+    heard: list[Any] = []
+    again = crash(runtime, Store, Plain, sinks={"orders": heard.append})
+    again.dispatcher.run()
+    assert [each.get() for each in heard] == [7]
+
+
+def test_cancels_that_were_under_way_are_read_where_they_began(stepped, crash):
+    store = stepped.start(Store, "s")
+    Twin(stepped)
+    request = store.request(Wait("abc"))
+    stepped.dispatcher.run()
+    request.cancel()
+    with_keyframe(stepped)
+    assert not begins_at_keyframe(stepped, Store, Plain)
+    again = crash(stepped, Store, Plain)
+    again.flush()
+    assert all(not law.findings for law in check(read(again.log)).laws)
+
+
+def test_so_are_those_of_an_endpoint(stepped, crash):
+    endpoint = newton.Endpoint(stepped, newton.twin())
+    endpoint.bind()
+    endpoint.connect()
+    endpoint.cancel(asynchronous=True)
+    with_keyframe(stepped)
+    assert not begins_at_keyframe(stepped)
+    again = crash(stepped, Plain)
+    again.flush()
+    assert all(not law.findings for law in check(read(again.log)).laws)
+
+
+def test_an_actor_that_a_keyframe_cannot_tell_of_begins_at_its_start_if_that_comes_behind():
+    survivors = Survivors()
+    survivors.begin_at(
+        1, [(9, Entry(3, 1, None)), (9, Entry(4, 1, {"state": (), "kind": "actor"}))]
+    )
+    for number, actor in ((7, 3), (8, 4)):
+        start, born = Start(1, [], {}), Born(actor, 1, 0)
+        turn = Turn(number, 0, 1, actor, Origin.APP, None, start, (born,), None, replayable=True)
+        survivors.feed(turn)
+    lives = [(life.born, life.as_of) for life in survivors.lives.values()]
+    assert lives == [(7, 0), (0, 9)]
+
+
+def with_keyframe(runtime: Any) -> None:
+    """Have one keyframe written that shows how things stand, and let nothing go on."""
+    runtime.log.keyframes_from(runtime.entries, ALWAYS)
+    with runtime.baton:
+        batch = runtime.log.seal()
+    runtime.log.write(batch)
+    runtime.log.keyframes_from(runtime.entries)
+    assert read(runtime.log).keyframe() is not None
 
 
 def test_a_policy_for_start_arguments_holds_for_keyframes_too(recordings):

@@ -296,6 +296,14 @@ def test_callbacks_are_called_once_also_those_that_come_late(runtime):
     assert heard == [request, request]
 
 
+def test_a_callback_may_ask_its_request_for_the_result(stepped):
+    heard: list[int] = []
+    request = stepped.start(Crawler).request(Fetch("abc"))
+    request.add_done_callback(lambda each: heard.append(each.get()))
+    stepped.dispatcher.run()
+    assert heard == [3]
+
+
 def test_a_callback_that_raises_is_logged_and_the_others_are_called(stepped, caplog):
     request = stepped.start(Crawler).request(Total())
     heard: list[object] = []
