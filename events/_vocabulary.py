@@ -248,6 +248,13 @@ class Recover(NamedTuple):
     cls: int
 
 
+class Notice(NamedTuple):
+    """A subscriber is told of an event that stands in the causing turn."""
+
+    event: str
+    values: tuple[Any, ...]
+
+
 # --- events: what a turn decided ---------------------------------------------------------------
 
 
@@ -543,17 +550,52 @@ class Routed(NamedTuple):
     sink: str
 
 
+class Dropped(NamedTuple):
+    """A full mailbox gave up this message, its oldest, for a newer one.
+
+    ``by`` is the turn that sent the newer one; 0 when that came from outside.
+    """
+
+    actor: int
+    by: int
+
+
+class Overflowed(NamedTuple):
+    """A full mailbox took no more: the actor's, or with 0 the runtime's.
+
+    ``tried`` is 0 where the sender was outside: then this record shows the first of so many
+    ``messages`` that were refused.  Else it says which message of this turn, counted from 1 among
+    those for bounded mailboxes, was refused.
+    """
+
+    actor: int
+    messages: int
+    tried: int
+
+
+class Stashed(NamedTuple):
+    """The actor put this message aside, unanswered; so many are ``aside`` now."""
+
+    aside: int
+
+
+class Unstashed(NamedTuple):
+    """The actor takes up again what it put aside in these turns, before everything else."""
+
+    turns: list[int]
+
+
 MESSAGES: tuple[type[tuple[Any, ...]], ...] = (
     Start, Stop, Tell, Ask, Proxy, Watch, Resume, Submit, Cancel, Drop, CompletionScript, Returned,
     InputScript, Taken, CallReturned, Answer, Received, Killed, ToolEvent, TimedOut, Complete,
-    Serve, Recover,
+    Serve, Recover, Notice,
 )  # fmt: skip
 EVENTS: tuple[type[tuple[Any, ...]], ...] = (
     Born, Stopped, Failed, Replied, Raised, Suspended, DeadLetter, TimerSet, Opened, StateChanged,
     Closed, CallOpened, PrivilegeChanged, Notified, Accepted, Rejected, Started, Completed,
     Delivered, Discarded, AnswerIgnored, CancelRequested, CancelBegan, CancelOutcome, CancelEnded,
     InputArrived, InputDelivered, InputPosted, ScriptRaised, ScriptRunning, ScriptReturned,
-    WorkStopped, Violation, Asked, SlowTurn, Routed,
+    WorkStopped, Violation, Asked, SlowTurn, Routed, Dropped, Overflowed, Stashed, Unstashed,
 )  # fmt: skip
 KINDS = MESSAGES + EVENTS
 

@@ -12,9 +12,11 @@ from rescind.events import (
     Delivered,
     Discarded,
     Drop,
+    Dropped,
     How,
     Opened,
     Origin,
+    Overflowed,
     Rejected,
     Resume,
     Start,
@@ -31,7 +33,7 @@ from ._laws import Court, Law
 from ._lives import Request
 from ._model import each
 
-_POSTHUMOUS = (AnswerIgnored, DeadLetter)
+_POSTHUMOUS = (AnswerIgnored, DeadLetter, Dropped, Overflowed)
 """What may be said of an actor that has stopped: that something came for it."""
 
 

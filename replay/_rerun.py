@@ -31,7 +31,9 @@ from rescind.actors.runtime import (
     Part,
     Reply,
 )
+from rescind.actors.runtime._bounds import COUNTED
 from rescind.actors.runtime._known import Known
+from rescind.actors.runtime._lost import lose
 from rescind.actors.runtime._ranges import numbers_in
 from rescind.actors.runtime._recovery import Recovery
 from rescind.actors.runtime._survivors import Survivors
@@ -61,7 +63,18 @@ from rescind.events._turn import holds_withheld
 
 from ._ahead import TurnsAhead
 from ._difference import cause_of, difference, wire_cause
-from ._stand_ins import Clock, Dispatcher, Log, NoDriver, NumberedRuntime, Tool
+from ._stand_ins import (
+    Clock,
+    Dispatcher,
+    Log,
+    Mailboxes,
+    NoDriver,
+    NumberedRuntime,
+    Stashes,
+    Subscriptions,
+    Tool,
+    loss_of,
+)
 
 if TYPE_CHECKING:
     from rescind.actors.kernel._endpoint import Endpoint
@@ -240,6 +253,9 @@ class _World:
         log: Any = self._log
         turns = recording.turns if recording.looks_ahead else None
         self._runtime = NumberedRuntime(log, self._dispatcher, Clock(recording), turns)
+        self._runtime.mailboxes = Mailboxes(self._runtime, recording)
+        self._stashes = self._runtime.stashes = Stashes(self._runtime)
+        self._runtime.subscriptions = Subscriptions(self._runtime, deque())
         self._endpoints: dict[int, Endpoint] = {}
         self._requests: dict[int, Request] = {}
         self._sent: dict[int, deque[Envelope]] = {}
@@ -271,6 +287,10 @@ class _World:
         envelope = self._envelope(turn)
         if envelope is None:
             self._skip(turn)
+            return
+        loss = loss_of(turn)
+        if loss is not None:
+            lose(self._runtime, envelope, loss)
             return
         part = self._dispatcher.part
         with self._runtime.baton:
@@ -396,10 +416,24 @@ class _World:
         if not sent:
             what = "nobody sent this message"
             raise _Diverged(_divergence(turn, what, turn.message, None))
-        envelope = sent.popleft()
+        envelope = sent[(at := self._place_of(turn, sent))]
+        del sent[at]
         if isinstance(envelope.target, ActorRef):
             self._refs[turn.actor] = envelope.target
         return envelope
+
+    def _place_of(self, turn: Turn, sent: deque[Envelope]) -> int:
+        """Return which of the messages for an actor is taken: the first, but for two.
+
+        An urgent stop overtakes, and of those in a mailbox the oldest is dropped.
+        """
+        for at, envelope in enumerate(sent):
+            if turn.message == Stop(urgent=True):
+                if envelope.message == turn.message:
+                    return at
+            elif loss_of(turn) is None or type(envelope.message) in COUNTED:
+                return at
+        return 0
 
     def _target(self, turn: Turn) -> Any:
         message, number = turn.message, turn.actor
@@ -467,6 +501,9 @@ class _World:
             if isinstance(envelope.target, ActorRef):
                 self._refs.setdefault(number, envelope.target)
             self._sent.setdefault(number, deque()).append(envelope)
+        # What an actor takes up again comes before what waits.
+        for envelope in reversed(self._stashes.take_first()):
+            self._sent.setdefault(envelope.target.number, deque()).appendleft(envelope)
         for event in turn.events:
             if isinstance(event, Accepted) and event.endpoint in self._endpoints:
                 request = self._endpoints[event.endpoint].requests.get(event.request)

@@ -4,8 +4,19 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from rescind.actors import runtime
-from rescind.actors.runtime import Part, Runtime, VirtualClock, Waitable
-from rescind.events import KINDS, LogReader, Turn
+from rescind.actors.runtime import (
+    Envelope,
+    Mailbox,
+    Outbox,
+    Part,
+    Runtime,
+    VirtualClock,
+    Waitable,
+    _mailbox,
+    _stash,
+    _subscriptions,
+)
+from rescind.events import KINDS, Dropped, LogReader, Overflowed, Turn
 
 from ._ahead import TurnsAhead
 
@@ -128,6 +139,86 @@ class NumberedRuntime(Runtime):
         self._free.discard(number)
         self.log.actors_next = max(behind, number + 1)
         return number
+
+
+class Mailboxes(_mailbox.Mailboxes):
+    """How many messages waited is not executed again; what came of it is in the recording."""
+
+    def __init__(self, runtime: Runtime, recording: Recording) -> None:
+        real = runtime.mailboxes
+        super().__init__(runtime, real.door, real.control, real.backlog, real.check_running)
+        self.recording = recording
+
+    def open(self, ref: Any) -> _mailbox.Box | None:
+        # Where no mailbox is bounded, the runtime was, perhaps.
+        return super().open(ref) or (self.box(ref, None) if ref.actor_class.RUNS_HANDLERS else None)
+
+    def box(self, ref: Any, config: Mailbox | None) -> _mailbox.Box:
+        return Box(self, ref, config)
+
+
+class Stashes(_stash.Stashes):
+    """Executed again; only what is brought back goes where the re-execution keeps what was sent."""
+
+    def __init__(self, runtime: Runtime) -> None:
+        super().__init__(runtime)
+        self._first: list[Envelope] = []
+
+    def put_first(self, ref: Any, back: list[Envelope]) -> None:
+        del ref
+        self._first += back
+
+    def take_first(self) -> list[Envelope]:
+        """Return what actors take up again."""
+        first, self._first = self._first, []
+        return first
+
+
+class Box(_mailbox.Box):
+    """A mailbox that has a place when the recorded one had."""
+
+    __slots__ = ("_backlog", "_recording")
+
+    def __init__(self, mailboxes: Mailboxes, ref: Any, config: Mailbox | None) -> None:
+        super().__init__(mailboxes, ref, config)
+        self._recording = mailboxes.recording
+        self._backlog = mailboxes.backlog
+
+    def _refusal(self, tried: int) -> Overflowed | None:
+        turn = self._recording.peek()
+        for event in () if turn is None else turn.events:
+            if isinstance(event, Overflowed) and event.tried == tried:
+                return event
+        return None
+
+    def has_place(self, tried: int) -> bool:
+        return self._refusal(tried) is None
+
+    def admits_request(self, out: Outbox, full: int | None) -> bool:
+        del full
+        refusal = self._refusal(1)
+        if refusal is not None:
+            out.events.append(refusal)
+        return refusal is None
+
+    def bring(self, envelope: Envelope) -> None:
+        self._backlog.append(envelope)
+
+    def release(self) -> None: ...
+
+
+class Subscriptions(_subscriptions.Subscriptions):
+    """Nobody hears of anything: what subscribers were told comes from the recording."""
+
+    def offer(self, event: Any, number: int) -> None: ...
+
+
+def loss_of(turn: Turn) -> Any:
+    """Return what became of a message that its mailbox dropped or did not take."""
+    for event in turn.events:
+        if isinstance(event, Dropped) or (isinstance(event, Overflowed) and event.tried == 0):
+            return event
+    return None
 
 
 class Dispatcher(runtime.Dispatcher):

@@ -359,7 +359,7 @@ class Endpoint(Actor):
     def tell_trigger(self, window: CancelWindow, code: int | None, out: Outbox) -> None:
         """Let the request complete whose completion is the end of the cancel."""
         if window.trigger is not None:
-            out.urgent.append((window.trigger, Complete(code)))
+            out.urgent.append((window.trigger, Complete(code), None))
 
     # --- keyframes -------------------------------------------------------------------------------
 

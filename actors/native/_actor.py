@@ -10,10 +10,12 @@ from typing import Any, ClassVar, Generic, TypeVar
 from rescind.actors import runtime
 from rescind.actors.kernel._request import OUTSTANDING
 from rescind.actors.runtime import Abandon, Outbox, Reply, Runtime, UsageError
+from rescind.actors.runtime._stash import has_stashed
 from rescind.events import (
     Accepted,
     Ask,
     CancelBegan,
+    Complete,
     Completed,
     CompletionScript,
     Delivered,
@@ -25,7 +27,8 @@ from rescind.events import (
     declared_as,
 )
 
-from ._errors import RequestRefused
+from ._errors import refused
+from ._protocol import Code
 from ._request import Request
 from ._requests import Requests, operation_of, requests_of
 from ._work import Work
@@ -59,6 +62,13 @@ class ActorRef(runtime.ActorRef[A], Generic[A]):
         if request is not None:
             yield request, Drop(0, f"a{self.number} {self.actor_class.__name__} stopped")
 
+    def when_dropped(self, message: tuple[Any, ...]) -> Iterable[tuple[Any, tuple[Any, ...]]]:
+        """Let a request end that the mailbox dropped."""
+        if isinstance(message, Serve):
+            request = requests_of(self.runtime).requests.get(message.request)
+            if request is not None:
+                yield request, Complete(Code.DROPPED)
+
     def request(
         self,
         message: Any,
@@ -80,7 +90,7 @@ class ActorRef(runtime.ActorRef[A], Generic[A]):
                 with what was not delivered.  Only outside of turns.
 
         Raises:
-            RequestRefused: The actor has stopped.
+            RequestRefused: The actor has stopped, or its mailbox is full.
             UsageError: There is no such sink, or it is for a request that is made in a turn.
         """
         requests = requests_of(self.runtime)
@@ -95,10 +105,17 @@ class ActorRef(runtime.ActorRef[A], Generic[A]):
                 return requests.ask(out, asker, self, message, timeout_ns, shielded=shielded)
         arguments = (self, message) if sink is None else (self, message, sink)
         submit = Submit(operation_of(message), arguments, asynchronous=True, timeout_ns=timeout_ns)
-        decided = self.runtime.call(requests, submit)
+        box = self.box
+        full = None if box is None else self.runtime.mailboxes.hold_place(box)
+        decided: Any = None
+        try:
+            decided = self.runtime.call(requests, submit, full)
+        finally:
+            if box is not None and full is None and not isinstance(decided, Request):
+                box.release()
         self.runtime.relieve()
         if not isinstance(decided, Request):
-            raise RequestRefused(str(self), decided)
+            raise refused(self, decided)
         return decided
 
 
@@ -322,7 +339,8 @@ class Actor(runtime.Actor):
             requests.fail(target, error, out)
             self._stop_for(out, error)
         else:
-            requests.settle(target, value, out)
+            if not (out.events and has_stashed(out)):
+                requests.settle(target, value, out)
 
     def _settle(self, out: Outbox, value: Any) -> None:
         """Answer an ask with what the handler returned; work answers when it ends."""
@@ -343,7 +361,7 @@ def _of(fact: Callable[[Requests, Any, int], None]) -> Callable[[Actor, Any, int
     return lambda actor, event, number: fact(requests_of(actor.runtime), event, number)
 
 
-Actor.FACTS = {
+Actor.FACTS = runtime.Actor.FACTS | {
     kind: _of(fact)
     for kind, fact in Requests.FACTS.items()
     if kind in (Accepted, Completed, Delivered, CancelBegan)

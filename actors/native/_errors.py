@@ -1,11 +1,17 @@
 """What a request raises at whoever waits for it."""
 
+from typing import TYPE_CHECKING, Any
+
 import pykka
 
 from rescind.actors.kernel._rules import Refusal
+from rescind.actors.runtime import MailboxFullError
 from rescind.events import RescindError
 
-from ._protocol import MEANINGS
+from ._protocol import FULL, MEANINGS
+
+if TYPE_CHECKING:
+    from ._actor import ActorRef
 
 
 class Cancelled(RescindError):  # noqa: N818  # as asyncio and concurrent.futures call theirs
@@ -65,8 +71,10 @@ class WorkCancelled(Exception):  # noqa: N818  # as asyncio and concurrent.futur
     """Raised by ``Token.check`` inside work whose request was cancelled."""
 
 
-class RequestRefused(RescindError, pykka.ActorDeadError):  # noqa: N818  # caught with Cancelled
-    """Nobody can take the request; it was refused at the call.
+class RequestRefused(RescindError):  # noqa: N818  # caught with Cancelled
+    """The request was refused at the call: the actor has stopped, or its mailbox is full.
+
+    It is an ``ActorDeadError`` or a ``MailboxFullError`` too.
 
     Attributes:
         code: The native code.
@@ -79,4 +87,23 @@ class RequestRefused(RescindError, pykka.ActorDeadError):  # noqa: N818  # caugh
         self.code = refusal.code
         self.rule = refusal.rule
         self.request = refusal.request
-        super().__init__(f"{asked} refused r{refusal.request}: {MEANINGS[refusal.code]}")
+        RescindError.__init__(self, f"{asked} refused r{refusal.request}: {MEANINGS[refusal.code]}")
+
+
+class _DeadError(RequestRefused, pykka.ActorDeadError):
+    """The actor has stopped."""
+
+
+class _FullError(RequestRefused, MailboxFullError):
+    """No more messages may wait."""
+
+    def __init__(self, asked: str, refusal: Refusal, actor: int) -> None:
+        super().__init__(asked, refusal)
+        self.actor = actor
+
+
+def refused(asked: "ActorRef[Any]", refusal: Refusal) -> RequestRefused:
+    """Return what a refused request raises."""
+    if refusal.rule == FULL:
+        return _FullError(str(asked), refusal, asked.number)
+    return _DeadError(str(asked), refusal)

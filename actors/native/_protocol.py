@@ -17,6 +17,10 @@ class Code(IntEnum):
     """Work ended because it was told to; its request was cancelled."""
     LOST = 4
     """The process ended before it did; told by the next one."""
+    FULL = 4
+    """The actor's mailbox was full, or the runtime's bound was reached."""
+    DROPPED = 5
+    """The full mailbox of the actor dropped it for a newer message."""
 
 
 MEANINGS: dict[int, str] = {
@@ -24,12 +28,18 @@ MEANINGS: dict[int, str] = {
     Code.DEAD: "the actor stopped",
     Code.STOPPED: "it was told to stop",
     Code.LOST: "the process ended first",
+    Code.FULL: "the mailbox is full",
+    Code.DROPPED: "the mailbox dropped it for a newer message",
 }
 
 NAMES: dict[int, str] = {code.value: code.name.lower() for code in Code}
 
-REFUSALS: dict[str, Code] = {"native-dead": Code.DEAD}
-"""Why a request is refused at the call: the rule's id, and the code."""
+DEAD = "native-dead"
+"""The rule that refuses a request at the call whose actor has stopped ..."""
+FULL = "native-full"
+"""... and the one that does so where no more messages may wait."""
+REFUSALS: dict[str, Code] = {DEAD: Code.DEAD, FULL: Code.FULL}
+"""Why a request is refused: the rule's id, and the code."""
 
 OPEN = "Open"
 """What the application submits, unknowingly, before its first request to any actor."""

@@ -23,6 +23,7 @@ from rescind.actors.runtime import (
     Runtime,
     describe,
 )
+from rescind.actors.runtime._bounds import apply_overflowed
 from rescind.actors.runtime._ranges import to_ranges
 from rescind.events import (
     Accepted,
@@ -42,6 +43,7 @@ from rescind.events import (
     Opened,
     Origin,
     Outcome,
+    Overflowed,
     Raised,
     Replied,
     Routed,
@@ -50,7 +52,8 @@ from rescind.events import (
     Submit,
 )
 
-from ._protocol import OPEN, REFUSALS, STOP, TIME_OUT, Code
+from ._errors import refused
+from ._protocol import DEAD, FULL, MEANINGS, OPEN, REFUSALS, STOP, TIME_OUT, Code
 from ._request import Cancelling, Request
 from ._work import Driver, Work, Workers
 
@@ -85,20 +88,23 @@ class Requests(Endpoint):
 
     def submit(self, message: Submit, extra: Any, out: Outbox) -> Any:
         """Admit a request of the application."""
-        del extra
         if message.operation == OPEN:
             out.events.append(Born(self.number, message.arguments[0], 0))
             out.events.append(Opened(self.number, "native", "", ""))
             return None
         asked, value, *route = message.arguments
+        box, rule = asked.box, ""
         if asked.has_stopped:
-            rule = "native-dead"
+            rule = DEAD
+        elif box is not None and not box.admits_request(out, extra):
+            rule = FULL
+        if rule:
             return self.refuse(out, message.operation, Refusal(rule, REFUSALS[rule]))
         request = self._accept(out, message.operation, (value,), asked, message.timeout_ns)
         for sink in route:
             out.events.append(Routed(request.number, sink))
             request.route(sink)
-        out.messages.append((asked, Serve(request.number), None))
+        out.messages.append((box or asked, Serve(request.number), None))
         return request
 
     def ask(
@@ -111,10 +117,17 @@ class Requests(Endpoint):
         *,
         shielded: bool,
     ) -> Request:
-        """Take a request that a handler makes in its turn."""
-        request = self._accept(out, operation_of(value), (value,), asked, timeout_ns)
+        """Take a request that a handler makes in its turn.
+
+        Raises:
+            RequestRefused: there is no place for it.
+        """
+        operation, box = operation_of(value), asked.box
+        if box is not None and not box.admits(out):
+            raise refused(asked, self.refuse(out, operation, Refusal(FULL, REFUSALS[FULL])))
+        request = self._accept(out, operation, (value,), asked, timeout_ns)
         self._belong(request, asker, out, shielded=shielded)
-        out.messages.append((asked, Serve(request.number), None))
+        out.messages.append((box or asked, Serve(request.number), None))
         return request
 
     def give_away(
@@ -205,7 +218,11 @@ class Requests(Endpoint):
             out.effects.append((self.lane.append, request))
         parent = request.parent
         if parent is not None and parent.is_waiting and not _others(parent, request):
-            out.urgent.append((parent, Cancel(parent.doomed)))
+            out.urgent.append((parent, Cancel(parent.doomed), None))
+
+    def end(self, request: kernel.Request, code: int | None, out: Outbox) -> None:
+        """End a request whose message a mailbox has dropped."""
+        cast("Request", request).complete(out, code, How.FAILED, 0, MEANINGS[code or 0])
 
     def answered(self, request: kernel.Request, code: int | None, value: Any, out: Outbox) -> None:
         """Complete work as it ended."""
@@ -458,4 +475,5 @@ Requests.FACTS = {
     Accepted: Requests.apply_accepted,
     Completed: Requests.apply_completed,
     CancelBegan: Requests.apply_began,
+    Overflowed: apply_overflowed,
 }

@@ -286,7 +286,7 @@ class NewtonEndpoint(Endpoint):
 
     def time_out(self, request: Request, out: Outbox) -> None:
         """Turn a request's own deadline into a cancel, which the endpoint carries out (5.8)."""
-        out.urgent.append((self, Cancel(request.number)))
+        out.urgent.append((self, Cancel(request.number), None))
 
     def _cancel_for_time_out(self, number: int, out: Outbox) -> None:
         request = self.requests.get(number)

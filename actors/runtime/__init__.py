@@ -6,6 +6,7 @@ Knows nothing of endpoints or dialects.  May import ``rescind.events`` and Pykka
 from ._actor import Actor, ActorRef, Terminated, class_name, describe
 from ._asyncio import Asyncio
 from ._awaiting import on_loop
+from ._bounds import Mailbox
 from ._clock import Clock, MachineClock, VirtualClock
 from ._context import CAUSE, WireCause, calling_frame, place_of
 from ._contracts import Dispatcher
@@ -13,6 +14,7 @@ from ._errors import (
     Abandon,
     DeadlockError,
     InternalError,
+    MailboxFullError,
     RecoveryError,
     RuntimeClosedError,
     StalledError,
@@ -24,6 +26,7 @@ from ._pinned import Pinned
 from ._reply import Reply
 from ._runtime import Runtime
 from ._stepped import Stepped
+from ._subscriptions import Subscription
 from ._thread import ThreadDispatcher
 from ._timers import Timer, Timers
 from ._waiting import Waitable, Waiter
@@ -40,6 +43,8 @@ __all__ = [
     "Envelope",
     "InternalError",
     "MachineClock",
+    "Mailbox",
+    "MailboxFullError",
     "Outbox",
     "Part",
     "Pinned",
@@ -49,6 +54,7 @@ __all__ = [
     "RuntimeClosedError",
     "StalledError",
     "Stepped",
+    "Subscription",
     "Terminated",
     "ThreadDispatcher",
     "Timer",

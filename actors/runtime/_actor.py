@@ -26,21 +26,27 @@ from rescind.events import (
     Ask,
     Born,
     Failed,
+    Notice,
+    Overflowed,
     Proxy,
     Raised,
     Recover,
     Reference,
     Replied,
     Start,
+    Stashed,
     Stop,
     Stopped,
     Tell,
+    Unstashed,
     Watch,
 )
 
+from ._bounds import Mailbox, apply_overflowed, told
 from ._errors import Abandon, UsageError
 from ._registry import register
 from ._reply import Reply
+from ._stash import apply_stashed, apply_unstashed, has_stashed
 
 if TYPE_CHECKING:
     from ._outbox import Outbox
@@ -104,6 +110,8 @@ class ActorRef(pykka.ActorRef[A]):
         self.actor: A | None = None
         self.actor_class = actor_class
         self.actor_stopped = threading.Event()
+        self.box = runtime.mailboxes.open(self)
+        """Where messages wait for an actor whose mailbox is bounded."""
 
     @cached_property
     def actor_inbox(self) -> Inbox:  # type: ignore[override]  # Pykka has an attribute here
@@ -163,12 +171,20 @@ class ActorRef(pykka.ActorRef[A]):
         del message
         return ()
 
-    def stop(self, *, block: bool = True, timeout: float | None = None) -> Any:
-        """Stop the actor after the messages that are already waiting.
+    def when_dropped(self, message: tuple[Any, ...]) -> Iterable[tuple[Any, tuple[Any, ...]]]:
+        """Return who else has to hear, and what, that the mailbox dropped ``message``."""
+        del message
+        return ()
+
+    def stop(
+        self, *, block: bool = True, timeout: float | None = None, urgent: bool = False
+    ) -> Any:
+        """Stop the actor after the messages that are already waiting, or before them.
 
         Args:
             block: wait until it has stopped; otherwise return a future.
             timeout: seconds to wait when blocking; it stops all the same.
+            urgent: stop before it takes anything else; what waits becomes dead letters.
 
         Returns:
             Whether it was this call, or one that is under way, that stopped it.
@@ -178,7 +194,16 @@ class ActorRef(pykka.ActorRef[A]):
         """
         if block:
             self.runtime.refuse_blocking("stop")
-        return super().stop(block=block, timeout=timeout)
+        if not urgent:
+            return super().stop(block=block, timeout=timeout)
+        reply: Reply[Any] = Reply(self.runtime, self.number)
+        if self.is_alive():
+            self.runtime.send_urgently(self, Stop(urgent=True), reply)
+        else:
+            reply.set_exception(_dead(f"{self} not found"))
+        stopped: Reply[bool] = Reply(self.runtime, self.number)
+        stopped.set_get_hook(partial(_has_stopped, reply))
+        return stopped.get(timeout=timeout) if block else stopped
 
     def watch(self, watcher: "ActorRef[Any]") -> None:
         """Have ``watcher`` told ``Terminated`` when this actor stops, or its request completes.
@@ -193,6 +218,14 @@ class Terminated(NamedTuple):
 
     actor: int
     error: str | None
+
+
+def _has_stopped(reply: Reply[Any], timeout_s: float | None) -> bool:
+    try:
+        reply.get(timeout=timeout_s)
+    except pykka.ActorDeadError:
+        return False
+    return True
 
 
 def _dead(text: str) -> tuple[type[BaseException], BaseException, None]:
@@ -224,6 +257,8 @@ class Actor(pykka.Actor):
 
     EVENT_SOURCED: ClassVar[bool] = False
     """Whether only recorded events change its state, so that a log can give it back."""
+    mailbox: ClassVar[Mailbox | None] = None
+    """How many messages may wait, and what happens to one more; None for as many as come."""
 
     number: int
     runtime: "Runtime"
@@ -380,7 +415,8 @@ class Actor(pykka.Actor):
             out.answer(None, sys.exc_info())
             self._stop_for(out, error)
         else:
-            self._settle(out, value)
+            if not (out.events and has_stashed(out)):
+                self._settle(out, value)
 
     def _settle(self, out: "Outbox", value: Any) -> None:
         """Answer an ask with what the handler returned."""
@@ -434,6 +470,25 @@ class Actor(pykka.Actor):
         except Exception:
             logger.exception("Unhandled exception in %s:", self)
 
+    def stash(self) -> None:
+        """Put the message aside that is being handled; ``unstash`` brings it back.
+
+        The handler goes on, and what it returns answers nobody: whoever asked hears when the
+        message is handled again.
+
+        Raises:
+            UsageError: called outside of a turn; the message cannot be put aside.
+        """
+        self.runtime.stashes.stash(self)
+
+    def unstash(self) -> None:
+        """Bring all messages back that were put aside, before everything that waits.
+
+        Raises:
+            UsageError: called outside of a turn of this actor.
+        """
+        self.runtime.stashes.unstash(self)
+
     def send_after(self, delay_s: float, message: Any) -> Any:
         """Tell ``message`` to this actor after ``delay_s`` seconds; returns the timer.
 
@@ -466,6 +521,10 @@ def _take_proxy(actor: Actor, message: Proxy, out: "Outbox") -> None:
     run(out, actor._handle_receive, from_wire(message))  # noqa: SLF001
 
 
+def _take_notice(actor: Actor, message: Notice, out: "Outbox") -> None:
+    actor._guarded(out, actor.on_receive, told(message))  # noqa: SLF001
+
+
 def _take_watch(actor: Actor, message: Watch, _out: "Outbox") -> None:
     actor.actor_ref.watchers.append(message.watcher)
 
@@ -491,11 +550,15 @@ _TAKES: dict[type, Callable[[Actor, Any, "Outbox"], None]] = {
     Tell: _take_tell,
     Ask: _take_ask,
     Proxy: _take_proxy,
+    Notice: _take_notice,
     Watch: _take_watch,
     Start: _take_start,
     Recover: _take_recover,
     Stop: _take_stop,
 }
+
+
+Actor.FACTS = {Stashed: apply_stashed, Unstashed: apply_unstashed, Overflowed: apply_overflowed}
 
 
 _PYKKAS_OWN = {_ActorStop, ProxyCall, ProxyGetAttr, ProxySetAttr}

@@ -7,7 +7,6 @@ events applied, its messages sent and its effects queued for the way out.
 
 import contextlib
 import logging
-import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
@@ -15,36 +14,33 @@ from contextvars import Token
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from weakref import WeakValueDictionary
 
-import pykka
-
 from rescind.events import (
-    DeadLetter,
     Entry,
-    Failed,
     LogWriter,
     Origin,
     Resume,
     SlowTurn,
     Start,
     Stop,
-    Stopped,
     Suspended,
     Tell,
     TimerSet,
-    Watch,
 )
 
-from ._actor import Actor, ActorRef, Terminated, class_name, describe, short_name
+from ._actor import Actor, ActorRef, class_name, describe, short_name
 from ._baton import Baton
 from ._clock import Clock
 from ._context import CAUSE, Caller, Callers, CauseSource, TurnCause, WireCause
 from ._contracts import Dispatcher, Owned, Unit
 from ._errors import DeadlockError, RuntimeClosedError, UsageError
+from ._lost import bury, stillborn
+from ._mailbox import Box, Mailboxes
 from ._numbers import numbers_kept
-from ._outbox import By, Envelope, Message, Outbox
+from ._outbox import By, Detour, Envelope, Message, Outbox
 from ._pinned import Pin
 from ._registry import unregister
 from ._reply import Reply, finish
+from ._stash import Stashes
 from ._state import Birth, told
 from ._timers import Timer, Timers
 from ._waiting import Waitable
@@ -71,7 +67,9 @@ class Engine:
     is_whole: bool = False
     """Whether nothing that earlier epochs left behind lives outside of this runtime."""
 
-    def __init__(self, log: LogWriter, dispatcher: Dispatcher, clock: Clock) -> None:
+    def __init__(  # noqa: PLR0915  # all of it is what every turn needs at hand
+        self, log: LogWriter, dispatcher: Dispatcher, clock: Clock
+    ) -> None:
         """Run on an open log."""
         self.log = log
         self.log_id = log.log_id
@@ -106,6 +104,10 @@ class Engine:
         self._door = threading.Lock()
         """Held for a moment by whoever brings a message from outside, and to close: what is in by
         then is taken or buried, and nothing comes in afterwards."""
+        self.mailboxes = Mailboxes(
+            self, self._door, self._control, self._backlog, self._check_running
+        )
+        self.stashes = Stashes(self)
         self._parked: dict[int, deque[Envelope]] = {}
         self._pins: dict[int, Pin] = {}
         self._effects: list[tuple[Any, ...]] = []
@@ -141,6 +143,8 @@ class Engine:
         self.actors.pop(actor.number, None)
         unregister(actor.actor_ref)
         self._backlog.extend(self._parked.pop(actor.number, ()))
+        self._backlog.extend(self.stashes.forget(actor.actor_ref))
+        self.mailboxes.forget(actor.actor_ref)
 
     def entries(self) -> Iterator[Entry | None]:
         """Tell of everything that lives, for a keyframe; asked on under the baton, bit by bit."""
@@ -174,6 +178,7 @@ class Engine:
     def enter_handler(self, out: Outbox) -> Token[CauseSource | None]:
         """Mark the calling thread as being inside an ordinary actor's handler, filling ``out``."""
         self._handlers[threading.get_ident()] = out
+        out.tried = 0
         before = None if out.baton is None else out.cause
         cause = TurnCause(cast("Runtime", self), before)
         out.causes.append(cause)
@@ -261,6 +266,7 @@ class Engine:
             result = actor.receive(message, out)
         except BaseException:
             out.forget()
+            out.events.clear()
             out.causes.clear()
             raise
         self._record(out)
@@ -318,10 +324,13 @@ class Engine:
     def _dispatch(self, out: Outbox, number: int) -> None:
         for targets, message in out.broadcast:
             self._control.append(Broadcast(iter(targets), message, number))
-        for target, message in out.urgent:
-            self._control.append(Envelope(target, message, _ACTOR, number))
+        for target, message, reply in out.urgent:
+            self._control.append(Envelope(target, message, _ACTOR, number, None, reply))
         for target, message, reply in out.messages:
-            self._backlog.append(Envelope(target, message, _ACTOR, number, None, reply))
+            if isinstance(target, Box):
+                target.bring(Envelope(target.ref, message, _ACTOR, number, None, reply))
+            else:
+                self._backlog.append(Envelope(target, message, _ACTOR, number, None, reply))
         for reply, value, exc_info in out.answers:
             reply.turn = number
             if reply.is_inside:
@@ -387,7 +396,10 @@ class Engine:
         """Run one waiting message's turn, or find it a place; the baton is held."""
         target, message, origin, cause, by, reply = envelope
         if isinstance(by, Caller) or not isinstance(cause, (int, tuple)):
-            cause, by = self._settled(cause, by)
+            if isinstance(cause, Detour):
+                cause.run(envelope)
+                return
+            cause, by = self.settled(cause, by)
             envelope = envelope._replace(cause=cause, by=by)
         if not isinstance(target, ActorRef):
             self.turn(target, message, origin, cause, by, reply)
@@ -398,36 +410,39 @@ class Engine:
                 actor = self.make(target, message)
             except Exception:
                 logger.exception("%s could not be made", target)
-                self._stillborn(envelope)
+                stillborn(cast("Exits", self), envelope)
                 return
         if target.is_suspended:  # asked first: a pinned actor that stops is busy until it has
-            self._parked.setdefault(target.number, deque()).append(envelope)
+            self.park(envelope)
         elif actor is None or not target.is_alive():
-            self._bury(envelope)
+            bury(cast("Exits", self), envelope)
         elif not actor.RUNS_HANDLERS:
             self.turn(actor, message, origin, cause, by, reply)
         elif not self.dispatcher.pins(actor) or not self._hand_over(actor, envelope):
             self.dispatcher.run_handler(lambda: self.turn(actor, message, origin, cause, by, reply))
 
-    def _settled(
-        self, cause: WireCause | CauseSource, by: By | Caller | None
+    def park(self, envelope: Envelope) -> None:
+        """Keep a message for an actor that takes nothing now; the baton is held."""
+        parked = self._parked.setdefault(envelope.target.number, deque())
+        is_urgent = isinstance(envelope.message, Stop) and envelope.message.urgent
+        (parked.appendleft if is_urgent else parked.append)(envelope)
+
+    def put_first(self, ref: ActorRef[Any], envelopes: list[Envelope]) -> None:
+        """Put an actor's messages before all that wait for it; the baton is held."""
+        waiting = self._backlog
+        if ref.is_suspended:  # pinned, and in its turn: it goes on with what is parked
+            waiting = self._parked.setdefault(ref.number, deque())
+        waiting.extendleft(reversed(envelopes))
+
+    def settled(
+        self, cause: WireCause | CauseSource | Detour, by: By | Caller | None
     ) -> tuple[WireCause, By | None]:
         """Say as the log does what a sender outside could only point at."""
+        assert not isinstance(cause, Detour)  # it was asked before
         return (
             cause if isinstance(cause, (int, tuple)) else cause.cause(),
             self.callers.bind(by) if isinstance(by, Caller) else by,
         )
-
-    def _stillborn(self, envelope: Envelope) -> None:
-        """Record the exception being handled: there is no object that could take the ``Start``."""
-        ref = cast("ActorRef[Any]", envelope.target)
-        exc_info = sys.exc_info()
-        text = describe(cast("Exception", exc_info[1]))
-        number = self.record_without(envelope, Failed(text), Stopped(ref.number, text))
-        ref.actor_stopped.set()
-        if envelope.reply is not None:
-            envelope.reply.turn = number
-            finish(envelope.reply, None, exc_info)
 
     # --- pinned actors -------------------------------------------------------------------------
 
@@ -458,25 +473,6 @@ class Engine:
                 envelope.by,
             ),
         )
-
-    def _bury(self, envelope: Envelope) -> None:
-        """Record a message whose actor has stopped, and tell whoever waits for its answer."""
-        cause, by = self._settled(envelope.cause, envelope.by)
-        envelope = envelope._replace(cause=cause, by=by)
-        actor = cast("ActorRef[Any]", envelope.target)
-        number = self.record_without(envelope, DeadLetter(actor.number))
-        if isinstance(envelope.message, Watch):
-            watcher = envelope.message.watcher
-            self._backlog.append(
-                Envelope(watcher, Tell(Terminated(actor.number, None)), Origin.ACTOR, number)
-            )
-        for target, message in actor.when_buried(envelope.message):
-            self._control.append(Envelope(target, message, Origin.ACTOR, number))
-        reply = envelope.reply
-        if reply is not None:
-            error = pykka.ActorDeadError(f"{actor} stopped before it took the message")
-            reply.turn = number
-            self._effects.append((finish, reply, None, (type(error), error, None)))
 
     # --- parts of a turn -----------------------------------------------------------------------
 

@@ -22,6 +22,19 @@ class DeadlockError(UsageError):
         )
 
 
+class MailboxFullError(RescindError):
+    """A bounded mailbox had no place for a message, or has dropped it for a newer one.
+
+    Attributes:
+        actor: The number of the actor whose mailbox it is; 0 for the runtime's own bound.
+    """
+
+    def __init__(self, text: str, actor: int) -> None:
+        """Say which bound it was."""
+        self.actor = actor
+        super().__init__(text)
+
+
 class StalledError(UsageError):
     """A stepped runtime was told to wait for something that nothing in it can bring about."""
 
@@ -53,6 +66,7 @@ __all__ = [
     "Abandon",
     "DeadlockError",
     "InternalError",
+    "MailboxFullError",
     "RecoveryError",
     "RescindError",
     "RuntimeClosedError",

@@ -11,7 +11,7 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from rescind.events import LogWriter, Origin, RescindError
 
@@ -23,7 +23,11 @@ from ._engine import TURNS_PER_HOLD, Broadcast, Engine, logger
 from ._errors import Abandon, InternalError, UsageError
 from ._outbox import Envelope
 from ._pinned import Pin
+from ._subscriptions import Subscriptions
 from ._waiting import Waitable, wake_all
+
+if TYPE_CHECKING:
+    from ._runtime import Runtime
 
 PENDING_EFFECTS_MAX = 4096
 """Effects that may wait for a commit before a caller has to commit them itself."""
@@ -44,6 +48,7 @@ class Exits(Engine):
         self._lanes: deque[Lane] = deque()
         self._delivering: Lane | None = None
         self._waiting: dict[object, Waitable] = {}
+        self.subscriptions = Subscriptions(self, self._backlog)
 
     # --- pinned actors -------------------------------------------------------------------------
 
@@ -63,12 +68,18 @@ class Exits(Engine):
         out.reply = None
         ref, parked = actor.actor_ref, self._parked.get(actor.number)
         if ref.is_alive() and parked:
-            return parked.popleft()
+            return self._opened(parked.popleft())
         ref.is_suspended = False
         if not ref.is_alive():
             self._backlog.extend(self._parked.pop(actor.number, ()))
             self._pins.pop(actor.number).end()
         return None
+
+    def _opened(self, envelope: Envelope) -> Envelope:
+        """Return a parked message with its cause and caller settled; it may be in a box."""
+        taken = self.mailboxes.taken(envelope)
+        cause, by = self.settled(taken.cause, taken.by)
+        return taken._replace(cause=cause, by=by)
 
     @contextlib.contextmanager
     def without_baton(self, baton: Baton) -> Generator[None]:
@@ -90,6 +101,15 @@ class Exits(Engine):
             raise Abandon("the runtime has ended")
 
     # --- the way out ---------------------------------------------------------------------------
+
+    @property
+    def as_runtime(self) -> "Runtime":
+        """Itself, as the runtime that it is the middle of."""
+        return cast("Runtime", self)
+
+    def after_commit(self, function: Callable[..., object], *arguments: Any) -> None:
+        """Have a function of ours called when what is recorded is durable; the baton is held."""
+        self._effects.append((function, *arguments))
 
     def commit(self, *, may_block: bool = True) -> bool:
         """Write everything that is recorded, then let its effects happen, in order.
@@ -120,10 +140,6 @@ class Exits(Engine):
         finally:
             self._commit.release()
         return False
-
-    def after_commit(self, function: Callable[..., object], *arguments: Any) -> None:
-        """Have ``function`` called once all that was recorded is durable; the baton is held."""
-        self._effects.append((function, *arguments))
 
     def _let_happen(self, effect: tuple[Any, ...]) -> None:
         """Call one effect; a defect in one must not take the others with it."""
@@ -252,7 +268,7 @@ class Exits(Engine):
                 else:
                     waiting.append(head)
             waiting += self._reports
-            waiting += self._backlog
+            waiting += map(self.mailboxes.taken, self._backlog)
             self._control.clear()
             self._reports.clear()
             self._backlog.clear()

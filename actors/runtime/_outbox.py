@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
-from rescind.events import Origin, Resume
+from rescind.events import Origin, Overflowed, Resume
 
+from ._bounds import COUNTED
 from ._context import Caller, CauseSource, WireCause
 from ._reply import ExcInfo, Reply
 
@@ -18,6 +19,16 @@ Message: TypeAlias = tuple[Any, ...]
 By: TypeAlias = tuple[int, int]
 
 
+class Detour:
+    """Stands in an envelope in the place of its cause, where it is not simply to be taken."""
+
+    __slots__ = ()
+
+    def run(self, envelope: "Envelope") -> None:
+        """Do instead what has to be done; the baton is held."""
+        raise NotImplementedError
+
+
 class Envelope(NamedTuple):
     """A message on its way, with what its record will say of its origin.
 
@@ -28,7 +39,7 @@ class Envelope(NamedTuple):
     target: "Actor | ActorRef[Any]"
     message: Message
     origin: Origin
-    cause: WireCause | CauseSource
+    cause: WireCause | CauseSource | Detour
     by: By | Caller | None = None
     reply: Reply[Any] | None = None
 
@@ -43,7 +54,7 @@ class Outbox:
     __slots__ = (
         "actor", "answers", "baton", "broadcast", "by", "cause", "causes", "context", "effects",
         "events", "extra", "message", "messages", "newborn", "now_ns", "number", "origin", "reply",
-        "timers", "urgent",
+        "timers", "tried", "urgent",
     )  # fmt: skip
 
     def __init__(self, baton: "Baton | None" = None) -> None:
@@ -69,10 +80,12 @@ class Outbox:
         """Things whose ``number`` becomes the turn's, once it has one."""
         self.timers: list[Timer] = []
         """Timers that the turn has set; they are armed when it is recorded."""
+        self.tried = 0
+        """Messages that the handler has tried to send to bounded mailboxes."""
         self.messages: list[tuple[Any, Message, Reply[Any] | None]] = []
-        """(target, message, reply) for the targets' mailboxes."""
-        self.urgent: list[tuple[Any, Message]] = []
-        """(target, message) for the control lane."""
+        """(target, message, reply) for the targets' mailboxes; of a bounded one, its box."""
+        self.urgent: list[tuple[Any, Message, Reply[Any] | None]] = []
+        """(target, message, reply) for the control lane."""
         self.broadcast: list[tuple[Iterable[Any], Message]] = []
         """(targets, message): one turn each, on the control lane."""
         self.effects: list[tuple[Any, ...]] = []
@@ -99,6 +112,7 @@ class Outbox:
         now_ns: int,
     ) -> None:
         """Start another part of a turn."""
+        self.tried = 0
         self.actor = actor
         self.message = message
         self.origin = Origin.ACTOR
@@ -114,9 +128,19 @@ class Outbox:
             self.answers.append((self.reply, value, exc_info))
 
     def forget(self) -> None:
-        """Drop what was decided: the handler failed.  Of that there is a record, so causes stay."""
+        """Drop what was decided: the handler failed.
+
+        Of that there is a record, so causes stay; and so does what the handler was refused, because
+        it may have failed for that.
+        """
+        # Here, because it imports this module.
+        from ._mailbox import Box  # noqa: PLC0415
+
         self.newborn = {}
-        self.events.clear()
+        self.events[:] = [event for event in self.events if type(event) is Overflowed]
+        for target, message, _ in self.messages:
+            if isinstance(target, Box) and type(message) in COUNTED:
+                target.release()
         self.messages.clear()
         self.urgent.clear()
         self.broadcast.clear()

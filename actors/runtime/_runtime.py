@@ -20,17 +20,20 @@ from rescind.events import Log, LogWriter, Origin, RescindError, Resume, Start
 from ._actor import Actor, ActorRef, check_names, describe, short_name, to_wire
 from ._awaiting import in_thread
 from ._baton import Baton
+from ._bounds import Loss
 from ._clock import Clock, MachineClock, VirtualClock
 from ._context import CAUSE, ENTERED, Caller, CauseSource, WireCause, calling_frame
 from ._contracts import Dispatcher
 from ._engine import logger
 from ._errors import RuntimeClosedError, UsageError
 from ._exits import Exits
-from ._outbox import Envelope, Message, Outbox
+from ._lost import bury
+from ._outbox import Detour, Envelope, Message, Outbox
 from ._pinned import join_all
 from ._recovery import recover
 from ._reply import Reply, finish
 from ._stepped import Stepped
+from ._subscriptions import Listener, Subscription
 from ._thread import CLOSE_TIMEOUT_S, ThreadDispatcher
 from ._waiting import Waitable
 
@@ -78,6 +81,7 @@ class Runtime(Exits):
         classes: Iterable[type] | None = None,
         end_others: bool = False,
         sinks: Mapping[str, Callable[[Any], object]] | None = None,
+        waiting_max: int | None = None,
     ) -> Self:
         """Open a runtime whose log is the directory ``path``, or memory without one.
 
@@ -98,6 +102,8 @@ class Runtime(Exits):
             end_others: stop actors whose class is not among ``classes``, instead of refusing.
             sinks: by name, what is called with each request that ``ref.request(sink=)`` made, when
                 it has completed; after a recovery also with those of earlier processes.
+            waiting_max: so many messages may wait for actors in all; then what comes from outside
+                is rejected, and what actors send each other is not.
 
         Raises:
             RescindError: no log can be written there; the message says why and what to do.
@@ -125,6 +131,7 @@ class Runtime(Exits):
         runtime.sinks = dict(sinks or {})
         if classes is not None:
             runtime._recover(classes, end_others=end_others)
+        runtime.mailboxes.waiting_max = waiting_max
         # A program that ends without closing still gets its log whole and its endpoints ended.
         atexit.register(runtime.close)
         os.register_at_fork(after_in_child=partial(_leave_to_parent, weakref.ref(runtime)))
@@ -274,15 +281,53 @@ class Runtime(Exits):
         if self._handlers and (out := self.my_turn()) is not None:
             if reply is not None:
                 reply.is_inside = True
+            if ref.box is not None:
+                ref.box.send_inside(out, wire, reply)
+                return
             out.messages.append((ref, wire, reply))
+            return
+        by = self.callers.seen(calling_frame())
+        cause: WireCause | CauseSource = self.foreign_cause() or CAUSE.get() or 0
+        envelope = Envelope(ref, wire, _APP, cause, by, reply)
+        if ref.box is not None:
+            self.mailboxes.enter(ref.box, envelope)
+            return
+        with self._door:
+            self._check_running()
+            self._backlog.append(envelope)
+        if not will_wait:
+            self.dispatcher.wake()
+
+    def send_urgently(self, ref: ActorRef[Any], wire: Message, reply: Reply[Any]) -> None:
+        """Have an actor take a message of the runtime's own before everything that waits."""
+        out = self.my_turn()
+        if out is not None:
+            reply.is_inside = True
+            out.urgent.append((ref, wire, reply))
             return
         by = self.callers.seen(calling_frame())
         cause: WireCause | CauseSource = self.foreign_cause() or CAUSE.get() or 0
         with self._door:
             self._check_running()
-            self._backlog.append(Envelope(ref, wire, _APP, cause, by, reply))
-        if not will_wait:
-            self.dispatcher.wake()
+            self._control.append(Envelope(ref, wire, _APP, cause, by, reply))
+        self.dispatcher.wake()
+
+    def subscribe(self, listener: Listener, /, *kinds: type[Loss]) -> Subscription:
+        """Let a listener hear of lost messages from here on: ``subscribe(log, DeadLetter)``.
+
+        Args:
+            listener: a function, called with the event, one at a time and outside of turns, after
+                the event's record is as durable as asked for; or an actor's reference, which is
+                told the event, until the actor stops.
+            kinds: of ``DeadLetter``, ``Dropped`` and ``Overflowed``.
+
+        Returns:
+            The subscription; ``end`` ends it, and so does its ``with`` block.
+
+        Raises:
+            UsageError: another kind, or none.
+        """
+        return self.subscriptions.add(listener, kinds)
 
     def call(
         self,
@@ -488,12 +533,20 @@ class Runtime(Exits):
                 self._backlog.extend(parked)
             self._parked.clear()
             self._end_pins()
+            for actor in self.actors.values():
+                self._backlog.extend(self.stashes.forget(actor.actor_ref))
+        self.mailboxes.close()
         left = self.take_waiting()
         if self.failure is None:
             with self.baton:
                 for envelope in left:
-                    self._bury(envelope)
+                    if isinstance(envelope.cause, Detour):
+                        envelope.cause.run(envelope)
+                    else:
+                        bury(self, envelope)
             self.commit()
+            while self.deliver():
+                pass
 
     def _end_pins(self) -> None:
         """Give up the pinned actors that did not stop in time; the baton is held."""

@@ -1,6 +1,8 @@
 """Actors that several tests use; each does the same thing when it is executed again."""
 
-from rescind.actors.runtime import Actor
+from typing import Any
+
+from rescind.actors.runtime import Actor, Mailbox, MailboxFullError, Runtime
 
 
 class Doubler(Actor):
@@ -45,3 +47,64 @@ class Sums(Actor):
         self.told.append(message)
         self.sum += message if isinstance(message, int) else 0
         return None
+
+
+class Sink(Actor):
+    """Keeps what it takes."""
+
+    def __init__(self):
+        self.taken = []
+
+    def on_receive(self, message):
+        if message == "taken?":
+            return list(self.taken)
+        if message == "fail":
+            raise LookupError("as asked")
+        self.taken.append(message)
+        return message
+
+
+class Rejecting(Sink):
+    mailbox = Mailbox(max=2)
+
+
+class Dropping(Sink):
+    mailbox = Mailbox(max=2, when_full="drop oldest")
+
+
+class Blocking(Sink):
+    mailbox = Mailbox(max=2, when_full="block")
+
+
+class Sender(Actor):
+    """Sends as many as it is told in one turn, and says which were refused."""
+
+    def __init__(self, sink):
+        self.sink = sink
+
+    def on_receive(self, wanted):
+        how, count = wanted
+        refused = []
+        for n in range(count):
+            try:
+                if how == "tell":
+                    self.sink.tell(n)
+                else:
+                    self.sink.ask(n, block=False).get(timeout=0) if n >= 2 else self.sink.ask(
+                        n, block=False
+                    )
+            except MailboxFullError:
+                refused.append(n)
+        return refused
+
+
+def taken(ref: Any) -> list[Any]:
+    """Stop a sink, which no bound keeps out, and return all that it had taken by then."""
+    actor = ref._actor_weakref()
+    ref.stop()
+    return list(actor.taken)
+
+
+def held(runtime: Runtime) -> Any:
+    """Let no turn be run meanwhile; who sends from outside does not need the baton."""
+    return runtime.baton

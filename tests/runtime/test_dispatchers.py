@@ -124,7 +124,7 @@ def test_an_urgent_message_overtakes_a_backlog(stepped):
             self.worker = worker
 
         def on_receive(self, _message):
-            self.runtime.out.urgent.append((self.worker, Stop(urgent=True)))
+            self.worker.stop(block=False, urgent=True)
 
     worker = stepped.start(Sums)
     boss = stepped.start(Boss, worker)
