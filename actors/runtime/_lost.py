@@ -12,7 +12,6 @@ from rescind.events import (
     DeadLetter,
     Dropped,
     Failed,
-    Notice,
     Origin,
     Overflowed,
     Stopped,
@@ -47,8 +46,7 @@ def bury(engine: "Exits", envelope: Envelope) -> None:
     ref, message = cast("ActorRef[Any]", envelope.target), envelope.message
     event = DeadLetter(ref.number)
     number = _record(engine, envelope, event)
-    if not isinstance(message, Notice):  # or losses would bring about losses
-        engine.subscriptions.offer(event, number)
+    engine.subscriptions.offer(event, number)
     if isinstance(message, Watch):
         told = Tell(Terminated(ref.number, None))
         engine.mailboxes.backlog.append(Envelope(message.watcher, told, Origin.ACTOR, number))

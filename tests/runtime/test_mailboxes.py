@@ -1,4 +1,4 @@
-"""Bounded mailboxes, the bound of a runtime, and the stop that overtakes what waits."""
+"""Bounded mailboxes, and the bound of a runtime."""
 
 from collections import deque
 from functools import partial
@@ -27,12 +27,10 @@ from rescind.actors.runtime import (
 from rescind.events import (
     Ask,
     Completed,
-    DeadLetter,
     Dropped,
     Overflowed,
     Rejected,
     Start,
-    Stop,
     Stopped,
     Tell,
 )
@@ -186,6 +184,19 @@ def test_a_stop_keeps_its_place_among_messages_that_are_dropped(runtime):
     with pytest.raises(pykka.ActorDeadError):
         late.get()
     assert events_of(runtime, Dropped) == [Dropped(ref.number, 0)]
+
+
+def test_a_message_is_dropped_from_behind_what_is_not_counted(runtime):
+    class Watching(Actor):
+        def on_receive(self, message):
+            message.watch(self.actor_ref)
+            for n in range(3):
+                message.tell(n)
+
+    ref = runtime.start(Dropping)
+    runtime.start(Watching).tell(ref)
+    runtime.close()
+    assert turn_of(runtime, Tell(0)).events[0].actor == ref.number
 
 
 def test_a_message_is_not_dropped_before_its_actor_was_born(runtime):
@@ -426,44 +437,6 @@ def test_the_runtimes_bound_refuses_requests_from_outside(recordings):
     with pytest.raises(RequestRefused):
         ref.request(Job(1))
     assert events_of(stepped, Overflowed) == [Overflowed(0, 1, 1)]
-
-
-# --- urgent stop ---------------------------------------------------------------------------------
-
-
-def test_an_urgent_stop_overtakes_what_waits(runtime):
-    ref = runtime.start(Sink)
-    with held(runtime):
-        asked = [ref.ask(n, block=False) for n in range(100)]
-        stopped = ref.stop(block=False, urgent=True)
-    assert stopped.get() is True
-    for each in asked:
-        with pytest.raises(pykka.ActorDeadError):
-            each.get()
-    assert turn_of(runtime, Stop(urgent=True)).events == (Stopped(ref.number, None),)
-    assert ref.stop(urgent=True) is False
-
-
-@waits
-def test_an_urgent_stop_overtakes_what_came_for_an_actor_that_waits(runtime):
-    class Waiting(Sink):
-        def __init__(self, other):
-            super().__init__()
-            self.other = other
-
-        def on_receive(self, _message):
-            return self.other.ask(self.actor_ref)
-
-    class Other(Actor):
-        def on_receive(self, message):
-            message.tell(1)
-            message.stop(block=False, urgent=True)
-            return "answer"
-
-    ref = runtime.start(Waiting, runtime.start(Other))
-    assert ref.ask("wait") == "answer"
-    runtime.close()
-    assert turn_of(runtime, Tell(1)).events == (DeadLetter(ref.number),)
 
 
 # --- what else -----------------------------------------------------------------------------------
