@@ -428,8 +428,8 @@ class _World:
         An urgent stop overtakes, and of those in a mailbox the oldest is dropped.
         """
         for at, envelope in enumerate(sent):
-            if turn.message == Stop(urgent=True):
-                if envelope.message == turn.message:
+            if _is_urgent(turn.message):
+                if _is_urgent(envelope.message):
                     return at
             elif loss_of(turn) is None or type(envelope.message) in COUNTED:
                 return at
@@ -532,6 +532,10 @@ def _bring_back_error(target: Any, said: Any) -> None:
         if isinstance(cls, type) and issubclass(cls, Exception):
             with suppress(TypeError):
                 target.spec.error = cls(text)
+
+
+def _is_urgent(message: Any) -> bool:
+    return isinstance(message, Stop) and message.urgent
 
 
 def _check_payload(turn: Turn) -> None:
