@@ -13,6 +13,8 @@ is an operation of its own (Newton's Cancel) has its request's number.
 happening**, not sorted: ``[4, 6, 2, 2]`` is 4, 5, 6, 2.
 """
 
+# over 600 lines because it is one table: every kind that the log knows, and nothing else
+
 from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple, TypeAlias
 

@@ -17,9 +17,9 @@ class Code(IntEnum):
     """Work ended because it was told to; its request was cancelled."""
     LOST = 4
     """The process ended before it did; told by the next one."""
-    FULL = 4
+    FULL = 5
     """The actor's mailbox was full, or the runtime's bound was reached."""
-    DROPPED = 5
+    DROPPED = 6
     """The full mailbox of the actor dropped it for a newer message."""
 
 

@@ -3,7 +3,7 @@
 Knows nothing of endpoints or dialects.  May import ``rescind.events`` and Pykka.
 """
 
-from ._actor import Actor, ActorRef, Terminated, class_name, describe
+from ._actor import Actor, class_name, describe
 from ._asyncio import Asyncio
 from ._awaiting import on_loop
 from ._bounds import Mailbox
@@ -23,6 +23,7 @@ from ._errors import (
 from ._outbox import Envelope, Outbox
 from ._part import Part
 from ._pinned import Pinned
+from ._ref import ActorRef, Terminated
 from ._reply import Reply
 from ._runtime import Runtime
 from ._stepped import Stepped

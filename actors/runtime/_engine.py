@@ -27,7 +27,7 @@ from rescind.events import (
     TimerSet,
 )
 
-from ._actor import Actor, ActorRef, class_name, describe, short_name
+from ._actor import Actor, class_name, describe, short_name
 from ._baton import Baton
 from ._clock import Clock
 from ._context import CAUSE, Caller, Callers, CauseSource, TurnCause, WireCause
@@ -38,6 +38,7 @@ from ._mailbox import Box, Mailboxes
 from ._numbers import numbers_kept
 from ._outbox import By, Detour, Envelope, Message, Outbox
 from ._pinned import Pin
+from ._ref import ActorRef
 from ._registry import unregister
 from ._reply import Reply, finish
 from ._stash import Stashes

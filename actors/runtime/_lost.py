@@ -19,9 +19,10 @@ from rescind.events import (
     Watch,
 )
 
-from ._actor import ActorRef, Terminated, describe
+from ._actor import describe
 from ._errors import MailboxFullError
 from ._outbox import Envelope
+from ._ref import ActorRef, Terminated
 from ._reply import finish
 
 if TYPE_CHECKING:

@@ -25,8 +25,8 @@ from ._reply import Reply
 if TYPE_CHECKING:
     import threading
 
-    from ._actor import ActorRef
     from ._engine import Engine
+    from ._ref import ActorRef
     from ._runtime import Runtime
     from ._waiting import Waiter
 

@@ -11,8 +11,9 @@ from ._reply import ExcInfo, Reply
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from ._actor import Actor, ActorRef
+    from ._actor import Actor
     from ._baton import Baton
+    from ._ref import ActorRef
     from ._timers import Timer
 
 Message: TypeAlias = tuple[Any, ...]

@@ -34,11 +34,12 @@ from rescind.events import (
     read,
 )
 
-from ._actor import Actor, ActorRef, Terminated, describe
+from ._actor import Actor, describe
 from ._errors import RecoveryError
 from ._known import Known
 from ._outbox import Envelope, Outbox
 from ._ranges import to_ranges
+from ._ref import ActorRef, Terminated
 from ._state import Birth, CannotTellError, restore, thaw
 from ._survivors import Left, Life, Place, Survivors
 

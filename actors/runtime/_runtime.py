@@ -17,7 +17,7 @@ import pykka
 
 from rescind.events import Log, LogWriter, Origin, RescindError, Resume, Start
 
-from ._actor import Actor, ActorRef, check_names, describe, short_name, to_wire
+from ._actor import Actor, check_names, describe, short_name, to_wire
 from ._awaiting import in_thread
 from ._baton import Baton
 from ._bounds import Loss
@@ -31,6 +31,7 @@ from ._lost import bury
 from ._outbox import Detour, Envelope, Message, Outbox
 from ._pinned import join_all
 from ._recovery import recover
+from ._ref import ActorRef
 from ._reply import Reply, finish
 from ._stepped import Stepped
 from ._subscriptions import Listener, Subscription

@@ -10,8 +10,9 @@ from ._outbox import Envelope, Message, Outbox
 from ._reply import Reply
 
 if TYPE_CHECKING:
-    from ._actor import Actor, ActorRef
+    from ._actor import Actor
     from ._engine import Engine
+    from ._ref import ActorRef
 
 
 class Aside(NamedTuple):

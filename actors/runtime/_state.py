@@ -12,8 +12,9 @@ from typing import Any, NamedTuple
 
 from rescind.events import Reference, Start, Unknown, declared_as
 
-from ._actor import Actor, ActorRef
+from ._actor import Actor
 from ._known import Known, Refer
+from ._ref import ActorRef
 
 DEPTH_MAX = 16
 """How deep containers may be nested in a state; a deeper one is not told."""

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Self, TypeAlias
 
 from rescind.events import Notice, Origin
 
-from ._actor import ActorRef
 from ._bounds import LOSSES, Loss
 from ._context import CAUSE, TurnCause
 from ._errors import UsageError
 from ._outbox import Envelope
+from ._ref import ActorRef
 
 if TYPE_CHECKING:
     from ._exits import Exits
