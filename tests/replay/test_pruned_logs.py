@@ -26,7 +26,7 @@ from tests.events.logs import record
 
 from .recording import flush
 
-OFTEN = Pace(log_bytes_min=4_000, log_bytes_factor=0, slice_entries=4)
+OFTEN = Pace(log_bytes_min=4_000, log_bytes_factor=0, slice_entries=5)
 BEFORE = "00:00:00.000"
 """No turn has this time that is not cut away; it would be shown where none is known."""
 
