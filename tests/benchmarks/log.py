@@ -15,6 +15,7 @@ class NoLog:
     """As much of a log as a runtime calls; it counts the turns and keeps nothing."""
 
     log_id = bytes(16)
+    epoch = 1
     pending = 0
 
     def __init__(self) -> None:

@@ -131,11 +131,16 @@ class AnyProgram(RuleBasedStateMachine):
         return armed is not None and armed.is_outstanding and armed is not self.input_script_of
 
     def victims(self) -> list[Told]:
-        """Return what a cancel would end now; between two receives the spec is none (6.5)."""
-        is_posted = self.endpoint._actor.is_posted
+        """Return what a cancel would end now; between two receives the spec is none (6.5).
+
+        Nor is a cancel whose window has closed, and which will hear of that.
+        """
+        actor = self.endpoint._actor
         return [
             told for told in self.told
-            if told.is_outstanding and (told.operation != "arm" or is_posted)
+            if told.is_outstanding
+            and (told.operation != "arm" or actor.is_posted)
+            and not actor.is_ending(told.request)
         ]  # fmt: skip
 
     # --- what the program does ---------------------------------------------------------------

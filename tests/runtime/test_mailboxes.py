@@ -194,7 +194,7 @@ def test_a_message_is_dropped_from_behind_what_is_not_counted(runtime):
                 message.tell(n)
 
     ref = runtime.start(Dropping)
-    runtime.start(Watching).tell(ref)
+    runtime.start(Watching).ask(ref)
     runtime.close()
     assert turn_of(runtime, Tell(0)).events[0].actor == ref.number
 
