@@ -78,6 +78,15 @@ class Manner(StrEnum):
     """The application took the message out of its queue."""
 
 
+class Decision(StrEnum):
+    """What is done about an actor that failed; escalated, its supervisor fails in its place."""
+
+    STOP = "stop"
+    RESTART = "restart"
+    RESUME = "resume"
+    ESCALATE = "escalate"
+
+
 # --- messages: what an actor takes -----------------------------------------------------------
 
 
@@ -255,6 +264,19 @@ class Notice(NamedTuple):
 
     event: str
     values: tuple[Any, ...]
+
+
+class Restart(NamedTuple):
+    """An actor that failed begins again."""
+
+    incarnation: int
+
+
+class Fail(NamedTuple):
+    """A supervisor is told a failure that it has to take for its own."""
+
+    child: int
+    error: str
 
 
 # --- events: what a turn decided ---------------------------------------------------------------
@@ -587,10 +609,25 @@ class Unstashed(NamedTuple):
     turns: list[int]
 
 
+class Supervised(NamedTuple):
+    """What becomes of an actor that failed, or whose children stop first; what a restart waits."""
+
+    actor: int
+    decision: str
+    delay_ns: int
+
+
+class Restarted(NamedTuple):
+    """An actor goes on as another incarnation; the first one is 1."""
+
+    actor: int
+    incarnation: int
+
+
 MESSAGES: tuple[type[tuple[Any, ...]], ...] = (
     Start, Stop, Tell, Ask, Proxy, Watch, Resume, Submit, Cancel, Drop, CompletionScript, Returned,
     InputScript, Taken, CallReturned, Answer, Received, Killed, ToolEvent, TimedOut, Complete,
-    Serve, Recover, Notice,
+    Serve, Recover, Notice, Restart, Fail,
 )  # fmt: skip
 EVENTS: tuple[type[tuple[Any, ...]], ...] = (
     Born, Stopped, Failed, Replied, Raised, Suspended, DeadLetter, TimerSet, Opened, StateChanged,
@@ -598,6 +635,7 @@ EVENTS: tuple[type[tuple[Any, ...]], ...] = (
     Delivered, Discarded, AnswerIgnored, CancelRequested, CancelBegan, CancelOutcome, CancelEnded,
     InputArrived, InputDelivered, InputPosted, ScriptRaised, ScriptRunning, ScriptReturned,
     WorkStopped, Violation, Asked, SlowTurn, Routed, Dropped, Overflowed, Stashed, Unstashed,
+    Supervised, Restarted,
 )  # fmt: skip
 KINDS = MESSAGES + EVENTS
 

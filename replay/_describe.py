@@ -20,17 +20,20 @@ from rescind.events import (
     Delivered,
     Discarded,
     Drop,
+    Fail,
     InputScript,
     Killed,
     Opened,
     Recover,
     Rejected,
+    Restarted,
     Returned,
     Routed,
     ScriptReturned,
     ScriptRunning,
     StateChanged,
     Submit,
+    Supervised,
     TimedOut,
     Unknown,
     WorkStopped,
@@ -118,6 +121,11 @@ def _state_changed(event: StateChanged, ledger: Ledger) -> str:
     return f"StateChanged {state_text(rules, event.old)} -> {state_text(rules, event.new)}"
 
 
+def _supervised(event: Supervised) -> str:
+    wait = f" in {duration(event.delay_ns)}" if event.delay_ns else ""
+    return f"Supervised a{event.actor}: {plain(event.decision)}{wait}"
+
+
 def _completed(event: Completed, ledger: Ledger) -> str:
     code = end_text(rules_of(ledger, event.request), event.code, event.how)
     by = f" by c{event.by}" if event.by in ledger.cancels else ""
@@ -174,6 +182,9 @@ _PHRASES: dict[type, Phrase] = {
     Opened: lambda e, _: f"Opened a{e.endpoint} {plain(e.dialect)} ({plain(e.driver)})",
     Closed: lambda e, _: f"Closed a{e.subject}: {plain(e.reason)}",
     Born: lambda e, _: f"Born a{e.actor}",
+    Fail: lambda m, _: f"Fail of a{m.child}: {error_text(m.error)}",
+    Restarted: lambda e, _: f"Restarted a{e.actor}, incarnation {e.incarnation}",
+    Supervised: lambda e, _: _supervised(e),
     WorkStopped: lambda e, ledger: f"WorkStopped for c{e.cancel}: {said(e.code, ledger, e.cancel)}",
     ScriptRunning: lambda e, _: f"ScriptRunning r{e.request}",
     ScriptReturned: lambda e, _: f"ScriptReturned r{e.request}",

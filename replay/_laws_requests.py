@@ -9,6 +9,7 @@ from rescind.events import (
     Completed,
     CompletionScript,
     DeadLetter,
+    Decision,
     Delivered,
     Discarded,
     Drop,
@@ -18,13 +19,15 @@ from rescind.events import (
     Origin,
     Overflowed,
     Rejected,
+    Restart,
+    Restarted,
     Resume,
-    Start,
     Started,
     StateChanged,
     Stop,
     Stopped,
     Submit,
+    Supervised,
     Suspended,
     Turn,
 )
@@ -231,21 +234,32 @@ class TerminalStates(Law):
     """L11."""
 
     id: ClassVar[str] = "L11"
-    says: ClassVar[str] = "terminal states are terminal; a reused structure is a new request"
+    says: ClassVar[str] = (
+        "terminal states are terminal; a reused structure or restarted actor is new"
+    )
     kinds: ClassVar[tuple[type, ...]] = (
-        Accepted, Rejected, Started, Completed, Opened, StateChanged, Stopped,
+        Accepted, Rejected, Started, Completed, Opened, StateChanged, Stopped, Supervised,
+        Restarted,
     )  # fmt: skip
 
+    def __init__(self, court: Court) -> None:
+        """Start with no actor between two incarnations."""
+        super().__init__(court)
+        self._restarting: dict[int, int] = {}
+        """By actor: the turn in which its last incarnation ended and the next was decided."""
+        self._incarnations: dict[int, int] = {}
+
     def turn_begins(self, turn: Turn) -> None:
-        """Accuse an actor that takes a message after its last one."""
+        """Accuse an actor that takes a message after its last one, or between incarnations."""
+        name = f"a{turn.actor}"
         stopped = self.ledger.actors_stopped.get(turn.actor)
-        if stopped is None or turn.actor == 0:
-            return
-        if isinstance(turn.message, Start):
-            del self.ledger.actors_stopped[turn.actor]  # a restart is a new incarnation
-        elif not all(isinstance(event, _POSTHUMOUS) for event in turn.events):
-            name = f"a{turn.actor}"
-            self.broken(name, [stopped.turn, turn.number], f"{name} acted after it had stopped")
+        if stopped is not None and turn.actor != 0:
+            if not all(isinstance(event, _POSTHUMOUS) for event in turn.events):
+                text = f"{name} acted after it had stopped"
+                self.broken(name, [stopped.turn, turn.number], text)
+        elif turn.actor in self._restarting and not isinstance(turn.message, Restart | Stop):
+            text = f"{name} took a message between two incarnations"
+            self.broken(name, [self._restarting[turn.actor], turn.number], text)
 
     def sees(self, event: Any, turn: Turn) -> None:
         """Accuse life after an end."""
@@ -257,8 +271,28 @@ class TerminalStates(Law):
                 self._may_live(number, isinstance(event, Started), turn)
             case Opened(endpoint=number) | StateChanged(subject=number):
                 self._is_not_closed(number, f"a{number} changed", turn)
+            case Supervised(actor=number, decision=Decision.RESTART):
+                self._restarting[number] = turn.number
+            case Restarted(actor=number, incarnation=incarnation):
+                self._is_next(number, incarnation, turn)
+            case Stopped(actor=number):
+                self._restarting.pop(number, None)
+                self._incarnations.pop(number, None)
             case _:
                 pass
+
+    def _is_next(self, actor: int, incarnation: int, turn: Turn) -> None:
+        name = f"a{actor}"
+        before = self._incarnations.get(actor, 1 if self.ledger.blind_before == 1 else 0)
+        decided = self._restarting.pop(actor, None)
+        if decided is None:
+            text = f"{name} restarted, and nobody decided that"
+            blind = self.ledger.blind_before > 1 and actor not in self._incarnations
+            self.broken(name, [turn.number], text, blind=blind)
+        if before and incarnation != before + 1:
+            text = f"{name} restarted as incarnation {incarnation} after {before}"
+            self.broken(name, [turn.number], text)
+        self._incarnations[actor] = incarnation
 
     def _is_new(self, event: Accepted | Rejected, turn: Turn) -> None:
         name, known = f"r{event.request}", self.ledger.requests.get(event.request)

@@ -41,13 +41,16 @@ from rescind.events import (
     Accepted,
     Answer,
     Ask,
+    Born,
     CompletionScript,
+    Fail,
     InputScript,
     LogReader,
     Origin,
     Proxy,
     Recover,
     Reference,
+    Restart,
     Resume,
     Start,
     Stop,
@@ -82,6 +85,8 @@ if TYPE_CHECKING:
 
 _NEEDS_PAYLOAD = (Start, Tell, Ask, Proxy, Resume, Submit)
 """What handlers compute with.  What drivers report is only handed on, so a stand-in will do."""
+_OVERTAKING = (Stop, Restart, Fail)
+"""What supervision sends by the control lane, past what was sent before it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -296,6 +301,9 @@ class _World:
         with self._runtime.baton:
             self._runtime.run_envelope(envelope)
         self._keep(part, turn)
+        if self._recording.peek() is turn:
+            what = "this actor does not take anything now"
+            raise _Diverged(_divergence(turn, what, turn.message, None))
 
     def _recover(self, turn: Turn) -> None:
         """Take what outlived an epoch up again, as its recovery did."""
@@ -384,6 +392,8 @@ class _World:
         message = type(message)(*(self._revive(field) for field in message))
         if isinstance(message, Answer) and message.code is not None:
             _bring_back_error(target, message.value)
+        if isinstance(message, Fail):  # of a child that is not executed here
+            target.escalated = {message.child: _error_said(message.error)}
         return Envelope(target, message, Origin(turn.origin), wire_cause(turn), None, reply)
 
     def _revive(self, value: Any) -> Any:
@@ -423,13 +433,16 @@ class _World:
         return envelope
 
     def _place_of(self, turn: Turn, sent: deque[Envelope]) -> int:
-        """Return which of the messages for an actor is taken: the first, but for two.
+        """Return which of the messages for an actor is taken: the first, but for these.
 
-        An urgent stop overtakes, and of those in a mailbox the oldest is dropped.
+        What supervision sends and an urgent stop overtake, and of those in a mailbox the oldest is
+        dropped.
         """
+        message = turn.message
+        overtakes = isinstance(message, _OVERTAKING)
         for at, envelope in enumerate(sent):
-            if _is_urgent(turn.message):
-                if _is_urgent(envelope.message):
+            if overtakes:
+                if type(envelope.message) is type(message) and envelope.message == message:
                     return at
             elif loss_of(turn) is None or type(envelope.message) in COUNTED:
                 return at
@@ -471,7 +484,9 @@ class _World:
     def _start(self, turn: Turn, message: Start) -> ActorRef[Any] | None:
         number = self._runtime.next_number()
         cls = self._class_of(message)
-        if cls is None:
+        parents = {event.parent for event in turn.events if isinstance(event, Born)}
+        # Who is not executed here cannot be asked what it would do about its child's failures.
+        if cls is None or not self._unknown.isdisjoint(parents):
             self._unknown.add(turn.actor)
             return None
         return self._refs.setdefault(turn.actor, cls.REF(self._runtime, number, cls))
@@ -523,19 +538,23 @@ def _survivors_of(reader: LogReader, behind: int) -> Survivors:
 
 
 def _bring_back_error(target: Any, said: Any) -> None:
-    """Let work have raised again what it raised: of Python's own exceptions at least the type."""
+    """Let work have raised again what it raised."""
     if isinstance(target, native.Request) and target.spec is not None and isinstance(said, str):
-        name, _, text = said.partition(": ")
-        cls = getattr(builtins, name, None)
-        # Nothing is looked up but Python's own; any other gets a stand-in of the same name.
-        target.spec.error = type(name, (Exception,), {})(text)
-        if isinstance(cls, type) and issubclass(cls, Exception):
-            with suppress(TypeError):
-                target.spec.error = cls(text)
+        target.spec.error = _error_said(said)
 
 
-def _is_urgent(message: Any) -> bool:
-    return isinstance(message, Stop) and message.urgent
+def _error_said(said: str) -> Exception:
+    """Return an exception by its text: of Python's own at least the type.
+
+    Nothing is looked up but those; any other gets a stand-in of the same name.
+    """
+    name, _, text = said.partition(": ")
+    cls = getattr(builtins, name, None)
+    made: Exception = type(name, (Exception,), {})(text)
+    if isinstance(cls, type) and issubclass(cls, Exception):
+        with suppress(TypeError):
+            made = cls(text)
+    return made
 
 
 def _check_payload(turn: Turn) -> None:

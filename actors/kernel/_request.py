@@ -162,6 +162,11 @@ class Request(Actor):
         """Itself: what a turn is suspended on that waits for it."""
         return self.number
 
+    @property
+    def taker(self) -> int:
+        """Nobody: the outside answers it."""
+        return 0
+
     def outcome(self) -> tuple[Any, BaseException | None]:
         """Return the value, or the dialect's error."""
         failed = self.code is not None or self.status is DISCARDED

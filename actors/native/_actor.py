@@ -19,6 +19,7 @@ from rescind.events import (
     Completed,
     CompletionScript,
     Delivered,
+    Discarded,
     Drop,
     Manner,
     Serve,
@@ -244,7 +245,8 @@ class Actor(runtime.Actor):
         return self._random
 
     def _chance(self, epoch: int) -> Random:
-        return Random(f"{self.runtime.log_id.hex()} {epoch} {self.number}")
+        which = f"{self.number} {self._native_ref.incarnation}"
+        return Random(f"{self.runtime.log_id.hex()} {epoch} {which}")
 
     def rebuild(self, birth: Any) -> None:
         """Be constructed again, meeting the same chance; what follows meets another."""
@@ -282,6 +284,7 @@ class Actor(runtime.Actor):
         request: Any = requests.requests.get(number)
         if request is None or request.status is not OUTSTANDING or request.cancelling:
             return
+        request.is_begun = True
         (message,) = request.arguments
         out.context = (request, message)
         self._run(lambda: self._handle_receive(message), request, out)
@@ -292,10 +295,13 @@ class Actor(runtime.Actor):
         request: Any = requests.requests.get(number)
         if request is None:
             return
-        out.context = (request.parent, request.message)
-        self._take_up(request, out)
-        # Behind what the handler decided, of which nothing is left when it fails.
-        out.events.append(Delivered([number, number], Manner.HANDLER))
+        if request.incarnation == self._native_ref.incarnation:
+            out.context = (request.parent, request.message)
+            self._take_up(request, out)
+            # Behind what the handler decided, of which nothing is left when it fails.
+            out.events.append(Delivered([number, number], Manner.HANDLER))
+        else:
+            request.discard("its asker restarted", self._native_ref.ended, out)
         if request.listeners:
             out.effects.append((request.call_listeners,))
 
@@ -349,11 +355,10 @@ class Actor(runtime.Actor):
         else:
             super()._settle(out, value)
 
-    def _finish(self, out: Outbox, error: str | None) -> None:
-        super()._finish(out, error)
+    def _end_incarnation(self, out: Outbox, *, is_stop: bool) -> None:
         ref = self._native_ref
         if ref.asked or ref.own:
-            requests_of(self.runtime).stopped(ref, out)
+            requests_of(self.runtime).give_up(ref, out, is_stop=is_stop)
 
 
 def _of(fact: Callable[[Requests, Any, int], None]) -> Callable[[Actor, Any, int], None]:
@@ -364,8 +369,9 @@ def _of(fact: Callable[[Requests, Any, int], None]) -> Callable[[Actor, Any, int
 Actor.FACTS = runtime.Actor.FACTS | {
     kind: _of(fact)
     for kind, fact in Requests.FACTS.items()
-    if kind in (Accepted, Completed, Delivered, CancelBegan)
+    if kind in (Accepted, Completed, Delivered, Discarded, CancelBegan)
 }
+Actor.FACTS |= runtime.Actor.FACTS
 """Facts about requests that may stand in a turn of an actor; events of the class join them."""
 
 

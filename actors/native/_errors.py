@@ -20,7 +20,7 @@ class Cancelled(RescindError):  # noqa: N818  # as asyncio and concurrent.future
     Attributes:
         request: The request's number, good as ``r17`` with ``rescind why``.
         cancel: The cancel's number, good as ``c18``.
-        trigger: What began it: ``cancel``, ``time-out``, ``stop`` or ``task``.
+        trigger: What began it: ``cancel``, ``time-out``, ``stop``, ``restart`` or ``task``.
         who: The thread, task or actor that asked, with file and line where that is known.
         turn: The turn in which the cancel began.
         reason: What the caller gave as its reason; empty when it gave none.

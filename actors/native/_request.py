@@ -5,6 +5,8 @@ import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+import pykka
+
 from rescind.actors.kernel import _request as kernel
 from rescind.actors.kernel._request import COMPLETED, OUTSTANDING
 from rescind.actors.runtime import CAUSE, Outbox, Reply, calling_frame, place_of
@@ -68,8 +70,9 @@ class Request(kernel.Request):
     """
 
     __slots__ = (
-        "asked", "asker", "cancelling", "children", "error", "failed", "is_told", "is_waiting",
-        "listeners", "message", "parent", "passes_to", "shielded", "sink", "then",
+        "asked", "asker", "cancelling", "children", "error", "failed", "incarnation", "is_begun",
+        "is_passed_on", "is_told", "is_waiting", "listeners", "message", "parent", "passes_to",
+        "shielded", "sink", "then",
     )  # fmt: skip
 
     redelivered: bool = False
@@ -93,6 +96,12 @@ class Request(kernel.Request):
         """What the handler got as whose part this was asked for; ``then`` gets it again."""
         self.asker: ActorRef[Any] | None = None
         """The actor whose handler asked, if one did."""
+        self.incarnation = 1
+        """The asker's, in which it asked."""
+        self.is_begun = False
+        """Whether the actor that was asked has taken it up."""
+        self.is_passed_on = False
+        """Whether it ends as another request does."""
         self.parent: Request | None = None
         self.children: dict[int, Request] | None = None
         """Outstanding requests that were made for its sake."""
@@ -164,6 +173,11 @@ class Request(kernel.Request):
         """Wait until it is done; a callback or sink that is called with it need not wait."""
         is_being_told = self.status is not OUTSTANDING and CAUSE.get() is self
         return is_being_told or super().wait_done(timeout_s)
+
+    @property
+    def taker(self) -> int:
+        """The actor that was asked, as long as its handler has not passed the request on."""
+        return 0 if self.spec is not None or self.is_passed_on else self.asked.number
 
     def outcome(self) -> tuple[Any, BaseException | None]:
         """Return the value, or what it raises."""
@@ -238,7 +252,13 @@ class Request(kernel.Request):
         elif self.status is COMPLETED:
             # Who would have gone on has stopped, in the turn that caused this one.
             closed = by or (out.cause if isinstance(out.cause, int) else 0)
-            out.events.append(Discarded([self.number, self.number], reason, closed))
+            self.discard(reason, closed, out)
+
+    def discard(self, reason: str, by: int, out: Outbox) -> None:
+        """Let nobody take up the completion; ``by`` is the turn that closed the way."""
+        out.events.append(Discarded([self.number, self.number], reason, by))
+        if self.passes_to is not None:
+            self.requests.fail(self.passes_to, pykka.ActorDeadError(reason), out)
 
     def entry(self) -> Entry:
         """Tell what it is and how it stands, for a keyframe; nothing that it carries."""

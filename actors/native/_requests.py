@@ -53,7 +53,7 @@ from rescind.events import (
 )
 
 from ._errors import refused
-from ._protocol import DEAD, FULL, MEANINGS, OPEN, REFUSALS, STOP, TIME_OUT, Code
+from ._protocol import DEAD, FULL, MEANINGS, OPEN, REFUSALS, RESTART, STOP, TIME_OUT, Code
 from ._request import Cancelling, Request
 from ._work import Driver, Work, Workers
 
@@ -166,6 +166,7 @@ class Requests(Endpoint):
     ) -> None:
         """Make a request the child of the one that is being served."""
         request.asker = asker
+        request.incarnation = asker.incarnation
         request.parent, request.message = out.context
         request.shielded = shielded
         parent = 0 if request.parent is None else request.parent.number
@@ -180,6 +181,8 @@ class Requests(Endpoint):
                 self._end_as(request, value, out)
                 return
             value.passes_to = request
+            if isinstance(request, Request):
+                request.is_passed_on = True
             if isinstance(request, Request) and request.status is OUTSTANDING:
                 out.events.append(Started(request.number))
         elif isinstance(request, Request):
@@ -300,23 +303,33 @@ class Requests(Endpoint):
             who = f"its time-out of {seconds:g} s"
             self.cancel(request, TIME_OUT, "", who, out, request.number)
 
-    def stopped(self, ref: "ActorRef[Any]", out: Outbox) -> None:
-        """An actor stops: what it was asked is given up, what it had asked is cancelled."""
-        asked, own = ref.asked or {}, ref.own or {}
-        ref.asked = ref.own = None
+    def give_up(self, ref: "ActorRef[Any]", out: Outbox, *, is_stop: bool) -> None:
+        """An incarnation ends: what it had begun is given up, what it had asked is cancelled.
+
+        What was asked and not begun is left to the next one, unless the actor stops.
+        """
+        ended = {event.request for event in out.events if isinstance(event, Completed)}
+        asked = [
+            each
+            for each in (ref.asked or {}).values()
+            if (is_stop or each.is_begun) and each.number not in ended
+        ]
+        own, ref.own = ref.own or {}, None
+        who = f"a{ref.number} {ref.actor_class.__name__}"
         roots = [*own.values()]
-        for request in asked.values():
+        for request in asked:
             roots += [each for each in (request.children or {}).values() if not each.shielded]
         victims = [each for root in roots if root.cancelling is None for each in _tree(root)]
         if victims:
             cancel = self.runtime.next_number()
-            out.events.append(CancelRequested(cancel, ref.number, STOP, 0))
-            who = f"the stop of a{ref.number} {ref.actor_class.__name__}"
-            self._begin(Cancelling(cancel, None, victims, STOP, who, ""), out)
+            trigger = STOP if is_stop else RESTART
+            out.events.append(CancelRequested(cancel, ref.number, trigger, 0))
+            by = f"the {trigger} of {who}"
+            self._begin(Cancelling(cancel, None, victims, trigger, by, ""), out)
             out.events.append(CancelEnded(cancel, None))
         if asked:
-            reason = f"a{ref.number} {ref.actor_class.__name__} stopped"
-            out.broadcast.append((list(asked.values()), Drop(0, reason)))
+            reason = f"{who} {'stopped' if is_stop else 'restarted'}"
+            out.broadcast.append((asked, Drop(0, reason)))
 
     # --- delivering ------------------------------------------------------------------------------
 

@@ -28,6 +28,7 @@ from ._reply import Reply
 from ._runtime import Runtime
 from ._stepped import Stepped
 from ._subscriptions import Subscription
+from ._supervision import Supervision
 from ._thread import ThreadDispatcher
 from ._timers import Timer, Timers
 from ._waiting import Waitable, Waiter
@@ -56,6 +57,7 @@ __all__ = [
     "StalledError",
     "Stepped",
     "Subscription",
+    "Supervision",
     "Terminated",
     "ThreadDispatcher",
     "Timer",

@@ -6,23 +6,18 @@ when it is first asked for: an actor costs what its state costs.
 
 import logging
 import sys
+import threading
 import uuid
 import weakref
 from collections.abc import Callable
-from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pykka
-from pykka.messages import (
-    ProxyCall,
-    ProxyGetAttr,
-    ProxySetAttr,
-    _ActorStop,  # pyright: ignore[reportPrivateUsage]
-)
 
 from rescind.events import (
     Ask,
     Born,
+    Fail,
     Failed,
     Notice,
     Overflowed,
@@ -30,10 +25,13 @@ from rescind.events import (
     Raised,
     Recover,
     Replied,
+    Restart,
+    Restarted,
     Start,
     Stashed,
     Stop,
     Stopped,
+    Supervised,
     Tell,
     Unstashed,
     Watch,
@@ -45,6 +43,18 @@ from ._ref import ActorRef, Terminated
 from ._registry import register
 from ._reply import Reply
 from ._stash import apply_stashed, apply_unstashed, has_stashed
+from ._supervision import (
+    Supervision,
+    apply_restarted,
+    apply_stopped,
+    apply_supervised,
+    begin_again,
+    forget_all_but_birth,
+    settle_failure,
+    take_childs_failure,
+    wind_down,
+)
+from ._wire import from_wire
 
 if TYPE_CHECKING:
     from ._outbox import Outbox
@@ -75,7 +85,14 @@ class Actor(pykka.Actor):
     RUNS_HANDLERS: ClassVar[bool] = True
     """Whether its turns run the application's code, which may take its time."""
 
-    FACTS: ClassVar[dict[type, Callable[..., None]]] = {}
+    FACTS: ClassVar[dict[type, Callable[..., None]]] = {
+        Restarted: apply_restarted,
+        Stopped: apply_stopped,
+        Supervised: apply_supervised,
+        Stashed: apply_stashed,
+        Unstashed: apply_unstashed,
+        Overflowed: apply_overflowed,
+    }
     """What each event changes in a unit, called as ``function(unit, event, number)`` after its
     record was appended.  Events that are not here change nothing."""
 
@@ -84,9 +101,15 @@ class Actor(pykka.Actor):
     Nothing else goes on less quickly meanwhile; under ``Stepped`` it changes nothing."""
 
     EVENT_SOURCED: ClassVar[bool] = False
-    """Whether only recorded events change its state, so that a log can give it back."""
+    """Whether only recorded events change its state, so that a log can give it back, and a handler
+    that failed has left nothing in it."""
+
     mailbox: ClassVar[Mailbox | None] = None
     """How many messages may wait, and what happens to one more; None for as many as come."""
+
+    supervision: Supervision | None = None
+    """What is done when an actor fails that this one has started in a turn.  Without a rule it is
+    what Pykka does: the child stops, and nobody else hears of it."""
 
     number: int
     runtime: "Runtime"
@@ -211,6 +234,12 @@ class Actor(pykka.Actor):
             raise
         except BaseException as error:
             self.number, self.runtime, self.unit = own
+            if ref.bond is not None and self._fails_alone(error):
+                forget_all_but_birth(out)
+                out.events.append(Failed(describe(error)))
+                out.answer(None, sys.exc_info())
+                settle_failure(self, out, error, describe(error), is_made=False)
+                return False
             if ref.parent or out.baton is not None:  # otherwise whoever called start hears of it
                 logger.exception("Unhandled exception in the constructor of %s:", self)
             out.forget()
@@ -256,22 +285,26 @@ class Actor(pykka.Actor):
             self._call(out, handler, *arguments)
         except Abandon:
             raise
-        except BaseException as error:
-            # Nothing that the failed handler decided leaves, but that it had been born.
-            births = [event for event in out.events if isinstance(event, Born)]
-            answers = out.answers.copy()
-            out.forget()
-            out.events += (*births, Failed(describe(error)))
-            out.answers += answers
+        except BaseException as error:  # noqa: BLE001  # recorded, and logged where it is settled
+            forget_all_but_birth(out)
+            out.events.append(Failed(describe(error)))
             if isinstance(error, Exception):
-                logger.exception("Unhandled exception in %s:", self)
-                self._finish(out, describe(error))
-                self._hook(out, partial(self.on_failure, type(error), error, error.__traceback__))
-            self._stop_for(out, error)
+                settle_failure(self, out, error, describe(error))
+            else:
+                self._stop_for(out, error)
 
     def _stop_for(self, out: "Outbox", error: BaseException) -> None:
-        """Keep Pykka's rule: what is no Exception stops this actor and then all the others."""
+        """Keep Pykka's rule: what is no Exception stops this actor and then all the others.
+
+        Of an event-sourced actor nothing is left in doubt, so that it is its own failure alone.
+        """
         if isinstance(error, Exception):
+            return
+        if self.EVENT_SOURCED:
+            if self.actor_ref.is_alive():
+                settle_failure(self, out, error, describe(error))
+            if threading.current_thread() is threading.main_thread():
+                self.runtime.interrupt(error, out)
             return
         logger.debug("%r in %s. Stopping all actors.", error, self)
         if self.runtime.actors.get(self.number) is self:
@@ -279,9 +312,30 @@ class Actor(pykka.Actor):
             self._hook(out, self.on_stop)
         self.runtime.stop_everything(error, out)
 
+    # --- supervision ---------------------------------------------------------------------------
+
+    def on_restart(self) -> None:
+        """Begin another incarnation; by default as the first one, with ``on_start``.
+
+        Called after the constructor, or without one if the actor is event-sourced: then it goes on
+        with the state that its events made.  Timers that were set are gone, and so are children.
+        """
+        self.on_start()
+
+    def _fails_alone(self, error: BaseException) -> bool:
+        """Tell whether a failure concerns this actor alone."""
+        return isinstance(error, Exception) or self.EVENT_SOURCED
+
+    def _end_incarnation(self, out: "Outbox", *, is_stop: bool) -> None:
+        """Let those hear who wait for what this incarnation began, or for the actor as it stops."""
+
     def _finish(self, out: "Outbox", error: str | None) -> None:
+        ref = self.actor_ref
+        if error is not None:
+            ref.error = error
         out.events.append(Stopped(self.number, error))
         self.tell_watchers(out, error)
+        self._end_incarnation(out, is_stop=True)
         self.runtime.forget(self)
         self.actor_ref.actor_stopped.set()
         logger.debug("Stopped %s", self)
@@ -354,7 +408,7 @@ def _take_notice(actor: Actor, message: Notice, out: "Outbox") -> None:
 
 
 def _take_watch(actor: Actor, message: Watch, _out: "Outbox") -> None:
-    actor.actor_ref.watchers.append(message.watcher)
+    actor.actor_ref.watchers[message.watcher] = None
 
 
 def _take_start(actor: Actor, message: Start, out: "Outbox") -> None:
@@ -369,6 +423,9 @@ def _take_recover(actor: Actor, _message: Recover, out: "Outbox") -> None:
 
 
 def _take_stop(actor: Actor, _message: Stop, out: "Outbox") -> None:
+    if actor.actor_ref.pause or actor.actor_ref.children:
+        wind_down(actor, out)
+        return
     actor._finish(out, None)  # noqa: SLF001
     actor._hook(out, actor.on_stop)  # noqa: SLF001
     out.answer(None)
@@ -383,40 +440,9 @@ _TAKES: dict[type, Callable[[Actor, Any, "Outbox"], None]] = {
     Start: _take_start,
     Recover: _take_recover,
     Stop: _take_stop,
+    Restart: begin_again,
+    Fail: take_childs_failure,
 }
-
-
-Actor.FACTS = {Stashed: apply_stashed, Unstashed: apply_unstashed, Overflowed: apply_overflowed}
-
-
-_PYKKAS_OWN = {_ActorStop, ProxyCall, ProxyGetAttr, ProxySetAttr}
-
-
-def to_wire(message: Any, *, is_asked: bool) -> tuple[Any, ...]:
-    """Return what the mailbox takes for a message of the application."""
-    if type(message) not in _PYKKAS_OWN:
-        return Ask(message) if is_asked else Tell(message)
-    match message:
-        case ProxyCall(path, args, kwargs):
-            return Proxy("call", list(path), list(args), dict(kwargs), is_asked)
-        case ProxyGetAttr(path):
-            return Proxy("get", list(path), [], {}, is_asked)
-        case ProxySetAttr(path, value):
-            return Proxy("set", list(path), [value], {}, is_asked)
-        case _:
-            return Stop(urgent=False)
-
-
-def from_wire(message: Proxy) -> Any:
-    """Return Pykka's own message for a proxy's."""
-    path = tuple(message.path)
-    match message.verb:
-        case "call":
-            return ProxyCall(path, tuple(message.args), message.kwargs)
-        case "get":
-            return ProxyGetAttr(path)
-        case _:
-            return ProxySetAttr(path, message.args[0])
 
 
 def check_names(cls: type[Actor]) -> None:

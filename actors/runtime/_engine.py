@@ -43,8 +43,9 @@ from ._registry import unregister
 from ._reply import Reply, finish
 from ._stash import Stashes
 from ._state import Birth, told
+from ._supervision import ends_pause
 from ._timers import Timer, Timers
-from ._waiting import Waitable
+from ._waiting import Taken, Waitable
 
 if TYPE_CHECKING:
     from ._exits import Exits
@@ -139,11 +140,15 @@ class Engine:
         self.actors[ref.number] = actor
         return actor
 
+    def unpark(self, ref: ActorRef[Any]) -> None:
+        """Let an actor take what came while it took nothing, before anything that comes later."""
+        self._backlog.extendleft(reversed(self._parked.pop(ref.number, ())))
+
     def forget(self, actor: Actor) -> None:
         """Take a stopped actor out of the runtime; called in its last turn."""
         self.actors.pop(actor.number, None)
         unregister(actor.actor_ref)
-        self._backlog.extend(self._parked.pop(actor.number, ()))
+        self.unpark(actor.actor_ref)
         self._backlog.extend(self.stashes.forget(actor.actor_ref))
         self.mailboxes.forget(actor.actor_ref)
 
@@ -406,14 +411,15 @@ class Engine:
             self.turn(target, message, origin, cause, by, reply)
             return
         actor = target.actor
-        if actor is None and isinstance(message, Start):
+        if actor is None and isinstance(message, Start) and target.is_alive():
             try:
                 actor = self.make(target, message)
             except Exception:
                 logger.exception("%s could not be made", target)
                 stillborn(cast("Exits", self), envelope)
                 return
-        if target.is_suspended:  # asked first: a pinned actor that stops is busy until it has
+        # Asked first: a pinned actor that stops is busy until it has.
+        if target.is_suspended and not ends_pause(target, message):
             self.park(envelope)
         elif actor is None or not target.is_alive():
             bury(cast("Exits", self), envelope)
@@ -497,14 +503,13 @@ class Engine:
         out.events.append(Suspended(target))
         return self._record(out)
 
-    def _check_cycle(self, actor: Actor, target: int) -> None:
+    def _check_cycle(self, actor: Actor, waits_on: Taken | None) -> None:
         circle = [actor]
-        number = target
-        while other := self.actors.get(number):
+        while waits_on is not None and (other := self.actors.get(waits_on.taker)):
             circle.append(other)
             if other is actor:
                 raise DeadlockError(tuple(map(short_name, circle)))
-            number = other.actor_ref.suspended_on
+            waits_on = other.actor_ref.waits_on
 
     def post(
         self, actor: "Actor | ActorRef[Any]", message: Message, origin: Origin, cause: WireCause
@@ -545,9 +550,11 @@ class Engine:
             raise UsageError("send_after outside of a turn; a handler can call it")
         delay_ns = round(delay_s * 1e9)
         cause = TurnCause(cast("Runtime", self))
+        ref, incarnation = actor.actor_ref, actor.actor_ref.incarnation
 
         def fire() -> None:
-            self.post(actor.actor_ref, Tell(message), Origin.TIMER, cause.number)
+            if ref.incarnation == incarnation:
+                self.post(ref, Tell(message), Origin.TIMER, cause.number)
 
         out.events.append(TimerSet(delay_ns))
         out.causes.append(cause)
@@ -572,17 +579,6 @@ class Engine:
     def _refuse_in_turn(self, what: str) -> None:
         if self.my_turn() is not None:
             raise UsageError(f"{what} inside a turn would wait for itself; tell somebody outside")
-
-    def stop_everything(self, error: BaseException, out: Outbox) -> None:
-        """Stop all actors because ``error`` came out of the handler that fills ``out``."""
-        for other in self.youngest_first():
-            out.messages.append((other.actor_ref, Stop(urgent=False), None))
-        if isinstance(error, KeyboardInterrupt) and out is self.out:
-            self._interrupt = error
-
-    def youngest_first(self) -> list[Actor]:
-        """Return the living actors, the last started first."""
-        return sorted(self.actors.values(), key=lambda each: -each.number)
 
 
 class Broadcast(NamedTuple):

@@ -11,23 +11,27 @@ import contextlib
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
-from rescind.events import LogWriter, Origin, RescindError
+from rescind.events import LogWriter, Origin, RescindError, Start, Stop
 
-from ._actor import describe
+from ._actor import Actor, describe
 from ._baton import Baton
 from ._clock import Clock
+from ._context import WireCause
 from ._contracts import Dispatcher, Lane, Owned
 from ._engine import TURNS_PER_HOLD, Broadcast, Engine, logger
 from ._errors import Abandon, InternalError, UsageError
-from ._outbox import Envelope
+from ._outbox import Envelope, Message, Outbox
 from ._pinned import Pin
+from ._ref import ActorRef
 from ._subscriptions import Subscriptions
 from ._waiting import Waitable, wake_all
 
 if TYPE_CHECKING:
     from ._runtime import Runtime
+
+A = TypeVar("A", bound=Actor)
 
 PENDING_EFFECTS_MAX = 4096
 """Effects that may wait for a commit before a caller has to commit them itself."""
@@ -50,6 +54,46 @@ class Exits(Engine):
         self._waiting: dict[object, Waitable] = {}
         self.subscriptions = Subscriptions(self, self._backlog)
 
+    # --- supervision, and its end --------------------------------------------------------------
+
+    def remake(self, ref: ActorRef[A], start: Start) -> A:
+        """Put a new object in the place of a failed actor's; its constructor is not called yet."""
+        actor = self.make(ref, start)
+        if ref.number in self._pins:
+            self._pins[ref.number].actor = actor
+        return actor
+
+    def waits_for(self, ref: ActorRef[Any], number: int) -> bool:
+        """Tell whether an actor waits inside a turn for another, or for one that waits for it."""
+        while ref.waits_on is not None and ref.waits_on.taker != number:
+            actor = self.actors.get(ref.waits_on.taker)
+            if actor is None:
+                return False
+            ref = actor.actor_ref
+        return ref.waits_on is not None
+
+    def overtake(
+        self, ref: ActorRef[Any], message: Message, origin: Origin, cause: WireCause
+    ) -> None:
+        """Send something of the runtime's own by the control lane; the baton is held."""
+        self._control.append(Envelope(ref, message, origin, cause))
+        self.dispatcher.wake()
+
+    def stop_everything(self, error: BaseException, out: Outbox) -> None:
+        """Stop all actors because ``error`` came out of the handler that fills ``out``."""
+        for other in self.youngest_first():
+            out.messages.append((other.actor_ref, Stop(urgent=False), None))
+        self.interrupt(error, out)
+
+    def interrupt(self, error: BaseException, out: Outbox) -> None:
+        """Let who runs the turn of ``out`` hear, when it is recorded, that it was interrupted."""
+        if isinstance(error, KeyboardInterrupt) and out is self.out:
+            self._interrupt = error
+
+    def youngest_first(self) -> list[Actor]:
+        """Return the living actors, the last started first."""
+        return sorted(self.actors.values(), key=lambda each: -each.number)
+
     # --- pinned actors -------------------------------------------------------------------------
 
     def turn_of_pin(self, pin: Pin, envelope: Envelope) -> Envelope | None:
@@ -67,11 +111,14 @@ class Exits(Engine):
         self._record(out)
         out.reply = None
         ref, parked = actor.actor_ref, self._parked.get(actor.number)
+        if ref.pause is not None:
+            self.unpark(ref)  # there may be what ends the pause
+            return None
         if ref.is_alive() and parked:
             return self._opened(parked.popleft())
         ref.is_suspended = False
         if not ref.is_alive():
-            self._backlog.extend(self._parked.pop(actor.number, ()))
+            self.unpark(ref)
             self._pins.pop(actor.number).end()
         return None
 

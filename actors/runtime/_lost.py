@@ -14,6 +14,7 @@ from rescind.events import (
     Failed,
     Origin,
     Overflowed,
+    Stop,
     Stopped,
     Tell,
     Watch,
@@ -24,6 +25,7 @@ from ._errors import MailboxFullError
 from ._outbox import Envelope
 from ._ref import ActorRef, Terminated
 from ._reply import finish
+from ._supervision import forestall, release
 
 if TYPE_CHECKING:
     from ._exits import Exits
@@ -36,6 +38,7 @@ def stillborn(engine: "Exits", envelope: Envelope) -> None:
     text = describe(cast("Exception", exc_info[1]))
     number = engine.record_without(envelope, Failed(text), Stopped(ref.number, text))
     ref.actor_stopped.set()
+    release(ref, number)
     engine.mailboxes.forget(ref)
     if envelope.reply is not None:
         envelope.reply.turn = number
@@ -49,8 +52,10 @@ def bury(engine: "Exits", envelope: Envelope) -> None:
     number = _record(engine, envelope, event)
     engine.subscriptions.offer(event, number)
     if isinstance(message, Watch):
-        told = Tell(Terminated(ref.number, None))
+        told = Tell(Terminated(ref.number, ref.error))
         engine.mailboxes.backlog.append(Envelope(message.watcher, told, Origin.ACTOR, number))
+    if ref.actor is None and isinstance(message, Stop):
+        forestall(ref, number)
     _tell(engine, ref.when_buried(message), number)
     _answer(
         engine, envelope, number, pykka.ActorDeadError(f"{ref} stopped before it took the message")

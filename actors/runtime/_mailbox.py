@@ -292,7 +292,7 @@ class Room:
         self.is_done = False
         self.waiter: Waiter | None = None
         self.turn = 0
-        self.target = box.ref.number
+        self.taker = self.target = box.ref.number
 
     def outcome(self) -> tuple[Any, BaseException | None]:
         """Return the error, if there will be no place."""

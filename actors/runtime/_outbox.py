@@ -7,6 +7,7 @@ from rescind.events import Origin, Overflowed, Resume
 from ._bounds import COUNTED
 from ._context import Caller, CauseSource, WireCause
 from ._reply import ExcInfo, Reply
+from ._supervision import Bond
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -137,6 +138,7 @@ class Outbox:
         # Here, because it imports this module.
         from ._mailbox import Box  # noqa: PLC0415
 
+        self.causes[:] = [cause for cause in self.causes if not isinstance(cause, Bond)]
         self.newborn = {}
         self.events[:] = [event for event in self.events if type(event) is Overflowed]
         for target, message, _ in self.messages:

@@ -330,7 +330,8 @@ class Recovery:
             self._end(number, life)
             return
         ref = self.refs[number]
-        ref.watchers = [ref for ref in map(self.refer, life.watchers) if isinstance(ref, ActorRef)]
+        watchers = map(self.refer, life.watchers)
+        ref.watchers = {each: None for each in watchers if isinstance(each, ActorRef)}
         cls = self._runtime.class_number(ref.actor_class)
         self._runtime.run_envelope(Envelope(ref, Recover(cls), Origin.RECOVERY, 0))
 

@@ -13,11 +13,13 @@ from rescind.events import Reference, Stop, Watch
 
 from ._errors import UsageError
 from ._reply import Reply
+from ._supervision import Kinship
 
 if TYPE_CHECKING:
     from ._actor import Actor
     from ._runtime import Runtime
     from ._state import Birth
+    from ._waiting import Taken
 
 A = TypeVar("A", bound="Actor")
 _NUMBER_BITS = 48
@@ -46,7 +48,7 @@ class Inbox:
         return True
 
 
-class ActorRef(pykka.ActorRef[A]):
+class ActorRef(pykka.ActorRef[A], Kinship):
     """Names an actor and carries messages to it; safe to share between threads."""
 
     birth: "Birth | None" = None
@@ -57,11 +59,11 @@ class ActorRef(pykka.ActorRef[A]):
         # Not pykka's __init__: it wants the living actor.
         self.runtime = runtime
         self.number = number
-        self.watchers: list[ActorRef[Any]] = []
+        self.watchers: dict[ActorRef[Any], None] = {}
         self.is_suspended = False
-        """Whether the actor waits for something inside a turn, and takes nothing meanwhile."""
-        self.suspended_on = 0
-        """The actor or request whose answer the actor waits for inside a turn, or 0."""
+        """Whether the actor takes nothing for now: it waits inside a turn, or it is paused."""
+        self.waits_on: Taken | None = None
+        """What the actor waits for inside a turn, or the child for whose end it is paused."""
         self.parent = 0
         """The actor in whose turn it was started, or 0."""
         self.started: Reply[None] | None = None
@@ -166,9 +168,9 @@ class ActorRef(pykka.ActorRef[A]):
         return stopped.get(timeout=timeout) if block else stopped
 
     def watch(self, watcher: "ActorRef[Any]") -> None:
-        """Have ``watcher`` told ``Terminated`` when this actor stops, or its request completes.
+        """Have ``watcher`` told ``Terminated``, once, when this actor stops or its request ends.
 
-        It is told at once if that has happened already.
+        It is told at once if that has happened already.  A restart is no end.
         """
         self.runtime.deliver_message(self, Watch(watcher))
 

@@ -45,6 +45,11 @@ class Reply(pykka.Future[T]):
         """Tell whether the value or the exception is there."""
         return self._done
 
+    @property
+    def taker(self) -> int:
+        """The actor that was asked."""
+        return self.target
+
     def get(self, *, timeout: float | None = None) -> Any:
         """Return the value or raise the exception.
 

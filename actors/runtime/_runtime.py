@@ -17,7 +17,7 @@ import pykka
 
 from rescind.events import Log, LogWriter, Origin, RescindError, Resume, Start
 
-from ._actor import Actor, check_names, describe, short_name, to_wire
+from ._actor import Actor, check_names, describe, short_name
 from ._awaiting import in_thread
 from ._baton import Baton
 from ._bounds import Loss
@@ -35,8 +35,10 @@ from ._ref import ActorRef
 from ._reply import Reply, finish
 from ._stepped import Stepped
 from ._subscriptions import Listener, Subscription
+from ._supervision import bind, end_pauses
 from ._thread import CLOSE_TIMEOUT_S, ThreadDispatcher
 from ._waiting import Waitable
+from ._wire import to_wire
 
 A = TypeVar("A", bound=Actor)
 _APP = Origin.APP
@@ -219,6 +221,7 @@ class Runtime(Exits):
             with self.holding_baton():
                 ref, message = self._born(cls, args, kwargs, started)
             ref.parent = out.actor.number
+            bind(ref, message, out)
             out.messages.append((ref, message, started))
             return ref
         frame, foreign = calling_frame(), self.foreign_cause()
@@ -455,17 +458,17 @@ class Runtime(Exits):
         """Split the running turn: what it did is one record, what follows the answer another."""
         actor, answer_to, context = out.actor, out.reply, out.context
         ref = actor.actor_ref
-        self._check_cycle(actor, waitable.target)
+        self._check_cycle(actor, waitable)
         part = self._end_part(out, waitable.target)
         is_pinned = out.baton is not None
-        ref.is_suspended, ref.suspended_on = True, waitable.target
+        ref.is_suspended, ref.waits_on = True, waitable
         try:
             with self.outside_handler(out):
                 return self.dispatcher.wait_in_turn(waitable, timeout_s)
         finally:
-            ref.is_suspended, ref.suspended_on = is_pinned, 0
+            ref.is_suspended, ref.waits_on = is_pinned, None
             if not is_pinned:
-                self._backlog.extendleft(reversed(self._parked.pop(actor.number, ())))
+                self.unpark(ref)
             self._begin_part(out, actor, part, waitable, answer_to)
             out.context = context
 
@@ -536,6 +539,7 @@ class Runtime(Exits):
             self._end_pins()
             for actor in self.actors.values():
                 self._backlog.extend(self.stashes.forget(actor.actor_ref))
+            end_pauses(self)
         self.mailboxes.close()
         left = self.take_waiting()
         if self.failure is None:

@@ -22,7 +22,16 @@ class Waiter(threading.Event):
             function()
 
 
-class Waitable(Protocol):
+class Taken(Protocol):
+    """Something that may depend on an actor's turn."""
+
+    @property
+    def taker(self) -> int:
+        """The actor without whose turns it does not come about; 0 if it may come otherwise."""
+        ...
+
+
+class Waitable(Taken, Protocol):
     """Something that becomes done, once."""
 
     waiter: Waiter | None

@@ -11,18 +11,20 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from rescind.actors import newton
     from rescind.actors.native import Actor, Cancelled, Request, current_token
-    from rescind.actors.runtime import Asyncio, Pinned, Runtime, Stepped
-    from rescind.events import RescindError, event, message, read
+    from rescind.actors.runtime import Asyncio, Pinned, Runtime, Stepped, Supervision
+    from rescind.events import Decision, RescindError, event, message, read
 
 __all__ = [
     "Actor",
     "Asyncio",
     "Cancelled",
+    "Decision",
     "Pinned",
     "Request",
     "RescindError",
     "Runtime",
     "Stepped",
+    "Supervision",
     "current_token",
     "event",
     "message",
@@ -34,11 +36,13 @@ _HOMES = {
     "Actor": "rescind.actors.native",
     "Asyncio": "rescind.actors.runtime",
     "Cancelled": "rescind.actors.native",
+    "Decision": "rescind.events",
     "Pinned": "rescind.actors.runtime",
     "Request": "rescind.actors.native",
     "RescindError": "rescind.events",
     "Runtime": "rescind.actors.runtime",
     "Stepped": "rescind.actors.runtime",
+    "Supervision": "rescind.actors.runtime",
     "current_token": "rescind.actors.native",
     "event": "rescind.events",
     "message": "rescind.events",

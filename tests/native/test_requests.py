@@ -7,6 +7,7 @@ import pytest
 
 from rescind import Actor, Cancelled
 from rescind.actors.native import RequestFailed, RequestRefused, TimedOut
+from rescind.actors.runtime import DeadlockError
 from rescind.events import (
     Accepted,
     AnswerIgnored,
@@ -320,6 +321,30 @@ class Waits(Actor):
 
     def on_fetch(self, m):
         return self.other.request(m).get()
+
+
+class Asks(Waits):
+    """Asks back inside its turn when it is asked."""
+
+    def on_total(self, _: Total):
+        return self.other.request(Fetch("x")).get()
+
+
+class Back(Actor):
+    def on_fetch(self, _: Fetch):
+        return self.asker.request(Total()).get()
+
+    def on_actor_ref(self, ref):
+        self.asker = ref
+
+
+@waits
+def test_requests_that_wait_for_each_other_are_a_circle(runtime):
+    back = runtime.start(Back)
+    asks = runtime.start(Asks, back)
+    back.ask(asks)
+    with pytest.raises(DeadlockError, match=r"a\d Back -> a\d Asks -> a\d Back"):
+        asks.request(Total()).get()
 
 
 @waits
