@@ -28,6 +28,7 @@ from ._vocabulary import (
     Ask,
     Asked,
     Completed,
+    Fail,
     Failed,
     Notified,
     Proxy,
@@ -65,6 +66,7 @@ PAYLOADS: dict[type[tuple[Any, ...]], tuple[str, ...]] = {
     Completed: ("value",),
     ScriptRaised: ("error",),
     Asked: ("arguments",),
+    Fail: ("error",),
 }
 """Which fields of a kind are payload: what applications and peers hand over, and no more.
 

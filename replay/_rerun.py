@@ -83,7 +83,7 @@ if TYPE_CHECKING:
     from rescind.actors.kernel._endpoint import Endpoint
     from rescind.actors.kernel._request import Request
 
-_NEEDS_PAYLOAD = (Start, Tell, Ask, Proxy, Resume, Submit)
+_NEEDS_PAYLOAD = (Start, Tell, Ask, Proxy, Resume, Submit, Fail)
 """What handlers compute with.  What drivers report is only handed on, so a stand-in will do."""
 _OVERTAKING = (Stop, Restart, Fail)
 """What supervision sends by the control lane, past what was sent before it."""
