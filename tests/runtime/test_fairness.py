@@ -29,6 +29,10 @@ class Busy(Actor):
             self.actor_ref.tell(message)
 
 
+# The longer a test takes, the more turns there are to be audited behind it.
+pytestmark = pytest.mark.timeout(300)
+
+
 @pytest.fixture(params=REAL_TIME)
 def busy(request, recordings, monkeypatch):
     """A runtime in which messages never run out before the test ends."""
