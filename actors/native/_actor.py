@@ -95,7 +95,7 @@ class ActorRef(runtime.ActorRef[A], Generic[A]):
             UsageError: There is no such sink, or it is for a request that is made in a turn.
         """
         requests = requests_of(self.runtime)
-        timeout_ns = None if timeout_s is None else round(timeout_s * 1e9)
+        timeout_ns = _timeout_ns(timeout_s)
         out = self.runtime.my_turn()
         if sink is not None and (out is not None or sink not in self.runtime.sinks):
             where = "inside a turn" if out is not None else "that the runtime was not opened with"
@@ -161,10 +161,8 @@ class Actor(runtime.Actor):
         Raises:
             UsageError: Called outside of a turn; not declared with ``@event``; nothing applies it.
         """
-        out = self._turn("record")
-        kind: type[Any] = event.__class__
-        if kind not in self.FACTS:
-            self._learn(kind)
+        out = self.runtime.turn_of(self, "record")
+        self.applier(event.__class__)
         out.events.append(event)
 
     @classmethod
@@ -220,12 +218,12 @@ class Actor(runtime.Actor):
         Raises:
             UsageError: Called outside of a turn.
         """
-        out = self._turn("work")
+        out = self.runtime.turn_of(self, "work")
         if isinstance(function, Request):
             request = function
         else:
             job = Work(function, args, round(grace_s * 1e9))
-            timeout_ns = None if timeout_s is None else round(timeout_s * 1e9)
+            timeout_ns = _timeout_ns(timeout_s)
             requests = requests_of(self.runtime)
             with self.runtime.holding_baton():
                 request = requests.give_away(out, self._native_ref, job, timeout_ns)
@@ -241,24 +239,14 @@ class Actor(runtime.Actor):
     def random(self) -> Random:
         """Chance that a re-execution meets again; use no other in handlers."""
         if self._random is None:
-            self._random = self._chance(self.runtime.log.epoch)
+            self._random = self.actor_ref.chance(self.runtime.log.epoch)
         return self._random
-
-    def _chance(self, epoch: int) -> Random:
-        which = f"{self.number} {self._native_ref.incarnation}"
-        return Random(f"{self.runtime.log_id.hex()} {epoch} {which}")
 
     def rebuild(self, birth: Any) -> None:
         """Be constructed again, meeting the same chance; what follows meets another."""
-        self._random = self._chance(birth.epoch)
+        self._random = self.actor_ref.chance(birth.epoch)
         super().rebuild(birth)
         del self._random
-
-    def _turn(self, what: str) -> Outbox:
-        out = self.runtime.my_turn()
-        if out is None or out.actor is not self:
-            raise UsageError(f"{what} outside of a turn of this actor; its handlers can call it")
-        return out
 
     @property
     def _native_ref(self) -> ActorRef[Any]:
@@ -371,8 +359,11 @@ Actor.FACTS = runtime.Actor.FACTS | {
     for kind, fact in Requests.FACTS.items()
     if kind in (Accepted, Completed, Delivered, Discarded, CancelBegan)
 }
-Actor.FACTS |= runtime.Actor.FACTS
 """Facts about requests that may stand in a turn of an actor; events of the class join them."""
+
+
+def _timeout_ns(timeout_s: float | None) -> int | None:
+    return None if timeout_s is None else round(timeout_s * 1e9)
 
 
 @cache

@@ -183,8 +183,8 @@ class Requests(Endpoint):
             value.passes_to = request
             if isinstance(request, Request):
                 request.is_passed_on = True
-            if isinstance(request, Request) and request.status is OUTSTANDING:
-                out.events.append(Started(request.number))
+                if request.status is OUTSTANDING:
+                    out.events.append(Started(request.number))
         elif isinstance(request, Request):
             if request.status is OUTSTANDING:
                 request.value = value

@@ -181,6 +181,17 @@ class Engine:
         # Most calls find no handler running anywhere, and need not ask which thread they are.
         return self._handlers.get(threading.get_ident()) if self._handlers else None
 
+    def turn_of(self, actor: Actor, what: str) -> Outbox:
+        """Return the outbox of the turn of ``actor`` that the calling thread is inside of.
+
+        Raises:
+            UsageError: it is inside of none; ``what`` is the name of what was called.
+        """
+        out = self.my_turn()
+        if out is None or out.actor is not actor:
+            raise UsageError(f"{what} outside of a turn of this actor; its handlers can call it")
+        return out
+
     def enter_handler(self, out: Outbox) -> Token[CauseSource | None]:
         """Mark the calling thread as being inside an ordinary actor's handler, filling ``out``."""
         self._handlers[threading.get_ident()] = out

@@ -4,6 +4,7 @@ import threading
 import uuid
 from collections.abc import Iterable
 from functools import cached_property, partial
+from random import Random
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 import pykka
@@ -91,6 +92,11 @@ class ActorRef(pykka.ActorRef[A], Kinship):
         if self.actor is None and self.started is not None:
             self.started.get()
         return self.actor
+
+    def chance(self, epoch: int) -> Random:
+        """Return the chance of this incarnation in ``epoch``; a re-execution meets the same."""
+        life = f"{self.number} {self.incarnation}"
+        return Random(f"{self.runtime.log_id.hex()} {epoch} {life}")
 
     def to_reference(self) -> Reference:
         """Return what stands for this actor in the log."""

@@ -40,7 +40,7 @@ class Stashes:
         Raises:
             UsageError: it handles none, or none that can be.
         """
-        out = self._turn_of(actor, "stash")
+        out = self._engine.turn_of(actor, "stash")
         if type(out.message) not in COUNTED:
             raise UsageError(
                 "only a message that was told, asked or requested can be put aside, "
@@ -57,16 +57,10 @@ class Stashes:
         Raises:
             UsageError: called outside of its turns.
         """
-        out = self._turn_of(actor, "unstash")
+        out = self._engine.turn_of(actor, "unstash")
         aside = self._aside.get(actor.number)
         if aside:
             out.events.append(Unstashed([each.turn for each in aside]))
-
-    def _turn_of(self, actor: "Actor", what: str) -> Outbox:
-        out = self._engine.my_turn()
-        if out is None or out.actor is not actor:
-            raise UsageError(f"{what} outside of a turn of this actor; its handlers can call it")
-        return out
 
     def put_aside(self, actor: "Actor", turn: int) -> None:
         """Put the message of a turn aside that was recorded."""

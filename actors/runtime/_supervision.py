@@ -8,7 +8,6 @@ the other, and only then is it sent what it waits for.
 # ruff: noqa: SLF001  # what an actor does about its failures is only written down here
 
 import logging
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -222,10 +221,11 @@ def judged(
     rule = getattr(bond.supervisor.actor, "supervision", None)
     if not isinstance(rule, Supervision):
         return None
-    log = ref.runtime.log
-    seed = f"{log.log_id.hex()} {log.epoch} {ref.number} {ref.incarnation}"
     decision, delay_ns = rule.judge(
-        error, bond.restarts_ns, now_ns, lambda: random.Random(seed).random()
+        error,
+        bond.restarts_ns,
+        now_ns,
+        lambda: ref.chance(ref.runtime.log.epoch).random(),
     )
     if decision is Decision.RESUME and not is_made:
         decision = Decision.STOP

@@ -1,36 +1,15 @@
 """Runtimes with the native dialect, audited after each test; and a twin in the work's place."""
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from rescind.actors.native import Twin
-from tests.runtime.recordings import DISPATCHERS, Recordings
+from tests.runtime.audited import dispatcher, recordings, runtime, stepped
 
 from .stores import Store
 
-
-@pytest.fixture
-def recordings() -> Iterator[Recordings]:
-    made = Recordings()
-    yield made
-    made.audit()
-
-
-@pytest.fixture(params=DISPATCHERS)
-def dispatcher(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def runtime(recordings: Recordings, dispatcher: str) -> Any:
-    return recordings.open(dispatcher)
-
-
-@pytest.fixture
-def stepped(recordings: Recordings) -> Any:
-    return recordings.open("stepped")
+__all__ = ["dispatcher", "recordings", "runtime", "stepped"]
 
 
 @pytest.fixture

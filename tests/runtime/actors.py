@@ -22,6 +22,19 @@ class Doubler(Actor):
         return x / y
 
 
+class Bell(Actor):
+    """Sets a timer for so many seconds when told to, and its bell when the timer fires."""
+
+    def __init__(self, bell):
+        self.bell = bell
+
+    def on_receive(self, message):
+        if message == "ring":
+            self.bell.set()
+        else:
+            self.send_after(message, "ring")
+
+
 class Relay(Actor):
     """Asks another actor and adds one."""
 

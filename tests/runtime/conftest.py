@@ -1,36 +1,16 @@
 """Recordings that are audited after each test, and all dispatchers."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from rescind import newton
 
-from .recordings import DISPATCHERS, Recordings
+from .audited import dispatcher, recordings, runtime, stepped
+from .recordings import Recordings
 
-
-@pytest.fixture
-def recordings() -> Iterator[Recordings]:
-    made = Recordings()
-    yield made
-    made.audit()
-
-
-@pytest.fixture(params=DISPATCHERS)
-def dispatcher(request: pytest.FixtureRequest) -> str:
-    return str(request.param)
-
-
-@pytest.fixture
-def runtime(recordings: Recordings, dispatcher: str) -> Any:
-    """A runtime under each dispatcher, with its log in memory."""
-    return recordings.open(dispatcher)
-
-
-@pytest.fixture
-def stepped(recordings: Recordings) -> Any:
-    return recordings.open("stepped")
+__all__ = ["dispatcher", "recordings", "runtime", "stepped"]
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from rescind.actors.runtime import Actor, Asyncio, Reply, Runtime, UsageError
 from rescind.events import DirectoryStorage, LogFailedError, Submit, Tell
 from rescind.events._errors import RescindError
 
-from .actors import Doubler, Sums
+from .actors import Bell, Doubler, Sums
 from .helpers import PATIENCE_S, FullStorage, Gate, GatedStorage, Helper
 from .recordings import DISPATCHERS, Recordings, by_of, turn_of, turns
 
@@ -206,20 +206,10 @@ def test_when_the_loop_has_ended_whoever_waits_runs_the_turns(recordings):
 
 
 def test_timers_fire_in_the_loop(play):
-    class Alarm(Actor):
-        def __init__(self, bell):
-            self.bell = bell
-
-        def on_receive(self, message):
-            if message == "ring":
-                self.bell.set()
-            else:
-                self.send_after(message, "ring")
-
     async def scenario(runtime):
         late, soon = asyncio.Event(), asyncio.Event()
-        await runtime.start(Alarm, late).ask(3600, block=False)
-        await runtime.start(Alarm, soon).ask(0.001, block=False)
+        await runtime.start(Bell, late).ask(3600, block=False)
+        await runtime.start(Bell, soon).ask(0.001, block=False)
         await asyncio.wait_for(soon.wait(), PATIENCE_S)
         assert not late.is_set()
 

@@ -12,7 +12,7 @@ from rescind.actors.runtime import Actor, Reply, Runtime, VirtualClock
 from rescind.events import Ask, Log, SlowTurn, Suspended, read
 from rescind.replay._rerun import rerun
 
-from .actors import Doubler, Sums
+from .actors import Bell, Doubler, Sums
 from .helpers import PATIENCE_S, Helper
 from .recordings import DISPATCHERS, events_of, turn_of, turns
 
@@ -51,18 +51,8 @@ def test_a_busy_runtime_takes_asks_from_any_thread(busy):
 
 
 def test_a_busy_runtime_fires_timers(busy):
-    class Alarm(Actor):
-        def __init__(self, bell):
-            self.bell = bell
-
-        def on_receive(self, message):
-            if message == "ring":
-                self.bell.set()
-            else:
-                self.send_after(0.001, "ring")
-
     bell = threading.Event()
-    busy.start(Alarm, bell).tell("set")
+    busy.start(Bell, bell).tell(0.001)
     assert bell.wait(PATIENCE_S)
 
 

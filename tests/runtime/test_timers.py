@@ -8,6 +8,7 @@ import pytest
 from rescind.actors.runtime import Actor, Timer, Timers
 from rescind.events import Ask, Origin, Tell, TimerSet
 
+from .actors import Bell
 from .recordings import turn_of, turns
 
 
@@ -75,25 +76,12 @@ def test_a_timer_of_a_stopped_actor_is_a_dead_letter_and_no_error(stepped):
     ]
 
 
-class Watch(Actor):
-    """Sets a timer when asked to, and rings when it fires."""
-
-    def __init__(self, bell):
-        self.bell = bell
-
-    def on_receive(self, message):
-        if message == "ring":
-            self.bell.set()
-        else:
-            self.send_after(message, "ring")
-
-
 @pytest.mark.parametrize("attempt", range(20))
 def test_a_timer_fires_in_real_time_though_nothing_else_happens(recordings, attempt):
     """Whoever ran the turn that set it: the background thread may sleep already."""
     runtime = recordings.open("thread", again=False)
     bell = threading.Event()
-    ref = runtime.start(Watch, bell)
+    ref = runtime.start(Bell, bell)
     ref.ask(0.001)
     assert bell.wait(10), "the timer never fired"
 
@@ -101,8 +89,8 @@ def test_a_timer_fires_in_real_time_though_nothing_else_happens(recordings, atte
 def test_an_earlier_timer_is_not_late_because_a_later_one_was_set_first(recordings):
     runtime = recordings.open("thread", again=False)
     late, soon = threading.Event(), threading.Event()
-    runtime.start(Watch, late).ask(3600)
-    runtime.start(Watch, soon).ask(0.001)
+    runtime.start(Bell, late).ask(3600)
+    runtime.start(Bell, soon).ask(0.001)
     assert soon.wait(10)
     assert not late.is_set()
 
