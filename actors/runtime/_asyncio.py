@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from ._actor import PINNED, Actor
 from ._awaiting import until_done
+from ._baton import Breath
 from ._context import CAUSE
 from ._contracts import Dispatcher
 from ._errors import UsageError
@@ -49,6 +50,7 @@ class Asyncio(Dispatcher):
         self._context.run(CAUSE.set, None)
         self._is_scheduled = False
         self._closed = False
+        self._breath = Breath()
         self._timer: asyncio.TimerHandle | None = None
         self._timer_ns: int | None = None
         self._output = threading.Event()
@@ -95,6 +97,7 @@ class Asyncio(Dispatcher):
             return
         if progress:
             self.wake()
+            self._breath.take(at_once=runtime.has_released)
         self._set_timer()
 
     def _commit(self) -> None:

@@ -1,4 +1,4 @@
-"""The baton: whoever holds it runs turns."""
+"""The baton: whoever holds it runs turns.  And the breath: whoever runs turns lets others live."""
 
 import threading
 import time
@@ -7,6 +7,9 @@ from collections import deque
 YIELD_S = 20e-6
 YIELDS_S = 1e-3
 """How long a runner naps at a time, and in all, to let those go first that want the baton."""
+BREATHLESS_S = 5e-3
+BREATH_S = 1e-4
+"""How long a runner works at a stretch, and for how long it then steps back."""
 
 
 class Baton:
@@ -70,3 +73,29 @@ class Baton:
     def __exit__(self, *_: object) -> None:
         """Give it back."""
         self._lock.release()
+
+
+class Breath:
+    """Lets other threads have the interpreter now and then, while one runs turn after turn.
+
+    Writing a batch, or looking which sockets are ready, lets go of the interpreter's lock and takes
+    it again within microseconds.  Whoever waits for it then is woken too late each time, and as the
+    lock was free in between never gets to demand it: a busy runner could keep everybody waiting for
+    seconds.
+    """
+
+    __slots__ = ("_taken",)
+
+    def __init__(self) -> None:
+        """Be due at once."""
+        self._taken = 0.0
+
+    def take(self, *, at_once: bool) -> None:
+        """Step back if it is time.
+
+        ``at_once``: in any case, as somebody was answered, who would otherwise wait for as long as
+        Python lets one thread have the interpreter.
+        """
+        if at_once or time.monotonic() - self._taken > BREATHLESS_S:
+            time.sleep(BREATH_S)
+            self._taken = time.monotonic()

@@ -7,13 +7,13 @@ call, a handler in a ``get``, a write that takes long), another takes over.
 import asyncio
 import logging
 import threading
-import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from ._actor import PINNED
 from ._awaiting import until_done
+from ._baton import Breath
 from ._contracts import Dispatcher
 from ._outside import LoopThread, Threads
 from ._waiting import Waitable, block
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 logger = logging.getLogger("rescind.dispatcher")
 
 CLOSE_TIMEOUT_S = 5.0
-BREATHLESS_S = 5e-3
-BREATH_S = 1e-4
-"""How long a runner works at a stretch, and for how long it then steps back."""
 RUNNERS_MAX = 2
 """Runners that stay although one would do: the second works while the first one writes."""
 INSIDE_MAX = 16
@@ -95,7 +92,7 @@ class ThreadDispatcher(Dispatcher):
         self._blocked = 0
         self._started = 0
         self._closed = False
-        self._breathed = 0.0
+        self._breath = Breath()
         self._outside = Threads()
         self._loop = LoopThread()
         self._inside = _Inside()
@@ -221,7 +218,7 @@ class ThreadDispatcher(Dispatcher):
                 # From here on whoever brings work wakes a runner; what came before is found below.
                 self._is_awake = False
                 while not self._closed and self._claim() and self._runtime.pump():
-                    self._breathe()
+                    self._breath.take(at_once=self._runtime.has_released)
                 self._disclaim()
                 if not self._closed:
                     self._work.wait(self._next_s())
@@ -241,19 +238,6 @@ class ThreadDispatcher(Dispatcher):
             if self._worker is None:
                 self._worker = current
             return self._worker is current
-
-    def _breathe(self) -> None:
-        """Let other threads have the interpreter now and then.
-
-        Writing a batch lets go of the interpreter's lock and takes it again within microseconds.
-        Whoever waits for it then is woken too late each time, and as the lock was free in between
-        never gets to demand it: a busy runner could keep everybody waiting for seconds.
-        Who has just been answered would wait for as long as Python lets one thread have it.
-        """
-        now = time.monotonic()
-        if now - self._breathed > BREATHLESS_S or self._runtime.has_released:
-            time.sleep(BREATH_S)
-            self._breathed = time.monotonic()
 
     def _disclaim(self) -> None:
         with self._lock:

@@ -5,6 +5,8 @@ import os
 import threading
 import time
 from functools import partial
+from itertools import pairwise
+from statistics import median
 
 import pytest
 
@@ -29,10 +31,6 @@ class Busy(Actor):
             self.actor_ref.tell(message)
 
 
-# The longer a test takes, the more turns there are to be audited behind it.
-pytestmark = pytest.mark.timeout(300)
-
-
 @pytest.fixture(params=REAL_TIME)
 def busy(request, recordings, monkeypatch):
     """A runtime in which messages never run out before the test ends."""
@@ -48,6 +46,16 @@ def test_a_busy_runtime_takes_asks_from_any_thread(busy):
     ref = busy.start(Doubler)
     askers = [Helper(partial(ref.ask, n, timeout=PATIENCE_S)) for n in range(4)]
     assert [each.result() for each in askers] == [0, 2, 4, 6]
+
+
+def test_whoever_asks_a_busy_runtime_waits_for_some_turns_only(busy):
+    """Not for tens of thousands, because the one who runs them never lets go for long enough."""
+    ref = busy.start(Doubler)
+    for n in range(11):
+        ref.ask(n)
+    Busy.must_stop = True
+    asked = [turn.number for turn in turns(busy) if isinstance(turn.message, Ask)]
+    assert median(after - before for before, after in pairwise(asked)) < 5_000
 
 
 def test_a_busy_runtime_fires_timers(busy):
