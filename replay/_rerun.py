@@ -357,6 +357,9 @@ class _World:
                 reply.set(message.value)
             else:
                 reply.set_exception((RuntimeError, RuntimeError(message.error), None))
+        # Without an answer and yet with an error: the runtime closed.
+        if message.error is not None and not reply.is_done:
+            self._runtime.end_waits([reply])
         with self._runtime.baton:
             self._dispatcher.resume(part)
         self._keep(part, turn)

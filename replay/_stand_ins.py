@@ -265,6 +265,7 @@ class Dispatcher(runtime.Dispatcher):
         self.moving = part
         self.is_hanging = not part.move(STOP_TIMEOUT_S)
 
-    def close(self) -> None:
+    def close(self, timeout_s: float = 0.0) -> None:
+        del timeout_s
         for part in self.parts:
             part.end()

@@ -12,6 +12,7 @@ from ._context import CAUSE, WireCause, calling_frame, place_of
 from ._contracts import Dispatcher
 from ._errors import (
     Abandon,
+    CloseTimeoutError,
     DeadlockError,
     InternalError,
     MailboxFullError,
@@ -40,6 +41,7 @@ __all__ = [
     "ActorRef",
     "Asyncio",
     "Clock",
+    "CloseTimeoutError",
     "DeadlockError",
     "Dispatcher",
     "Envelope",

@@ -16,7 +16,7 @@ from ._context import CAUSE
 from ._contracts import Dispatcher
 from ._errors import UsageError
 from ._outside import Threads
-from ._thread import CLOSE_TIMEOUT_S, help_and_block
+from ._thread import help_and_block
 from ._waiting import Waitable, block
 
 if TYPE_CHECKING:
@@ -173,7 +173,7 @@ class Asyncio(Dispatcher):
         runtime.baton.release()
         try:
             self.wake()
-            return block(waitable, timeout_s, lambda: runtime.failure is not None)
+            return block(waitable, timeout_s, lambda: runtime.must_give_up(waitable))
         finally:
             runtime.baton.take()
 
@@ -183,7 +183,7 @@ class Asyncio(Dispatcher):
 
     def settle(self) -> bool:
         """Give the loop time for the turns that only it runs; tell whether there were any."""
-        if self.may_handle() or not self._runtime.has_turns:
+        if self.may_handle() or not self._runtime.has_work:
             return False
         passed = threading.Event()
         self.wake()
@@ -192,12 +192,12 @@ class Asyncio(Dispatcher):
             passed.wait(_PASS_S)
         return True
 
-    def close(self) -> None:
+    def close(self, timeout_s: float) -> None:
         """Run nothing any more."""
         self._closed = True
         self._output.set()
         if self._writer is not None:
-            self._writer.join(CLOSE_TIMEOUT_S)
+            self._writer.join(timeout_s)
         if self._timer is not None:
             with contextlib.suppress(RuntimeError):
                 self._loop.call_soon_threadsafe(self._timer.cancel)

@@ -77,6 +77,10 @@ ENTERED: ContextVar[tuple["Runtime", ...]] = ContextVar("rescind_entered", defau
 """The runtimes that the surrounding code entered with ``with``, the innermost last."""
 
 
+STANDS_FOR: ContextVar[FrameType | None] = ContextVar("rescind_stands_for", default=None)
+"""On whose behalf a thread of ours does something."""
+
+
 class Caller(NamedTuple):
     """A thread or task at a place in the code, of which the log may not have heard yet."""
 
@@ -117,7 +121,7 @@ class Callers:
         If the log has not heard of one of them yet, return what ``bind`` needs.
         """
         code = frame.f_code
-        who = self._who()
+        who = self.who()
         site = self._sites.get((id(code), frame.f_lasti))
         if site is None or not isinstance(who, int):
             return Caller(who, code, frame.f_lasti, frame.f_lineno)
@@ -138,7 +142,12 @@ class Callers:
             self._sites[key] = site
         return (who, site)
 
-    def _who(self) -> int | tuple[str, int]:
+    def stand_for(self, who: int | tuple[str, int]) -> None:
+        """Let the calling thread, which is one of ours, act on behalf of another one."""
+        self._threads.who = who
+
+    def who(self) -> int | tuple[str, int]:
+        """Return the running thread's or task's number; until it has one, its name and which."""
         # asyncio is only asked where somebody else has imported it.
         if "asyncio" in sys.modules and (task := _running_task()) is not None:
             label = (f"task {task}", 0)
@@ -161,24 +170,30 @@ def _running_task() -> str | None:
     return None if task is None else str(task.get_name())
 
 
-_INSIDE = ("rescind.actors", "pykka")
+_INSIDE = ("rescind.actors.", "pykka.", "threading.")
 _IS_INSIDE: dict[str, bool] = {}
 
 
 def calling_frame() -> FrameType:
-    """Return the innermost frame that is neither ours nor Pykka's."""
-    frame: FrameType | None = sys._getframe(2)  # noqa: SLF001
+    """Return the innermost frame that is neither ours nor Pykka's, nor a thread's beginning."""
+    frame = sys._getframe(2)  # noqa: SLF001
+    return outside_frame(frame) or STANDS_FOR.get() or frame
+
+
+def outside_frame(innermost: FrameType) -> FrameType | None:
+    """Return the innermost frame from there on that is not ours."""
+    frame: FrameType | None = innermost
     while frame is not None:
         code = frame.f_code
         # Asked at every call: which file a code object is from never changes, so it is kept.
         is_inside = _IS_INSIDE.get(code.co_filename)
         if is_inside is None:
             name = frame.f_globals.get("__name__", "")
-            is_inside = _IS_INSIDE[code.co_filename] = name.startswith(_INSIDE)
+            is_inside = _IS_INSIDE[code.co_filename] = f"{name}.".startswith(_INSIDE)
         if not is_inside:
             return frame
         frame = frame.f_back
-    return sys._getframe(1)  # noqa: SLF001
+    return None
 
 
 def place_of(frame: FrameType) -> str:

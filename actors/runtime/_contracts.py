@@ -66,7 +66,7 @@ class Dispatcher(Protocol):
         return True
 
     def settle(self) -> bool:
-        """Let the turns run that the calling thread may not; tell whether there were any."""
+        """Let what the calling thread may not run go on; tell whether there was anything."""
         return False
 
     def perform(self, job: Callable[[], object]) -> None:
@@ -81,8 +81,8 @@ class Dispatcher(Protocol):
         """Surround what may take long without running turns; others run them meanwhile."""
         return nullcontext()
 
-    def close(self) -> None:
-        """Stop; no thread of the dispatcher runs a turn afterwards."""
+    def close(self, timeout_s: float) -> None:
+        """Stop; threads that do not come back within ``timeout_s`` are left to themselves."""
         ...
 
 

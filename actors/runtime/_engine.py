@@ -18,21 +18,19 @@ from rescind.events import (
     Entry,
     LogWriter,
     Origin,
-    Resume,
     SlowTurn,
     Start,
     Stop,
-    Suspended,
     Tell,
     TimerSet,
 )
 
-from ._actor import Actor, class_name, describe, short_name
+from ._actor import Actor, class_name, short_name
 from ._baton import Baton
 from ._clock import Clock
 from ._context import CAUSE, Caller, Callers, CauseSource, TurnCause, WireCause
 from ._contracts import Dispatcher, Owned, Unit
-from ._errors import DeadlockError, RuntimeClosedError, UsageError
+from ._errors import RuntimeClosedError, UsageError
 from ._lost import bury, stillborn
 from ._mailbox import Box, Mailboxes
 from ._numbers import numbers_kept
@@ -45,7 +43,6 @@ from ._stash import Stashes
 from ._state import Birth, told
 from ._supervision import ends_pause
 from ._timers import Timer, Timers
-from ._waiting import Taken, Waitable
 
 if TYPE_CHECKING:
     from ._exits import Exits
@@ -236,13 +233,18 @@ class Engine:
         if out is not None and out.baton is None:
             yield
             return
+        self.check_failure()
         with self.baton:
             self._check_running()
             yield
 
-    def _check_running(self) -> None:
+    def check_failure(self) -> None:
+        """Raise why nothing is acknowledged any more; the baton may never be free again then."""
         if self.failure is not None:
             raise self.failure
+
+    def _check_running(self) -> None:
+        self.check_failure()
         if self.closing:
             raise RuntimeClosedError("the runtime is closed; open another one")
 
@@ -491,36 +493,6 @@ class Engine:
                 envelope.by,
             ),
         )
-
-    # --- parts of a turn -----------------------------------------------------------------------
-
-    def _begin_part(
-        self,
-        out: Outbox,
-        actor: Actor,
-        part: int,
-        waitable: Waitable,
-        answer_to: Reply[Any] | None,
-    ) -> None:
-        value, error = waitable.outcome() if waitable.is_done else (None, None)
-        said = Resume(part, value, None if error is None else describe(error))
-        cause = waitable.turn if waitable.is_done else part
-        out.begin_part(actor, said, cause or part, answer_to, self._now_ns())
-
-    def _end_part(self, out: Outbox, target: int) -> int:
-        """Record what a turn did so far; it is suspended on ``target``."""
-        if self.slow_turn_ns is not None:
-            self._look_how_long(out, self.slow_turn_ns)
-        out.events.append(Suspended(target))
-        return self._record(out)
-
-    def _check_cycle(self, actor: Actor, waits_on: Taken | None) -> None:
-        circle = [actor]
-        while waits_on is not None and (other := self.actors.get(waits_on.taker)):
-            circle.append(other)
-            if other is actor:
-                raise DeadlockError(tuple(map(short_name, circle)))
-            waits_on = other.actor_ref.waits_on
 
     def post(
         self, actor: "Actor | ActorRef[Any]", message: Message, origin: Origin, cause: WireCause

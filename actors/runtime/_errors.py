@@ -1,6 +1,6 @@
 """What can go wrong in the runtime, by who must act."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rescind.events import RescindError, UsageError
 
@@ -20,6 +20,23 @@ class DeadlockError(UsageError):
         super().__init__(
             "these actors wait for each other, so none would ever go on: " + " -> ".join(cycle),
         )
+
+
+class CloseTimeoutError(RescindError):
+    """A runtime was closed, and something did not stop in time.
+
+    Attributes:
+        late: What it was: actors in a handler, callbacks, each with where in the code it is.
+        is_whole: Whether the log was written to its end all the same, without what those do next;
+            else it is as after a crash, and stays open for as long as this process lives.
+    """
+
+    def __init__(self, late: tuple[str, ...], timeout_s: float, *, is_whole: bool) -> None:
+        """Name the first few."""
+        self.late = late
+        self.is_whole = is_whole
+        log = "the log is whole" if is_whole else "the log is left as after a crash"
+        super().__init__(f"not stopped within {timeout_s:g} s: {_few(late)} ({log})")
 
 
 class MailboxFullError(RescindError):
@@ -53,17 +70,21 @@ class RecoveryError(RescindError):
     def __init__(self, problems: Mapping[int, str]) -> None:
         """Name the first few problems."""
         self.problems = dict(problems)
-        shown = [f"{number}: {text}" for number, text in sorted(problems.items())[:_SHOWN_MAX]]
-        more = len(problems) - len(shown)
-        super().__init__("; ".join([*shown, f"and {more} more"] if more else shown))
+        super().__init__(_few([f"{number}: {text}" for number, text in sorted(problems.items())]))
 
 
 class InternalError(RescindError):
     """A defect in rescind itself; the runtime has stopped.  Please report it."""
 
 
+def _few(texts: Sequence[str]) -> str:
+    more = len(texts) - _SHOWN_MAX
+    return "; ".join([*texts[:_SHOWN_MAX], f"and {more} more"] if more > 0 else texts)
+
+
 __all__ = [
     "Abandon",
+    "CloseTimeoutError",
     "DeadlockError",
     "InternalError",
     "MailboxFullError",

@@ -52,6 +52,10 @@ class Exits(Engine):
         self._lanes: deque[Lane] = deque()
         self._delivering: Lane | None = None
         self._waiting: dict[object, Waitable] = {}
+        self.waits_in_turn: dict[int, Waitable] = {}
+        """By actor: what its handler waits for."""
+        self._hopeless: dict[int, Waitable] = {}
+        """What nobody is left to bring about, by identity."""
         self.subscriptions = Subscriptions(self, self._backlog)
 
     # --- supervision, and its end --------------------------------------------------------------
@@ -147,6 +151,19 @@ class Exits(Engine):
         if self.closing or self.failure is not None:
             raise Abandon("the runtime has ended")
 
+    def end_waits(self, waitables: list[Waitable]) -> None:
+        """Let no handler wait for one of these any more."""
+        self._hopeless |= {id(each): each for each in waitables}
+        wake_all(waitables)
+
+    def is_hopeless(self, waitable: Waitable) -> bool:
+        """Tell whether nobody is left to bring about what a handler waits for."""
+        return id(waitable) in self._hopeless and not waitable.is_done
+
+    def must_give_up(self, waitable: Waitable) -> bool:
+        """Tell whether no handler may wait for it any more."""
+        return self.failure is not None or self.is_hopeless(waitable)
+
     # --- the way out ---------------------------------------------------------------------------
 
     @property
@@ -238,7 +255,9 @@ class Exits(Engine):
 
         ``scripts=False`` leaves the application's callbacks to others and only ends waits.
         """
-        if not self._lanes or not self._world.acquire(blocking=False):
+        if not self._lanes or (scripts and not self.dispatcher.may_handle()):
+            return False
+        if not self._world.acquire(blocking=False):
             return False
         self._world_owner = threading.get_ident()
         try:
@@ -345,6 +364,11 @@ class Exits(Engine):
         return deadline_ns is not None and deadline_ns <= self.clock.monotonic_ns()
 
     @property
+    def is_leaving(self) -> bool:
+        """Tell whether something is on its way out, into the log or to a callback."""
+        return self._commit.locked() or self._world.locked()
+
+    @property
     def has_released(self) -> bool:
         """Tell whether some thread could go on from its wait, and has not yet."""
         return any(each.is_done for each in list(self._waiting.values()))
@@ -358,7 +382,7 @@ class Exits(Engine):
                     owned.stop()
                 except Exception:  # noqa: BLE001  # logged; the others still have to be stopped
                     logger.exception("%r could not be stopped", owned)
-            wake_all(list(self._waiting.values()))
+            wake_all([*self._waiting.values(), *self.waits_in_turn.values()])
 
 
 def defect(error: BaseException) -> InternalError:

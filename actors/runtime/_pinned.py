@@ -8,8 +8,6 @@ outbox to itself.
 import logging
 import queue
 import threading
-import time
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from ._errors import Abandon
@@ -57,11 +55,6 @@ class Pin:
         """Let the thread end after the turn that it runs."""
         self._turns.put(None)
 
-    def join(self, timeout_s: float) -> bool:
-        """Wait until the thread has ended; False after ``timeout_s``."""
-        self._thread.join(timeout_s)
-        return not self._thread.is_alive()
-
     def _run(self) -> None:
         try:
             while (envelope := self._turns.get()) is not None:
@@ -82,9 +75,3 @@ class Pin:
             if following is None:
                 return
             envelope = following
-
-
-def join_all(pins: Iterable[Pin], timeout_s: float) -> bool:
-    """Wait until all these threads have ended; False after ``timeout_s``."""
-    deadline = time.monotonic() + timeout_s
-    return all(pin.join(max(0.0, deadline - time.monotonic())) for pin in pins)

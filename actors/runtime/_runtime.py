@@ -1,43 +1,36 @@
 """The runtime: what applications and drivers call; the uppermost third, over engine and exits."""
 
-import atexit
 import contextlib
 import inspect
 import os
 import random
 import threading
-import time
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
-import pykka
-
-from rescind.events import Log, LogWriter, Origin, RescindError, Resume, Start
+from rescind.events import Log, LogWriter, Origin, Resume, Start, Suspended
 
 from ._actor import Actor, check_names, describe, short_name
-from ._awaiting import in_thread
 from ._baton import Baton
 from ._bounds import Loss
 from ._clock import Clock, MachineClock, VirtualClock
+from ._closing import CLOSE_TIMEOUT_S, Closing
 from ._context import CAUSE, ENTERED, Caller, CauseSource, WireCause, calling_frame
 from ._contracts import Dispatcher
-from ._engine import logger
-from ._errors import RuntimeClosedError, UsageError
+from ._errors import DeadlockError, RuntimeClosedError, UsageError
 from ._exits import Exits
-from ._lost import bury
-from ._outbox import Detour, Envelope, Message, Outbox
-from ._pinned import join_all
+from ._outbox import Envelope, Message, Outbox
 from ._recovery import recover
 from ._ref import ActorRef
-from ._reply import Reply, finish
+from ._reply import Reply
 from ._stepped import Stepped
 from ._subscriptions import Listener, Subscription
-from ._supervision import bind, end_pauses
-from ._thread import CLOSE_TIMEOUT_S, ThreadDispatcher
-from ._waiting import Waitable
+from ._supervision import bind
+from ._thread import ThreadDispatcher
+from ._waiting import Taken, Waitable
 from ._wire import to_wire
 
 A = TypeVar("A", bound=Actor)
@@ -64,6 +57,7 @@ class Runtime(Exits):
         super().__init__(log, dispatcher or ThreadDispatcher(), clock or MachineClock())
         self.is_ending = False
         """Whether ``close`` was called."""
+        self._closing = Closing(self)
         self.is_whole = log.epoch == 1
         self.sinks: Mapping[str, Callable[[Any], object]] = {}
         """Where completions of routed requests go, by name."""
@@ -135,8 +129,7 @@ class Runtime(Exits):
         if classes is not None:
             runtime._recover(classes, end_others=end_others)
         runtime.mailboxes.waiting_max = waiting_max
-        # A program that ends without closing still gets its log whole and its endpoints ended.
-        atexit.register(runtime.close)
+        runtime._closing.prepare()
         os.register_at_fork(after_in_child=partial(_leave_to_parent, weakref.ref(runtime)))
         return runtime
 
@@ -150,7 +143,7 @@ class Runtime(Exits):
     @classmethod
     def default(cls) -> "Runtime":
         """Return the process's default runtime, which keeps its log in memory."""
-        if cls._default is None or cls._default.closing:
+        if cls._default is None or cls._default.is_ending:
             cls._default = cls.open()
         return cls._default
 
@@ -356,10 +349,10 @@ class Runtime(Exits):
         # The hottest way into the runtime: what most calls do not need is not called for them.
         frame, source = calling_frame(), CAUSE.get()
         foreign = None if source is None else self.foreign_cause()
+        self.check_failure()
         self.baton.take_hurried()
         try:
-            if self.failure is not None or self.closing:
-                self._check_running()
+            self._check_running()
             by = self.callers.seen(frame)
             if isinstance(by, Caller):
                 by = self.callers.bind(by)
@@ -439,7 +432,15 @@ class Runtime(Exits):
             raise self.failure
 
     def _wait_in_script(self, waitable: Waitable, timeout_s: float | None) -> bool:
-        """Give the world up: the lane whose script waits goes on without it."""
+        with self.outside_script():
+            return self.dispatcher.wait(waitable, timeout_s, must_spare=True)
+
+    @contextlib.contextmanager
+    def outside_script(self) -> Generator[None]:
+        """Give the world up if the calling thread has it: the lane goes on without its script."""
+        if self._world_owner != threading.get_ident():
+            yield
+            return
         lane, self._delivering = self._delivering, None
         if lane is not None:
             with self.baton:
@@ -448,7 +449,7 @@ class Runtime(Exits):
         self._world_owner = 0
         self._world.release()
         try:
-            return self.dispatcher.wait(waitable, timeout_s, must_spare=True)
+            yield
         finally:
             self._world.acquire()
             self._world_owner = threading.get_ident()
@@ -462,117 +463,79 @@ class Runtime(Exits):
         part = self._end_part(out, waitable.target)
         is_pinned = out.baton is not None
         ref.is_suspended, ref.waits_on = True, waitable
+        self.waits_in_turn[actor.number] = waitable
+        error = None
         try:
             with self.outside_handler(out):
-                return self.dispatcher.wait_in_turn(waitable, timeout_s)
+                self.dispatcher.wait_in_turn(waitable, timeout_s)
         finally:
             ref.is_suspended, ref.waits_on = is_pinned, None
+            del self.waits_in_turn[actor.number]
             if not is_pinned:
                 self.unpark(ref)
-            self._begin_part(out, actor, part, waitable, answer_to)
+            self.check_going_on()
+            if self.is_hopeless(waitable):
+                error = RuntimeClosedError("the runtime closes, and nobody is left to answer")
+            self._begin_part(out, actor, part, waitable, answer_to, error)
             out.context = context
+        if error is not None:
+            raise error
+        return waitable.is_done
+
+    def _begin_part(
+        self,
+        out: Outbox,
+        actor: Actor,
+        part: int,
+        waitable: Waitable,
+        answer_to: Reply[Any] | None,
+        error: BaseException | None,
+    ) -> None:
+        value = None
+        if waitable.is_done:
+            value, error = waitable.outcome()
+        said = Resume(part, value, None if error is None else describe(error))
+        cause = waitable.turn if waitable.is_done else part
+        out.begin_part(actor, said, cause or part, answer_to, self._now_ns())
+
+    def _end_part(self, out: Outbox, target: int) -> int:
+        """Record what a turn did so far; it is suspended on ``target``."""
+        if self.slow_turn_ns is not None:
+            self._look_how_long(out, self.slow_turn_ns)
+        out.events.append(Suspended(target))
+        return self._record(out)
+
+    def _check_cycle(self, actor: Actor, waits_on: Taken | None) -> None:
+        circle = [actor]
+        while waits_on is not None and (other := self.actors.get(waits_on.taker)):
+            circle.append(other)
+            if other is actor:
+                raise DeadlockError(tuple(map(short_name, circle)))
+            waits_on = other.actor_ref.waits_on
 
     # --- the end -------------------------------------------------------------------------------
 
-    def close(self) -> None:
+    def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
         """Close everything this runtime owns, write what is left, and release the log.
 
-        Outstanding requests end as abandoned, waiting messages as dead letters.  Calling it again
-        does nothing.
+        Actors take what was sent to them, then stop, the last started first.  Handlers that wait
+        for what nobody is left to bring about get a ``RuntimeClosedError``.  Outstanding requests
+        end as abandoned, waiting messages as dead letters.  Calling it again does nothing.
 
         Raises:
             UsageError: called inside a turn, or where it would stop an event loop.
+            CloseTimeoutError: something did not stop within ``timeout_s`` seconds; it names what.
         """
         self._refuse_in_turn("close")
-        if self.closing:
-            return
-        self.refuse_blocking("close")
-        self.is_ending = True
-        try:
-            for owned in reversed(self.owned):
-                with contextlib.suppress(RescindError):
-                    owned.close()
-            self._stop_actors()
-            self._close_residents()
-        finally:
-            self._finish_turns()
-            self.dispatcher.close()
-            self._finish_log()
-            atexit.unregister(self.close)
+        if not self.closing:
+            self.refuse_blocking("close")
+            self._closing.close(timeout_s)
 
-    async def aclose(self) -> None:
+    async def aclose(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
         """Close as ``close`` does, while the event loop goes on."""
-        if isinstance(self.dispatcher, Stepped):
-            self.close()  # it waits for nobody, and what is left of the schedule belongs here
-            return
-        await in_thread(self.close)
-
-    def _stop_actors(self) -> None:
-        if self.failure is not None:
-            return
-        for actor in self.youngest_first():
-            actor.actor_ref.stop(block=False)
-        deadline = time.monotonic() + CLOSE_TIMEOUT_S
-        while True:
-            while self.run_turns() or self.commit():
-                pass
-            if time.monotonic() < deadline and self.dispatcher.settle():
-                continue
-            # What pinned actors did last may have sent messages to others.
-            pins = list(self._pins.values())
-            if not pins or not join_all(pins, deadline - time.monotonic()):
-                return
-
-    def _close_residents(self) -> None:
-        if self.failure is not None:
-            return
-        for resident in reversed(self.residents.values()):
-            resident.close()
-
-    def _finish_turns(self) -> None:
-        """Run no turn from here on; whoever still waits for one hears that its actor is dead."""
-        with self.baton, self._door:
-            self.closing = True
-            for parked in self._parked.values():
-                self._backlog.extend(parked)
-            self._parked.clear()
-            self._end_pins()
-            for actor in self.actors.values():
-                self._backlog.extend(self.stashes.forget(actor.actor_ref))
-            end_pauses(self)
-        self.mailboxes.close()
-        left = self.take_waiting()
-        if self.failure is None:
-            with self.baton:
-                for envelope in left:
-                    if isinstance(envelope.cause, Detour):
-                        envelope.cause.run(envelope)
-                    else:
-                        bury(self, envelope)
-            self.commit()
-            while self.deliver():
-                pass
-
-    def _end_pins(self) -> None:
-        """Give up the pinned actors that did not stop in time; the baton is held."""
-        for pin in self._pins.values():
-            pin.end()
-            if self.failure is not None:
-                continue
-            logger.error("%s did not stop within %s s", short_name(pin.actor), CLOSE_TIMEOUT_S)
-            reply = pin.out.reply
-            if reply is not None:
-                error = pykka.ActorDeadError(f"{pin.actor} did not come to an end")
-                self._effects.append((finish, reply, None, (type(error), error, None)))
-
-    def _finish_log(self) -> None:
-        try:
-            if self.failure is None:
-                self.commit()
-        finally:
-            with self._commit:
-                self._is_log_closed = True
-                self.log.close()
+        self._refuse_in_turn("aclose")
+        if not self.closing:
+            await self._closing.aclose(timeout_s)
 
 
 def _check_sinks(sinks: Mapping[str, Callable[[Any], object]]) -> None:

@@ -151,11 +151,13 @@ class Stepped(Dispatcher):
 
     def _resume(self) -> bool:
         """Let the first handler go on whose answer has come, or whose patience has ended."""
-        now_ns = self._clock().now_ns()
         for part in self._waiting:
+            now_ns = self._clock().now_ns()
             waitable, until_ns = part.waits_for, part.until_ns
             is_over = until_ns is not None and until_ns <= now_ns
-            if waitable is not None and (waitable.is_done or is_over):
+            if waitable is not None and (
+                is_over or waitable.is_done or self._runtime.must_give_up(waitable)
+            ):
                 self._waiting.remove(part)
                 with self._runtime.baton:
                     self._move(part, part.move)
@@ -192,8 +194,13 @@ class Stepped(Dispatcher):
             if part.waits_for is None:
                 self._idle.append(part)
 
-    def close(self) -> None:
+    def settle(self) -> bool:
+        """Let a handler go on that waited."""
+        return self._resume()
+
+    def close(self, timeout_s: float) -> None:
         """End all threads; handlers that still wait are given up."""
+        del timeout_s
         for part in (*self._idle, *self._waiting):
             part.end()
         self._idle.clear()

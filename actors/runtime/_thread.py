@@ -7,14 +7,16 @@ call, a handler in a ``get``, a write that takes long), another takes over.
 import asyncio
 import logging
 import threading
+import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import TYPE_CHECKING
 
 from ._actor import PINNED
 from ._awaiting import until_done
 from ._baton import Breath
 from ._contracts import Dispatcher
+from ._errors import Abandon
 from ._outside import LoopThread, Threads
 from ._waiting import Waitable, block
 
@@ -24,7 +26,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("rescind.dispatcher")
 
-CLOSE_TIMEOUT_S = 5.0
 RUNNERS_MAX = 2
 """Runners that stay although one would do: the second works while the first one writes."""
 INSIDE_MAX = 16
@@ -51,8 +52,9 @@ def _help(runtime: "Runtime", waitable: Waitable) -> None:
     hurried = runtime.baton.hurried
     hurried.append(None)
     try:
-        while not waitable.is_done and runtime.pump(scripts=False, helping=waitable.target):
-            pass
+        with suppress(Abandon):  # of the handler that was helped: its runtime ended before it
+            while not waitable.is_done and runtime.pump(scripts=False, helping=waitable.target):
+                pass
     finally:
         hurried.pop()
 
@@ -89,7 +91,7 @@ class ThreadDispatcher(Dispatcher):
         self._work = threading.Event()
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
-        self._blocked = 0
+        self._blocked: set[threading.Thread] = set()
         self._started = 0
         self._closed = False
         self._breath = Breath()
@@ -111,13 +113,13 @@ class ThreadDispatcher(Dispatcher):
         if not self._is_awake:
             self._is_awake = True
             self._work.set()
-            if len(self._threads) <= self._blocked:
+            if len(self._threads) <= len(self._blocked):
                 self._spare()
 
     def _spare(self) -> None:
         """Start a runner unless one is free."""
         with self._lock:
-            if self._closed or len(self._threads) > self._blocked:
+            if self._closed or len(self._threads) > len(self._blocked):
                 return
             self._started += 1
             name = f"rescind-runner-{self._started}"
@@ -174,11 +176,12 @@ class ThreadDispatcher(Dispatcher):
             inside.depth -= 1
 
     def _block_as_runner(self, waitable: Waitable, timeout_s: float | None) -> bool:
+        runtime = self._runtime
         with self.may_block():
             self._is_awake = True
             self._work.set()
             self._spare()
-            return block(waitable, timeout_s, self._has_failed)
+            return block(waitable, timeout_s, lambda: runtime.must_give_up(waitable))
 
     def may_block(self) -> AbstractContextManager[None]:
         """Count this thread as blocked if it is a runner, so that new work finds another."""
@@ -186,16 +189,14 @@ class ThreadDispatcher(Dispatcher):
 
     def set_blocked(self, *, is_blocked: bool) -> None:
         """Count the calling runner as blocked, or as blocked no longer."""
+        current = threading.current_thread()
         with self._lock:
             if not is_blocked:
-                self._blocked -= 1
+                self._blocked.discard(current)
                 return
-            self._blocked += 1
-            if self._worker is threading.current_thread():
+            self._blocked.add(current)
+            if self._worker is current:
                 self._worker = None
-
-    def _has_failed(self) -> bool:
-        return self._runtime.failure is not None
 
     # --- running -------------------------------------------------------------------------------
 
@@ -222,9 +223,12 @@ class ThreadDispatcher(Dispatcher):
                 self._disclaim()
                 if not self._closed:
                     self._work.wait(self._next_s())
+        except Abandon:
+            logger.info("a handler is given up: its runtime ended before it")
         except BaseException as error:  # a defect, or a log that failed: nobody may wait for ever
             logger.exception("the runtime stopped")
             self._runtime.fail(error)
+        finally:
             with self._lock:
                 self._threads.discard(threading.current_thread())
 
@@ -251,7 +255,7 @@ class ThreadDispatcher(Dispatcher):
     def _must_leave(self) -> bool:
         """Leave when closed, or when another runner is free; decided and done in one step."""
         with self._lock:
-            if not self._closed and len(self._threads) - self._blocked <= RUNNERS_MAX:
+            if not self._closed and len(self._threads) - len(self._blocked) <= RUNNERS_MAX:
                 return False
             self._threads.discard(threading.current_thread())
         # Another runner may have slept through work that was meant for this one.
@@ -264,13 +268,14 @@ class ThreadDispatcher(Dispatcher):
             return None
         return max(0.0, (deadline_ns - self._runtime.clock.monotonic_ns()) / 1e9)
 
-    def close(self) -> None:
+    def close(self, timeout_s: float) -> None:
         """Let every runner finish what it is doing and leave."""
+        until = time.monotonic() + timeout_s
         with self._lock:
             self._closed = True
-            threads = list(self._threads)
+            threads = self._threads - self._blocked
         self._work.set()
-        self._loop.close(CLOSE_TIMEOUT_S)
+        self._loop.close(timeout_s)
         for thread in threads:
             if thread is not threading.current_thread():
-                thread.join(CLOSE_TIMEOUT_S)
+                thread.join(max(0.0, until - time.monotonic()))

@@ -28,6 +28,11 @@ class Helper:
         except BaseException as error:  # noqa: BLE001 - raised again by result()
             self._error = error
 
+    def is_done(self, timeout_s: float) -> bool:
+        """Tell whether the function returns within ``timeout_s``."""
+        self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
     def result(self) -> Any:
         """Return what the function returned, or raise what it raised."""
         self._thread.join(PATIENCE_S)

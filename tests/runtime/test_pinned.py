@@ -9,7 +9,14 @@ import pykka
 import pytest
 
 from rescind.actors import native
-from rescind.actors.runtime import Actor, DeadlockError, Reply, RuntimeClosedError, UsageError
+from rescind.actors.runtime import (
+    Actor,
+    CloseTimeoutError,
+    DeadlockError,
+    Reply,
+    RuntimeClosedError,
+    UsageError,
+)
 from rescind.events import DeadLetter, Outcome, Raised, Start, Stopped, Suspended, Tell
 
 from .actors import Doubler, Sums
@@ -268,8 +275,7 @@ def test_close_waits_until_its_handlers_have_ended(runtime, gate):
     assert len(events_of(runtime, Stopped)) == 1
 
 
-def test_close_names_whom_it_gives_up_and_no_ask_hangs(runtime, gate, monkeypatch, caplog):
-    monkeypatch.setattr("rescind.actors.runtime._runtime.CLOSE_TIMEOUT_S", 0.05)
+def test_close_names_whom_it_gives_up_and_no_ask_hangs(runtime, gate):
     late: queue.SimpleQueue = queue.SimpleQueue()
 
     class Late(Actor):
@@ -287,9 +293,8 @@ def test_close_names_whom_it_gives_up_and_no_ask_hangs(runtime, gate, monkeypatc
     stuck = ref.ask("block", block=False)
     gate.wait_until_reached()
     behind = ref.ask("behind", block=False)
-    with caplog.at_level(logging.ERROR, "rescind.runtime"):
-        runtime.close()
-    assert [record.message for record in caplog.records] == ["a1 Late did not stop within 0.05 s"]
+    with pytest.raises(CloseTimeoutError, match=r"not stopped within 0\.05 s: a1 Late in its Ask"):
+        runtime.close(0.05)
     for asked in (stuck, behind):
         with pytest.raises(pykka.ActorDeadError):
             asked.get(timeout=PATIENCE_S)
