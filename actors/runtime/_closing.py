@@ -95,7 +95,7 @@ class Closing:
 
     def _close_at_exit(self) -> None:
         try:
-            self._runtime.close()
+            self._runtime.close(CLOSE_TIMEOUT_S)
         except RescindError as error:
             logger.error("%s", error)  # nobody is left whose code this went through
 

@@ -296,7 +296,9 @@ def test_a_coroutine_waits_no_longer_either(recordings, gate):
 
 PROGRAM = """
 import sys, threading
-from rescind.actors.runtime import Actor, Runtime
+from rescind.actors.runtime import Actor, Runtime, _closing
+
+_closing.CLOSE_TIMEOUT_S = 0.2
 
 class Blocks(Actor):
     {pinned}
@@ -322,6 +324,6 @@ def test_a_program_whose_handler_blocks_for_ever_ends_and_says_so(tmp_path, pyte
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "not stopped within 5 s: a1 Blocks in its Tell at <string>:9 in on_rec" in done.stderr
+    assert "not stopped within 0.2 s: a1 Blocks in its Tell at <string>:11 in on_rec" in done.stderr
     info = read(tmp_path / "log").info()
     assert not [each for each in info.damage if not each.torn]
