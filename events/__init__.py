@@ -16,12 +16,13 @@ from ._errors import (
     LogLockedError,
     NotALogError,
     RescindError,
+    UnrecordableError,
     UsageError,
 )
 from ._info import Head, LogInfo, SegmentInfo
 from ._journal import Batch, Log, LogWriter
 from ._keyframe import Entry, Keyframe, Pace, Source
-from ._packing import RECORD_ELEMENTS, Record
+from ._packing import RECORD_ELEMENTS, Record, check_recordable
 from ._payloads import digest_of
 from ._reader import LogReader, read
 from ._repair import Recovery, recover
@@ -225,6 +226,7 @@ __all__ = [
     "ToolEvent",
     "Turn",
     "Unknown",
+    "UnrecordableError",
     "Unstashed",
     "Upcaster",
     "Upcasters",
@@ -233,6 +235,7 @@ __all__ = [
     "Watch",
     "Withheld",
     "WorkStopped",
+    "check_recordable",
     "declared_as",
     "digest_of",
     "event",

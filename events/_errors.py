@@ -16,6 +16,10 @@ class UsageError(RescindError):
     """The caller asked for something that cannot be; the message says what to do instead."""
 
 
+class UnrecordableError(UsageError):
+    """A value has no form in the log, and the runtime was opened with ``strict=True``."""
+
+
 class LogError(RescindError):
     """Something is the matter with a log.
 

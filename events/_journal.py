@@ -136,7 +136,8 @@ class Log:
             segment_age_s_max: So is one that is older, by the clock, when a batch comes.
             payloads: Kind name to ``full``, ``digest`` or ``none``: what is kept of the values that
                 applications and peers hand over.
-            writer: Names and versions to note in every segment, for people.
+            writer: What the writer says of itself, noted in every segment: names and versions, for
+                people; ``strict`` is ``yes`` where it refuses values that the log cannot hold.
             storage: Where to keep the log instead of ``path``.
 
         Raises:

@@ -4,11 +4,13 @@ On the wire a message or event is ``[kind id, *fields]``.  Writing never fails f
 cannot be carried becomes ``opaque(type name)`` and the record is marked.
 """
 
+import threading
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeAlias
 
 from ._declared import declared_as
-from ._msgpack import CANNOT_PACK, ExtType, Pack, Timestamp, pack, unpack
+from ._errors import UnrecordableError
+from ._msgpack import CANNOT_PACK, ExtType, Pack, Timestamp, pack, packer, unpack
 from ._turn import Opaque, Reference, Withheld
 
 OPAQUE = 1
@@ -104,6 +106,69 @@ def withheld(value: Withheld) -> Any:
 def pack_with_opaques(packing: Pack, record: Record) -> bytes:
     """Pack a record that the fast path refused: what will not go is opaque."""
     return packing(_marked([_sanitise(value, ()) for value in record], record))
+
+
+class _Any(dict[type, int]):
+    """Numbers every kind alike, and binds none."""
+
+    def __missing__(self, kind: type) -> int:
+        return 0
+
+
+class _Trial(threading.local):
+    """Packs as a log does, in any thread."""
+
+    def __init__(self) -> None:
+        self.pack = packer(Substitutes(_Any()))
+
+
+_trial = _Trial()
+
+
+def check_recordable(value: Any, what: str) -> None:
+    """See that a value can be recorded as it is; any thread.
+
+    Args:
+        value: The value.
+        what: What the message calls it.
+
+    Raises:
+        UnrecordableError: It cannot; the message says which part of it, and of which type.
+    """
+    error = _refusal(value)
+    part: Any = value
+    for _ in range(DEPTH_MAX):
+        found = next((each for each in _parts(part) if error and _refusal(each[1])), None)
+        if found is None:
+            break
+        what, part = f"{what}{found[0]}", found[1]
+    if error:
+        text = f"{what} is a {type_name(part)}, for which the log has no form"
+        raise UnrecordableError(f"{text}; strict=True refuses it") from error
+
+
+def _refusal(value: Any) -> BaseException | None:
+    try:
+        size = len(_trial.pack(value))
+    except CANNOT_PACK as error:
+        return error
+    return None if size < RECORD_BYTES_MAX else ValueError(f"it is {size} bytes long")
+
+
+def _parts(value: Any) -> list[tuple[str, Any]]:
+    """What a value holds, with how Python would name each."""
+    declared = declared_as(value.__class__)
+    if declared is not None:
+        return [(f".{name}", getattr(value, name)) for name in declared.fields]
+    if _is_a(value, dict):
+        keys = [("'s key", key) for key in value]
+        return keys + [(f"[{key!r}]", held) for key, held in value.items()]
+    if _is_a(value, list, tuple):
+        names = getattr(value, "_fields", None)
+        if names is not None:
+            return [(f".{name}", held) for name, held in zip(names, value, strict=True)]
+        return [(f"[{place}]", held) for place, held in enumerate(value)]
+    return []
 
 
 def pack_value(packing: Pack, value: Any) -> bytes:

@@ -176,6 +176,14 @@ class LogReader:
         )
         return next((each.actors_next for each in begun), 0)
 
+    def writer_of(self, epoch: int) -> dict[str, str]:
+        """What an epoch's writer says of itself; empty when its segments are gone."""
+        openings = (self._open(number) for number in self.segments)
+        for found in openings:
+            if isinstance(found, Opening) and found.preamble.epoch == epoch:
+                return found.preamble.writer
+        return {}
+
     def info(self) -> LogInfo:
         """Read the whole log once and describe it; no record is decoded into a turn."""
         survey = Survey().run(self.batches())

@@ -67,7 +67,7 @@ class Preamble:
         salt: What the epoch's header checksums begin with.
         durability: What the writer promised: ``memory``, ``os`` or ``disk``.
         actors_next: The lowest actor number not taken yet.
-        writer: Names and versions, for people.
+        writer: What the writer says of itself: names and versions, and whether it is ``strict``.
         bindings: Every binding that was known when the segment was made.
     """
 

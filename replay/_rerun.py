@@ -258,6 +258,7 @@ class _World:
         log: Any = self._log
         turns = recording.turns if recording.looks_ahead else None
         self._runtime = NumberedRuntime(log, self._dispatcher, Clock(recording), turns)
+        self._runtime.strict = recording.reader.writer_of(first.epoch).get("strict") == "yes"
         self._runtime.mailboxes = Mailboxes(self._runtime, recording)
         self._stashes = self._runtime.stashes = Stashes(self._runtime)
         self._runtime.subscriptions = Subscriptions(self._runtime, deque())

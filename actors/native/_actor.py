@@ -25,6 +25,7 @@ from rescind.events import (
     Serve,
     Submit,
     Tell,
+    check_recordable,
     declared_as,
 )
 
@@ -95,6 +96,8 @@ class ActorRef(runtime.ActorRef[A], Generic[A]):
             UsageError: There is no such sink, or it is for a request that is made in a turn.
         """
         requests = requests_of(self.runtime)
+        if self.runtime.strict:
+            check_recordable(message, "the message")
         timeout_ns = _timeout_ns(timeout_s)
         out = self.runtime.my_turn()
         if sink is not None and (out is not None or sink not in self.runtime.sinks):
@@ -163,6 +166,8 @@ class Actor(runtime.Actor):
         """
         out = self.runtime.turn_of(self, "record")
         self.applier(event.__class__)
+        if self.runtime.strict:
+            check_recordable(event, "the event")
         out.events.append(event)
 
     @classmethod
@@ -222,6 +227,8 @@ class Actor(runtime.Actor):
         if isinstance(function, Request):
             request = function
         else:
+            if self.runtime.strict:
+                check_recordable(args, "args")
             job = Work(function, args, round(grace_s * 1e9))
             timeout_ns = _timeout_ns(timeout_s)
             requests = requests_of(self.runtime)
@@ -324,7 +331,7 @@ class Actor(runtime.Actor):
     ) -> None:
         requests = requests_of(self.runtime)
         try:
-            value = self._call(out, handler)
+            value = self._result(out, handler)
         except Abandon:
             raise
         except BaseException as error:
@@ -335,6 +342,13 @@ class Actor(runtime.Actor):
         else:
             if not (out.events and has_stashed(out)):
                 requests.settle(target, value, out)
+
+    def _result(self, out: Outbox, handler: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a handler; a request is no result, but will have one."""
+        value = self._call(out, handler, *arguments)
+        if self.runtime.strict and not isinstance(value, Request):
+            check_recordable(value, "the result")
+        return value
 
     def _settle(self, out: Outbox, value: Any) -> None:
         """Answer an ask with what the handler returned; work answers when it ends."""

@@ -15,7 +15,7 @@ from contextvars import Context, ContextVar, copy_context
 from typing import TYPE_CHECKING, Any, Protocol
 
 from rescind.actors.runtime import CAUSE, UsageError, describe
-from rescind.events import Answer, Origin
+from rescind.events import Answer, Origin, UnrecordableError, check_recordable
 
 from ._errors import WorkCancelled
 from ._protocol import Code
@@ -109,6 +109,11 @@ class Driver(Protocol):
 def answer(request: "Request", value: Any, error: BaseException | None) -> None:
     """Report what came of a request's work; any thread."""
     work: Work = request.spec
+    if error is None and request.runtime.strict:
+        try:
+            check_recordable(value, "the result")
+        except UnrecordableError as refusal:
+            error = refusal
     work.error = error
     if error is None:
         said = Answer(request.number, None, value)

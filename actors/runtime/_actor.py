@@ -35,6 +35,7 @@ from rescind.events import (
     Tell,
     Unstashed,
     Watch,
+    check_recordable,
 )
 
 from ._bounds import Mailbox, apply_overflowed, told
@@ -260,9 +261,16 @@ class Actor(pykka.Actor):
         with self.runtime.without_baton(out.baton):
             return function(*arguments)
 
+    def _result(self, out: "Outbox", handler: Callable[..., Any], *arguments: Any) -> Any:
+        """Call a handler whose result is recorded, as an answer."""
+        value = self._call(out, handler, *arguments)
+        if self.runtime.strict:
+            check_recordable(value, "the result")
+        return value
+
     def _answer(self, out: "Outbox", handler: Callable[..., Any], *arguments: Any) -> None:
         try:
-            value = self._call(out, handler, *arguments)
+            value = self._result(out, handler, *arguments)
         except Abandon:
             raise
         except BaseException as error:

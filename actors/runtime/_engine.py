@@ -23,6 +23,7 @@ from rescind.events import (
     Stop,
     Tell,
     TimerSet,
+    check_recordable,
 )
 
 from ._actor import Actor, class_name, short_name
@@ -65,6 +66,9 @@ class Engine:
 
     is_whole: bool = False
     """Whether nothing that earlier epochs left behind lives outside of this runtime."""
+
+    strict: bool = False
+    """Whether what cannot be recorded is refused where it comes from."""
 
     def __init__(  # noqa: PLR0915  # all of it is what every turn needs at hand
         self, log: LogWriter, dispatcher: Dispatcher, clock: Clock
@@ -531,6 +535,8 @@ class Engine:
         out = self.my_turn()
         if out is None:
             raise UsageError("send_after outside of a turn; a handler can call it")
+        if self.strict:
+            check_recordable(message, "the message")
         delay_ns = round(delay_s * 1e9)
         cause = TurnCause(cast("Runtime", self))
         ref, incarnation = actor.actor_ref, actor.actor_ref.incarnation

@@ -11,7 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, ClassVar, Self, TypeVar
 
-from rescind.events import Log, LogWriter, Origin, Resume, Start, Suspended
+from rescind.events import Log, LogWriter, Origin, Resume, Start, Suspended, check_recordable
 
 from ._actor import Actor, check_names, describe, short_name
 from ._baton import Baton
@@ -79,6 +79,7 @@ class Runtime(Exits):
         end_others: bool = False,
         sinks: Mapping[str, Callable[[Any], object]] | None = None,
         waiting_max: int | None = None,
+        strict: bool = False,
     ) -> Self:
         """Open a runtime whose log is the directory ``path``, or memory without one.
 
@@ -101,6 +102,9 @@ class Runtime(Exits):
                 it has completed; after a recovery also with those of earlier processes.
             waiting_max: so many messages may wait for actors in all; then what comes from outside
                 is rejected, and what actors send each other is not.
+            strict: refuse messages, events, arguments and results that the log cannot hold as they
+                are, with an ``UnrecordableError`` where they come from; otherwise the log keeps
+                their type's name in their place, and their turns are not re-executed.
 
         Raises:
             RescindError: no log can be written there; the message says why and what to do.
@@ -121,6 +125,7 @@ class Runtime(Exits):
             payloads=payloads,
             segment_bytes_max=segment_bytes_max,
             segment_age_s_max=segment_age_s_max,
+            writer={"strict": "yes"} if strict else None,
         )
         runtime = cls(log, dispatcher=dispatcher, clock=clock)
         if slow_turn_s is not None and not isinstance(dispatcher, Stepped):
@@ -129,6 +134,7 @@ class Runtime(Exits):
         if classes is not None:
             runtime._recover(classes, end_others=end_others)
         runtime.mailboxes.waiting_max = waiting_max
+        runtime.strict = strict
         runtime._closing.prepare()
         os.register_at_fork(after_in_child=partial(_leave_to_parent, weakref.ref(runtime)))
         return runtime
@@ -235,6 +241,9 @@ class Runtime(Exits):
         self, cls: type[A], args: Any, kwargs: Any, started: Reply[None]
     ) -> tuple[ActorRef[A], Start]:
         """Return a new actor's reference and its first message."""
+        if self.strict:
+            check_recordable(args, "args")
+            check_recordable(kwargs, "kwargs")
         if cls not in self._classes:
             check_names(cls)
         ref: Any = cls.REF(self, self.next_number(), cls)
@@ -260,6 +269,8 @@ class Runtime(Exits):
         will_wait: bool = False,
     ) -> None:
         """Put a message into an actor's mailbox; ``ActorRef.tell`` and ``ask`` end here."""
+        if self.strict:
+            check_recordable(message, "the message")
         wire = to_wire(message, is_asked=reply is not None)
         self.deliver_message(ref, wire, reply, will_wait=will_wait)
 
@@ -350,6 +361,8 @@ class Runtime(Exits):
         frame, source = calling_frame(), CAUSE.get()
         foreign = None if source is None else self.foreign_cause()
         self.check_failure()
+        if self.strict:
+            check_recordable(message, "the call")
         self.baton.take_hurried()
         try:
             self._check_running()
