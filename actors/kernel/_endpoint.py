@@ -149,6 +149,10 @@ class Endpoint(Actor):
         """Tell how the application will hear of a completion.  No baton."""
         raise NotImplementedError
 
+    def has_script(self, request: Request) -> bool:
+        """Tell whether the application's code hears of a completion.  No baton."""
+        return request.asynchronous
+
     def call_script(self, request: Request, manner: Manner) -> None:
         """Call the application with a completion.  No baton; raises what the script raises."""
         raise NotImplementedError
@@ -509,7 +513,7 @@ class Endpoint(Actor):
             self.is_closed = True
             self.windows.clear()
             if self._actor_ref is not None:
-                self._actor_ref.actor_stopped.set()
+                self._actor_ref.end()
         self.calls.pop(event.subject, None)
 
 

@@ -155,7 +155,7 @@ class Lane:
     def _must_wait(self, head: Delivery, *, scripts: bool) -> bool:
         if isinstance(head, Turnstile):
             return not head.request.has_returned
-        return not scripts and (isinstance(head, Input) or head.asynchronous)
+        return not scripts and (isinstance(head, Input) or self._endpoint.has_script(head))
 
     def pass_turnstile(self, request: Request) -> None:
         """Let what waits behind a synchronous cancel go on; its caller is back."""

@@ -185,7 +185,7 @@ class Request(Actor):
     def _make_ref(self) -> ActorRef[Any]:
         ref = super()._make_ref()
         if self.is_done:
-            ref.actor_stopped.set()
+            ref.end()
         return ref
 
     # --- turns -----------------------------------------------------------------------------------
@@ -257,7 +257,7 @@ class Request(Actor):
         if self.waiter is not None:
             self.waiter.set()
         if self._actor_ref is not None:
-            self._actor_ref.actor_stopped.set()
+            self._actor_ref.end()
 
     def entry(self) -> Entry:
         """Tell what it is and how it stands, for a keyframe; nothing that it carries."""

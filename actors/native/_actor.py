@@ -47,11 +47,6 @@ class ActorRef(runtime.ActorRef[A], Generic[A]):
     own: dict[int, Request] | None = None
     """Outstanding requests that its handlers made and that belong to no other request."""
 
-    @property
-    def has_stopped(self) -> bool:
-        """Tell whether it takes nothing any more."""
-        return self.actor_stopped.is_set()
-
     def when_buried(self, message: tuple[Any, ...]) -> Iterable[tuple[Any, tuple[Any, ...]]]:
         """Let a request end that nobody serves, or whose end nobody takes up."""
         if isinstance(message, Serve):

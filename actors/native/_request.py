@@ -235,9 +235,17 @@ class Request(kernel.Request):
         if listener is not None:
             self.listeners = (listener,)
 
+    def is_over_for_listeners(self) -> bool:
+        """Take no listener any more, unless there are some, which have to be told.  No baton."""
+        with self.runtime.baton:
+            if not self.listeners:
+                self.listeners = _TOLD
+        return self.listeners is _TOLD
+
     def call_listeners(self) -> None:
         """Tell those who asked to be told, once.  No baton."""
-        listeners, self.listeners = self.listeners, _TOLD
+        with self.runtime.baton:
+            listeners, self.listeners = self.listeners, _TOLD
         for listener in listeners or ():
             try:
                 listener(self)

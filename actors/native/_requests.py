@@ -338,6 +338,10 @@ class Requests(Endpoint):
         del request
         return Manner.FUTURE
 
+    def has_script(self, request: kernel.Request) -> bool:
+        """Tell whether there are callbacks; if there are none, later ones are called at once."""
+        return not cast("Request", request).is_over_for_listeners()
+
     def call_script(self, request: kernel.Request, manner: Manner) -> None:
         """Call the callbacks of a handle."""
         del manner

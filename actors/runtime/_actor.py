@@ -345,7 +345,7 @@ class Actor(pykka.Actor):
         self.tell_watchers(out, error)
         self._end_incarnation(out, is_stop=True)
         self.runtime.forget(self)
-        self.actor_ref.actor_stopped.set()
+        ref.end()
         logger.debug("Stopped %s", self)
 
     def tell_watchers(self, out: "Outbox", error: str | None) -> None:

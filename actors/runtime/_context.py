@@ -4,9 +4,11 @@ The context variable follows callbacks and asyncio tasks by itself, and a thread
 with ``contextvars.copy_context().run``.
 """
 
+import asyncio
 import os
 import sys
 import threading
+from asyncio import _get_running_loop  # the public one raises where there is none
 from collections.abc import Callable
 from contextvars import ContextVar
 from types import CodeType, FrameType
@@ -148,9 +150,9 @@ class Callers:
 
     def who(self) -> int | tuple[str, int]:
         """Return the running thread's or task's number; until it has one, its name and which."""
-        # asyncio is only asked where somebody else has imported it.
-        if "asyncio" in sys.modules and (task := _running_task()) is not None:
-            label = (f"task {task}", 0)
+        # Most threads run no loop, and current_task would raise there, at every call.
+        if _get_running_loop() is not None and (task := asyncio.current_task()) is not None:
+            label = (f"task {task.get_name()}", 0)
             return self._bound.get(label, label)
         try:
             return self._threads.who  # type: ignore[no-any-return]
@@ -161,13 +163,6 @@ class Callers:
                 return label
             self._threads.who = who
             return who
-
-
-def _running_task() -> str | None:
-    asyncio = sys.modules["asyncio"]
-    # Most threads run no loop, and current_task would raise there, at every call.
-    task = None if asyncio._get_running_loop() is None else asyncio.current_task()  # noqa: SLF001
-    return None if task is None else str(task.get_name())
 
 
 _INSIDE = ("rescind.actors.", "pykka.", "threading.")
@@ -198,8 +193,8 @@ def outside_frame(innermost: FrameType) -> FrameType | None:
 
 def place_of(frame: FrameType) -> str:
     """Say who runs now, and at which line: ``MainThread at crawl.py:23 in main``."""
-    task = _running_task() if "asyncio" in sys.modules else None
-    who = threading.current_thread().name if task is None else f"task {task}"
+    task = None if _get_running_loop() is None else asyncio.current_task()
+    who = threading.current_thread().name if task is None else f"task {task.get_name()}"
     code = frame.f_code
     return place_by(By(who, code.co_filename, frame.f_lineno, code.co_qualname))
 

@@ -11,6 +11,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator
 from contextvars import Token
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from weakref import WeakValueDictionary
 
@@ -78,6 +79,7 @@ class Engine:
         self.log_id = log.log_id
         self.clock = clock
         self.dispatcher = dispatcher
+        self._runs_handlers_here = type(dispatcher).run_handler is Dispatcher.run_handler
         self.baton = Baton()
         self.out = Outbox()
         """The outbox of the baton's holder."""
@@ -365,26 +367,35 @@ class Engine:
         out.messages.clear()
         out.answers.clear()
 
-    def run_turns(self, limit: int = TURNS_PER_HOLD, *, helping: int | None = None) -> bool:
+    def run_turns(  # noqa: C901  # every message comes through here: a branch costs less than a call
+        self, limit: int = TURNS_PER_HOLD, *, helping: int | None = None
+    ) -> bool:
         """Run waiting turns, control lane first; tell whether there was any.
 
         ``helping`` is for a thread that waits for the answer of that actor: it runs no other
         handler of the application, because a handler may block for as long as it likes.
         """
         if not (self._control or self._reports or self._backlog):
+            self.baton.is_cut_short = True
             return False
-        baton, control, reports = self.baton, self._control, self._reports
+        baton, control, reports, backlog = self.baton, self._control, self._reports, self._backlog
         own = int(helping is not None)
         hurried = () if own or not baton.is_cut_short else baton.hurried
         if not self.dispatcher.may_handle():
             helping = 0
         with baton:
             for count in range(1, limit + 1):
-                before_backlog = bool(control or reports)
-                if self.closing or not self._run_next(helping):
+                if self.closing:
                     return count > 1
-                if before_backlog and self._effects and not (control or reports):
-                    break  # what the kernel decided leaves before the backlog goes on
+                if control or reports:
+                    if not self._run_next(helping):
+                        return count > 1
+                    if self._effects and not (control or reports):
+                        break  # what the kernel decided leaves before the backlog goes on
+                elif helping is None and backlog:
+                    self.run_envelope(backlog.popleft())
+                elif not (backlog and self._run_first(backlog, helping)):
+                    return count > 1
                 if hurried and count % TURNS_AT_ONCE == 0:
                     break
         baton.step_aside(own=own)
@@ -415,20 +426,20 @@ class Engine:
         self.run_envelope(lane.popleft())
         return True
 
-    def run_envelope(self, envelope: Envelope) -> None:
+    def run_envelope(self, envelope: Envelope) -> None:  # noqa: C901, PLR0912  # see run_turns
         """Run one waiting message's turn, or find it a place; the baton is held."""
         target, message, origin, cause, by, reply = envelope
-        if isinstance(by, Caller) or not isinstance(cause, (int, tuple)):
+        if isinstance(by, Caller) or not isinstance(cause, int):
             if isinstance(cause, Detour):
                 cause.run(envelope)
                 return
             cause, by = self.settled(cause, by)
-            envelope = envelope._replace(cause=cause, by=by)
+            envelope = Envelope(target, message, origin, cause, by, reply)
         if not isinstance(target, ActorRef):
             self.turn(target, message, origin, cause, by, reply)
             return
         actor = target.actor
-        if actor is None and isinstance(message, Start) and target.is_alive():
+        if actor is None and isinstance(message, Start) and not target.has_stopped:
             try:
                 actor = self.make(target, message)
             except Exception:
@@ -438,12 +449,17 @@ class Engine:
         # Asked first: a pinned actor that stops is busy until it has.
         if target.is_suspended and not ends_pause(target, message):
             self.park(envelope)
-        elif actor is None or not target.is_alive():
+        elif actor is None or target.has_stopped:
             bury(cast("Exits", self), envelope)
         elif not actor.RUNS_HANDLERS:
             self.turn(actor, message, origin, cause, by, reply)
-        elif not self.dispatcher.pins(actor) or not self._hand_over(actor, envelope):
-            self.dispatcher.run_handler(lambda: self.turn(actor, message, origin, cause, by, reply))
+        elif self.dispatcher.pins(actor) and self._hand_over(actor, envelope):
+            pass  # its own thread goes on with it
+        elif self._runs_handlers_here:
+            self.turn(actor, message, origin, cause, by, reply)
+        else:
+            turn = partial(self.turn, actor, message, origin, cause, by, reply)
+            self.dispatcher.run_handler(turn)
 
     def park(self, envelope: Envelope) -> None:
         """Keep a message for an actor that takes nothing now; the baton is held."""

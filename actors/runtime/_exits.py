@@ -282,7 +282,9 @@ class Exits(Engine):
         ``helping`` to bring about: it must not get stuck in other people's code.
         """
         self.fire_timers()
-        progress = self.run_turns(helping=helping)
+        # What is due to the application does not wait for hundreds of turns.
+        progress = bool(self._lanes) and self.deliver(scripts=scripts)
+        progress |= self.run_turns(helping=helping)
         progress |= self.commit(may_block=scripts)
         return self.deliver(scripts=scripts) or progress
 

@@ -37,7 +37,7 @@ def stillborn(engine: "Exits", envelope: Envelope) -> None:
     exc_info = sys.exc_info()
     text = describe(cast("Exception", exc_info[1]))
     number = engine.record_without(envelope, Failed(text), Stopped(ref.number, text))
-    ref.actor_stopped.set()
+    ref.end()
     release(ref, number)
     engine.mailboxes.forget(ref)
     if envelope.reply is not None:

@@ -321,7 +321,7 @@ class Recovery:
             cls = self._known.actors.get(self._names.get(number) or "", Actor)
             kind = next(iter(self._known.actors.values()), Actor).REF
             ref = self.refs[number] = kind(self._runtime, number, cls)
-            ref.actor_stopped.set()
+            ref.end()
         return self.refs[number]
 
     def _take_up(self, number: int) -> None:

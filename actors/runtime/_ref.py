@@ -72,9 +72,31 @@ class ActorRef(pykka.ActorRef[A], Kinship):
         is there."""
         self.actor: A | None = None
         self.actor_class = actor_class
-        self.actor_stopped = threading.Event()
+        self.has_stopped = False
+        """Whether the actor takes nothing any more."""
         self.box = runtime.mailboxes.open(self)
         """Where messages wait for an actor whose mailbox is bounded."""
+
+    @cached_property
+    def actor_stopped(self) -> threading.Event:  # type: ignore[override]  # Pykka has an attribute
+        """What is set when the actor has stopped; made for those who ask."""
+        event = threading.Event()
+        # It is kept before this last look, and ``end`` looks for it last: neither misses the other.
+        self.__dict__["actor_stopped"] = event
+        if self.has_stopped:
+            event.set()
+        return event
+
+    def is_alive(self) -> bool:
+        """Tell whether the actor still takes messages; it may stop at any moment."""
+        return not self.has_stopped
+
+    def end(self) -> None:
+        """Let everybody know that the actor has stopped."""
+        self.has_stopped = True
+        event: threading.Event | None = self.__dict__.get("actor_stopped")
+        if event is not None:
+            event.set()
 
     @cached_property
     def actor_inbox(self) -> Inbox:  # type: ignore[override]  # Pykka has an attribute here
@@ -108,7 +130,7 @@ class ActorRef(pykka.ActorRef[A], Kinship):
         Raises:
             pykka.ActorDeadError: the actor has stopped.
         """
-        if not self.is_alive():
+        if self.has_stopped:
             raise pykka.ActorDeadError(f"{self} not found")
         self.runtime.send(self, message, None)
 

@@ -18,7 +18,7 @@ from ._baton import Baton
 from ._bounds import Loss
 from ._clock import Clock, MachineClock, VirtualClock
 from ._closing import CLOSE_TIMEOUT_S, Closing
-from ._context import CAUSE, ENTERED, Caller, CauseSource, WireCause, calling_frame
+from ._context import CAUSE, ENTERED, Caller, calling_frame
 from ._contracts import Dispatcher
 from ._errors import DeadlockError, RuntimeClosedError, UsageError
 from ._exits import Exits
@@ -294,14 +294,15 @@ class Runtime(Exits):
                 return
             out.messages.append((ref, wire, reply))
             return
-        by = self.callers.seen(calling_frame())
-        cause: WireCause | CauseSource = self.foreign_cause() or CAUSE.get() or 0
+        by, source = self.callers.seen(calling_frame()), CAUSE.get()
+        cause = 0 if source is None else self.foreign_cause() or source
         envelope = Envelope(ref, wire, _APP, cause, by, reply)
         if ref.box is not None:
             self.mailboxes.enter(ref.box, envelope)
             return
         with self._door:
-            self._check_running()
+            if self.failure is not None or self.closing:
+                self._check_running()
             self._backlog.append(envelope)
         if not will_wait:
             self.dispatcher.wake()
@@ -313,8 +314,8 @@ class Runtime(Exits):
             reply.is_inside = True
             out.urgent.append((ref, wire, reply))
             return
-        by = self.callers.seen(calling_frame())
-        cause: WireCause | CauseSource = self.foreign_cause() or CAUSE.get() or 0
+        by, source = self.callers.seen(calling_frame()), CAUSE.get()
+        cause = 0 if source is None else self.foreign_cause() or source
         with self._door:
             self._check_running()
             self._control.append(Envelope(ref, wire, _APP, cause, by, reply))

@@ -261,7 +261,7 @@ def ends_pause(ref: "ActorRef[Any]", message: tuple[Any, ...]) -> bool:
 
 def forestall(ref: "ActorRef[Any]", number: int) -> None:
     """Stop an actor before its start, which will be a dead letter as its stop was."""
-    ref.actor_stopped.set()
+    ref.end()
     release(ref, number)
 
 
