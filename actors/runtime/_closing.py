@@ -17,13 +17,14 @@ import pykka
 
 from rescind.events import RescindError
 
-from ._actor import short_name
+from ._actor import Actor, short_name
 from ._awaiting import until_done
 from ._context import STANDS_FOR, calling_frame, outside_frame
 from ._engine import logger
 from ._errors import CloseTimeoutError
 from ._lost import bury
 from ._outbox import Detour
+from ._registry import unregister
 from ._reply import Reply, finish
 from ._stepped import Stepped
 from ._supervision import end_pauses
@@ -172,13 +173,21 @@ class Closing:
         runtime = self._runtime
         told: set[int] = set()
         while runtime.failure is None and self._left_s():
-            left = [each for each in runtime.youngest_first() if each.number not in told]
+            left = [
+                each
+                for each in runtime.youngest_first()
+                if each.number not in told and not self._rests(each)
+            ]
             if not left:
                 return
             for actor in left:
                 told.add(actor.number)
                 actor.actor_ref.stop(block=False)
             self._settle()
+
+    def _rests(self, actor: Actor) -> bool:
+        """Tell whether an actor is left as it is, for the next process."""
+        return self._runtime.leaves_actors and actor.EVENT_SOURCED
 
     def _settle(self) -> None:
         """Let everything happen that can, until the deadline."""
@@ -226,6 +235,7 @@ class Closing:
             self._end_pins()
             for actor in runtime.actors.values():
                 runtime._backlog.extend(runtime.stashes.forget(actor.actor_ref))
+                unregister(actor.actor_ref)
             end_pauses(runtime)
         runtime.mailboxes.close()
         left = runtime.take_waiting()
@@ -280,7 +290,8 @@ class Closing:
         if runtime._world.locked():
             yield f"a callback{_place(frames.get(runtime._world_owner))}"
         elif not busy:
-            yield from map(short_name, list(runtime.actors.values()))
+            actors = list(runtime.actors.values())
+            yield from (short_name(each) for each in actors if not self._rests(each))
 
 
 def _place(frame: FrameType | None) -> str:

@@ -41,6 +41,7 @@ from ._outbox import Envelope, Outbox
 from ._ranges import to_ranges
 from ._ref import ActorRef, Terminated
 from ._state import Birth, CannotTellError, restore, thaw
+from ._supervision import bind_again
 from ._survivors import Left, Life, Place, Survivors
 
 if TYPE_CHECKING:
@@ -333,6 +334,9 @@ class Recovery:
         watchers = map(self.refer, life.watchers)
         ref.watchers = {each: None for each in watchers if isinstance(each, ActorRef)}
         cls = self._runtime.class_number(ref.actor_class)
+        if life.parent in self._going_on and ref.birth is not None:
+            start = Start(cls, list(ref.birth.args), ref.birth.kwargs)
+            bind_again(ref, self.refs[life.parent], start)
         self._runtime.run_envelope(Envelope(ref, Recover(cls), Origin.RECOVERY, 0))
 
     def _end(self, number: int, life: Life) -> None:

@@ -59,6 +59,8 @@ class Runtime(Exits):
         """Whether ``close`` was called."""
         self._closing = Closing(self)
         self.is_whole = log.epoch == 1
+        self.leaves_actors = False
+        """Whether event-sourced actors go on in the next process when this runtime is closed."""
         self.sinks: Mapping[str, Callable[[Any], object]] = {}
         """Where completions of routed requests go, by name."""
         log.keyframes_from(self.entries)
@@ -96,6 +98,7 @@ class Runtime(Exits):
             classes: recover the log: event-sourced actors of these classes go on where the last
                 process ended, actors of others among them are stopped, and what was outstanding
                 ends.  With them are named declared kinds that no handler's annotation names.
+                The next process finds this one's actors so too: ``close`` does not stop them.
                 Without, what earlier processes left behind is left alone.
             end_others: stop actors whose class is not among ``classes``, instead of refusing.
             sinks: by name, what is called with each request that ``ref.request(sink=)`` made, when
@@ -131,6 +134,7 @@ class Runtime(Exits):
         if slow_turn_s is not None and not isinstance(dispatcher, Stepped):
             runtime.slow_turn_ns = round(slow_turn_s * 1e9)
         runtime.sinks = dict(sinks or {})
+        runtime.leaves_actors = classes is not None
         if classes is not None:
             runtime._recover(classes, end_others=end_others)
         runtime.mailboxes.waiting_max = waiting_max
@@ -532,9 +536,10 @@ class Runtime(Exits):
     def close(self, timeout_s: float = CLOSE_TIMEOUT_S) -> None:
         """Close everything this runtime owns, write what is left, and release the log.
 
-        Actors take what was sent to them, then stop, the last started first.  Handlers that wait
-        for what nobody is left to bring about get a ``RuntimeClosedError``.  Outstanding requests
-        end as abandoned, waiting messages as dead letters.  Calling it again does nothing.
+        Actors take what was sent to them, then stop, the last started first; event-sourced ones of
+        a runtime that was opened with ``classes`` only rest until the next process.  Handlers that
+        wait for what nobody is left to bring about get a ``RuntimeClosedError``.  Outstanding
+        requests end as abandoned, waiting messages as dead letters.  Calling it again does nothing.
 
         Raises:
             UsageError: called inside a turn, or where it would stop an event loop.

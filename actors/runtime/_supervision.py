@@ -239,6 +239,13 @@ def bind(ref: "ActorRef[Any]", start: Start, out: "Outbox") -> None:
         out.causes.append(ref.bond)
 
 
+def bind_again(ref: "ActorRef[Any]", supervisor: "ActorRef[Any]", start: Start) -> None:
+    """Make ``ref`` the child that it was in an earlier process; its restarts count anew."""
+    if isinstance(getattr(supervisor.actor, "supervision", None), Supervision):
+        ref.bond = Bond(ref, supervisor, start)
+        ref.bond.take_effect(0)
+
+
 def escalate(ref: "ActorRef[Any]", error: BaseException) -> "ActorRef[Any]":
     """Leave a failure with the supervisor, which there is; returns it, to be told."""
     assert ref.bond is not None

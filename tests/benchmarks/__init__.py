@@ -9,7 +9,7 @@ from importlib import import_module
 from .registry import Benchmark
 
 NAMES = (
-    *("lifecycle", "tell", "ask", "spawn", "control-lane", "log"),
+    *("lifecycle", "outstanding", "tell", "ask", "spawn", "control-lane", "log"),
     *("append", "scan", "lookup", "keyframe"),
 )
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from rescind import Actor, event, message
+from rescind import Actor, Supervision, event, message
 from rescind.actors.runtime import Terminated
 
 
@@ -91,6 +91,23 @@ class Store(Actor):
 
     def on_recover(self) -> None:
         self.recovered = True
+
+
+@message
+class Fall:
+    """Raise something."""
+
+
+class Boss(Store):
+    """Restarts its children."""
+
+    supervision = Supervision()
+
+    def on_fall(self, _: Fall) -> None:
+        raise LookupError("as asked")
+
+    def on_adopt(self, m: Adopt) -> None:
+        self.record(Adopted(Boss.start(m.name, other=self.actor_ref)))
 
 
 class Plain(Actor):

@@ -9,7 +9,7 @@ import pytest
 from rescind import Cancelled, event, newton
 from rescind.actors.kernel._request import DELIVERED
 from rescind.actors.native import Twin
-from rescind.actors.runtime import RecoveryError, UsageError
+from rescind.actors.runtime import RecoveryError, RuntimeClosedError, UsageError
 from rescind.actors.runtime._survivors import Survivors
 from rescind.events import (
     Accepted,
@@ -32,7 +32,7 @@ from rescind.replay import check, why
 from tests.runtime.helpers import PATIENCE_S
 from tests.runtime.recordings import DISPATCHERS
 
-from .stores import Adopt, Asker, Broken, Kept, Late, Plain, Put, Store, Wait, Watch
+from .stores import Adopt, Asker, Boss, Broken, Fall, Kept, Late, Plain, Put, Store, Wait, Watch
 
 
 def told(runtime: Any, kind: type) -> list[Any]:
@@ -84,6 +84,43 @@ def test_a_child_knows_its_parent_and_a_parent_its_child(stepped, crash):
     assert child.parent == parent.number
     assert again.actors[parent.number].child is child
     assert again.actors[child.number].other is parent
+
+
+def test_a_supervisor_has_its_children_back(stepped, crash):
+    boss = stepped.start(Boss, "boss")
+    boss.request(Adopt("child"))
+    stepped.dispatcher.run()
+    again = crash(stepped, Boss)
+    boss, child = again.refs(Boss)
+    child.tell(Put("kept"))
+    child.tell(Fall())
+    again.dispatcher.run()
+    assert child.incarnation == 2
+    assert again.actors[child.number].names == ["kept"]
+    boss.stop()
+    assert not child.is_alive(), "a supervisor stops behind its children"
+
+
+def test_who_closes_a_recovered_runtime_does_not_stop_its_actors(recordings, tmp_path):
+    options = {"path": tmp_path / "log", "classes": [Store], "end_others": True}
+    runtime = recordings.open("thread", **options)
+    store, plain = runtime.start(Store, "s"), runtime.start(Plain)
+    store.request(Put("a", 3)).get()
+    store.tell(Put("b", 4))
+    outstanding = store.request(Wait("abc"))
+    runtime.close()
+    assert outstanding.is_done
+    assert not plain.is_alive()
+    assert pykka.ActorRegistry.get_by_urn(store.actor_urn) is None
+    with pytest.raises(RuntimeClosedError):
+        store.tell(Put("c"))
+    again = recordings.open("stepped", **options)
+    (ref,) = again.refs(Store)
+    assert ref.number == store.number
+    assert again.actors[ref.number].total >= 7
+    ref.stop()
+    again.close()
+    assert recordings.open("stepped", **options).refs(Store) == []
 
 
 def test_an_actor_that_stopped_is_not_there_and_a_reference_to_it_is_dead(stepped, crash):
