@@ -211,8 +211,11 @@ class Request(kernel.Request):
     def receive(self, message: tuple[Any, ...], out: Outbox) -> Any:
         """Take a message; a ``Submit`` is somebody's wish to cancel."""
         if type(message) is Submit:
-            reason = message.arguments[0]
-            return self.requests.cancel(self, message.operation, reason, out.extra, out)
+            reason, *parents = message.arguments
+            who = out.extra
+            if parents and self.parent is not None and self.parent.cancelling is not None:
+                who = self.parent.cancelling.who
+            return self.requests.cancel(self, message.operation, reason, who, out)
         return super().receive(message, out)
 
     def complete(

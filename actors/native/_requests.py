@@ -53,7 +53,7 @@ from rescind.events import (
 )
 
 from ._errors import refused
-from ._protocol import DEAD, FULL, MEANINGS, OPEN, REFUSALS, RESTART, STOP, TIME_OUT, Code
+from ._protocol import CANCEL, DEAD, FULL, MEANINGS, OPEN, REFUSALS, RESTART, STOP, TIME_OUT, Code
 from ._request import Cancelling, Request
 from ._work import Driver, Work, Workers
 
@@ -402,6 +402,14 @@ class Requests(Endpoint):
             _siblings(request, request.asker)[event.request] = request
         if request.timeout_ns is not None:
             self.arm(request, request.timeout_ns)
+        parent = request.parent
+        if parent is not None and parent.cancelling is not None and not request.shielded:
+            # It was made for the sake of a request that had been cancelled while its handler waited
+            # or ran: then it follows.
+            doom = parent.cancelling
+            arguments = (doom.reason, parent.number)
+            cancel = Submit(CANCEL, arguments, asynchronous=False, timeout_ns=None)
+            self.runtime.overtake(request, cancel, Origin.ACTOR, doom.turn)
 
     def apply_completed(self, event: Completed, number: int) -> None:
         """Note that a request has ended."""

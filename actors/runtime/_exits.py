@@ -77,10 +77,14 @@ class Exits(Engine):
         return ref.waits_on is not None
 
     def overtake(
-        self, ref: ActorRef[Any], message: Message, origin: Origin, cause: WireCause
+        self,
+        target: Actor | ActorRef[Any],
+        message: Message,
+        origin: Origin,
+        cause: WireCause,
     ) -> None:
         """Send something of the runtime's own by the control lane; the baton is held."""
-        self._control.append(Envelope(ref, message, origin, cause))
+        self._control.append(Envelope(target, message, origin, cause))
         self.dispatcher.wake()
 
     def stop_everything(self, error: BaseException, out: Outbox) -> None:

@@ -71,6 +71,19 @@ class Patient(Crawler):
     grace_s = 2.0
 
 
+class Late(Actor):
+    """Waits for a crawler in its handler, and only then asks for more."""
+
+    def __init__(self, crawler: Any) -> None:
+        self.crawler = crawler
+
+    def on_crawl(self, m: Crawl) -> Any:
+        self.crawler.ask(Fetch("first"))
+        for url in m.urls:
+            self.crawler.request(Fetch(url), shielded=m.shielded)
+        return self.work(download, "own")
+
+
 class Boss(Actor):
     """Has a crawler do the work, a request for each address."""
 

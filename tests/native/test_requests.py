@@ -11,6 +11,7 @@ from rescind.actors.runtime import DeadlockError
 from rescind.events import (
     Accepted,
     AnswerIgnored,
+    Asked,
     CancelBegan,
     CancelOutcome,
     CancelRequested,
@@ -21,7 +22,7 @@ from rescind.events import (
 )
 from tests.runtime.recordings import events_of, waits
 
-from .actors import Boss, Crawl, Crawler, Fail, Fetch, Patient, Total
+from .actors import Boss, Crawl, Crawler, Fail, Fetch, Late, Patient, Total
 
 
 def ends_of(runtime):
@@ -244,6 +245,30 @@ def test_a_shielded_request_goes_on(stepped, twin):
     stepped.dispatcher.run()
     assert not twin.told
     assert [how for _, how, _ in ends_of(stepped)] == ["CANCELLED", "RESULT", "RESULT"]
+
+
+@pytest.mark.parametrize("shielded", [False, True])
+def test_what_a_handler_asks_for_the_sake_of_a_request_that_was_cancelled_meanwhile_follows_it(
+    stepped, twin, shielded
+):
+    late = stepped.start(Late, stepped.start(Crawler))
+    request = late.request(Crawl(["second", "third"], shielded))
+    stepped.dispatcher.run()
+    request.cancel(reason="too slow")
+    twin.complete(value=1)
+    stepped.dispatcher.run()
+    children = [each.request for each in events_of(stepped, Asked) if each.parent == request.number]
+    ends = {each.request: How(each.how) for each in events_of(stepped, Completed)}
+    outstanding = [each for each in children if each not in ends]
+    assert len(children) == 3
+    assert len(outstanding) == 2 * shielded
+    assert all(ends[each] is How.CANCELLED for each in children if each in ends)
+    assert shielded or twin.pending == twin.told
+    followed = [each for each in events_of(stepped, CancelRequested) if each.scope in children]
+    assert [each.reason for each in followed] == ["too slow"] * (3 - len(outstanding))
+    while twin.pending:
+        twin.complete(value=1)
+        stepped.dispatcher.run()
 
 
 def test_an_actor_that_stops_gives_up_what_it_was_asked_and_cancels_what_it_asked(stepped, twin):
