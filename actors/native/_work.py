@@ -141,6 +141,8 @@ class Workers:
         context = copy_context()
         context.run(CAUSE.set, request)
         context.run(_TOKEN.set, work.token)
+        if self._runtime.observer is not None:
+            context.run(self._runtime.observer.enter, request.number)
         if inspect.iscoroutinefunction(work.function):
             function, args = work.function, work.args
             self._begin_coroutine(request, lambda: context.run(function, *args), context)

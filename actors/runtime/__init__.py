@@ -21,12 +21,14 @@ from ._errors import (
     StalledError,
     UsageError,
 )
+from ._observer import Observer
 from ._outbox import Envelope, Outbox
 from ._part import Part
 from ._pinned import Pinned
 from ._ref import ActorRef, Terminated
 from ._reply import Reply
 from ._runtime import Runtime
+from ._statistics import Statistics
 from ._stepped import Stepped
 from ._subscriptions import Subscription
 from ._supervision import Supervision
@@ -49,6 +51,7 @@ __all__ = [
     "MachineClock",
     "Mailbox",
     "MailboxFullError",
+    "Observer",
     "Outbox",
     "Part",
     "Pinned",
@@ -57,6 +60,7 @@ __all__ = [
     "Runtime",
     "RuntimeClosedError",
     "StalledError",
+    "Statistics",
     "Stepped",
     "Subscription",
     "Supervision",

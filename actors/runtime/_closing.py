@@ -269,6 +269,8 @@ class Closing:
             with runtime._commit:
                 runtime._is_log_closed = True
                 runtime.log.close()
+                if runtime.observer is not None:
+                    runtime.observer.close()
 
     # --- who is late ---------------------------------------------------------------------------
 

@@ -116,6 +116,8 @@ class Callers:
         self._threads = threading.local()
         self._bound: dict[tuple[str, int], int] = {}
         """By label and thread; tasks are told apart by their names alone."""
+        self._labels: dict[int, str] = {}
+        self._places: dict[int, tuple[str, int, str]] = {}
 
     def seen(self, frame: FrameType) -> tuple[int, int] | Caller:
         """Return (who, site) for the running thread or task at ``frame``.
@@ -136,13 +138,21 @@ class Callers:
             label, who = who, self._bound.get(who, 0)
             if who == 0:
                 who = self._bound[label] = self._bind_who(label[0])
+                self._labels[who] = label[0]
         key = (id(code), at)
         site = self._sites.get(key)
         if site is None:
             self._kept[key[0]] = code
-            site = self._bind_site(code.co_filename, line, code.co_qualname)
+            place = (code.co_filename, line, code.co_qualname)
+            site = self._bind_site(*place)
             self._sites[key] = site
+            self._places[site] = place
         return (who, site)
+
+    def named(self, by: tuple[int, int]) -> By:
+        """Return what the two numbers of a bound caller stand for."""
+        who, site = by
+        return By(self._labels[who], *self._places[site])
 
     def stand_for(self, who: int | tuple[str, int]) -> None:
         """Let the calling thread, which is one of ours, act on behalf of another one."""

@@ -36,6 +36,7 @@ from ._errors import RuntimeClosedError, UsageError
 from ._lost import bury, stillborn
 from ._mailbox import Box, Mailboxes
 from ._numbers import numbers_kept
+from ._observer import Guarded
 from ._outbox import By, Detour, Envelope, Message, Outbox
 from ._pinned import Pin
 from ._ref import ActorRef
@@ -70,6 +71,9 @@ class Engine:
 
     strict: bool = False
     """Whether what cannot be recorded is refused where it comes from."""
+
+    observer: Guarded | None = None
+    """Who sees every turn."""
 
     def __init__(  # noqa: PLR0915  # all of it is what every turn needs at hand
         self, log: LogWriter, dispatcher: Dispatcher, clock: Clock
@@ -301,7 +305,9 @@ class Engine:
             raise interrupt
         return result
 
-    def _record(self, out: Outbox) -> int:
+    def _record(  # noqa: C901, PLR0912  # a call for each branch would cost every turn
+        self, out: Outbox
+    ) -> int:
         """Append the record of what ``out`` holds, apply its events, and let the rest go on."""
         kind_ids = self._kind_ids
         events = out.events
@@ -332,6 +338,8 @@ class Engine:
             apply = facts.get(type(event))
             if apply is not None:
                 apply(unit, event, number)
+        if self.observer is not None:
+            self.observer.recorded(out)
         events.clear()
         if out.causes:
             for cause in out.causes:

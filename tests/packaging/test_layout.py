@@ -37,9 +37,9 @@ def test_the_link_in_src_points_at_the_real_folder(folder):
     assert link.resolve() == ROOT / folder
 
 
-def test_src_holds_the_face_the_pytest_plugin_and_the_links_only():
+def test_src_holds_the_face_what_stands_above_the_rooms_and_the_links_only():
     inside = {path.name for path in (ROOT / "src" / "rescind").iterdir()} - {"__pycache__"}
-    assert inside == {"__init__.py", "py.typed", "pytest_plugin.py", *FOLDERS}
+    assert inside == {"__init__.py", "otel.py", "py.typed", "pytest_plugin.py", *FOLDERS}
 
 
 def test_pytest_finds_the_plugin():
