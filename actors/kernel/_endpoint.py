@@ -365,6 +365,11 @@ class Endpoint(Actor):
         if window.trigger is not None:
             out.urgent.append((window.trigger, Complete(code), None))
 
+    @property
+    def cancels(self) -> int:
+        """How many cancels have begun and not ended."""
+        return sum(window.is_open for window in self.windows.values())
+
     # --- keyframes -------------------------------------------------------------------------------
 
     def entries(self) -> Iterator[Entry | None]:

@@ -15,6 +15,7 @@ from rescind.events import (
     Accepted,
     Ask,
     CancelBegan,
+    CancelEnded,
     Complete,
     Completed,
     CompletionScript,
@@ -366,7 +367,7 @@ def _of(fact: Callable[[Requests, Any, int], None]) -> Callable[[Actor, Any, int
 Actor.FACTS = runtime.Actor.FACTS | {
     kind: _of(fact)
     for kind, fact in Requests.FACTS.items()
-    if kind in (Accepted, Completed, Delivered, Discarded, CancelBegan)
+    if kind in (Accepted, Completed, Delivered, Discarded, CancelBegan, CancelEnded)
 }
 """Facts about requests that may stand in a turn of an actor; events of the class join them."""
 

@@ -66,7 +66,7 @@ logger = logging.getLogger("rescind.requests")
 class Requests(Endpoint):
     """The requests of one runtime."""
 
-    __slots__ = ("driver",)
+    __slots__ = ("_under_way", "driver")
 
     def __init__(self, runtime: Runtime, number: int) -> None:
         """Begin with none; ``Opened`` follows."""
@@ -76,6 +76,7 @@ class Requests(Endpoint):
         self.unit = self
         self._actor_ref = None
         self.driver: Driver = Workers(self)
+        self._under_way: set[int] = set()
 
     def receive(self, message: tuple[Any, ...], out: Outbox) -> Any:
         """Take one message."""
@@ -354,6 +355,11 @@ class Requests(Endpoint):
         """Return what a request raises that did not succeed."""
         return cast("Exception", cast("Request", request).failure())
 
+    @property
+    def cancels(self) -> int:
+        """How many cancels have begun and not ended."""
+        return len(self._under_way)
+
     # --- keyframes -------------------------------------------------------------------------------
 
     def _told(self, opened: Opened) -> dict[str, Any]:
@@ -429,9 +435,14 @@ class Requests(Endpoint):
         """Doom the victims of a cancel."""
         cancelling: Cancelling = self.runtime.born[event.cancel]
         cancelling.turn = number
+        self._under_way.add(event.cancel)
         for request in cancelling.victims:
             request.cancelling = cancelling
             request.doomed = event.cancel
+
+    def apply_ended(self, event: CancelEnded, _: int) -> None:
+        """Note that a cancel has ended."""
+        self._under_way.discard(event.cancel)
 
 
 def _siblings(request: Request, asker: "ActorRef[Any]") -> dict[int, Request]:
@@ -500,5 +511,6 @@ Requests.FACTS = {
     Accepted: Requests.apply_accepted,
     Completed: Requests.apply_completed,
     CancelBegan: Requests.apply_began,
+    CancelEnded: Requests.apply_ended,
     Overflowed: apply_overflowed,
 }

@@ -303,8 +303,8 @@ class Endpoint:
     def _handle(self, name: str, data: Any, debug: str) -> None:
         handler = self.exception_handler
         if handler is None:
-            # What a cancel ended was ended by the application itself: that need not alarm anybody.
-            level = logging.INFO if data in CANCELLED_CODES else logging.WARNING
+            # What a cancel ended was ended by the application itself, a hundred thousand at a time.
+            level = logging.DEBUG if data in CANCELLED_CODES else logging.WARNING
             where = (self.number, name, data, debug)
             logger.log(level, "a%d: %s %s in a %s, and there is no exception_handler", *where)
             return

@@ -27,6 +27,7 @@ from rescind.events import (
     Replied,
     Restart,
     Restarted,
+    SlowTurn,
     Start,
     Stashed,
     Stop,
@@ -43,6 +44,7 @@ from ._errors import Abandon, UsageError
 from ._ref import ActorRef, Terminated
 from ._registry import register
 from ._reply import Reply
+from ._seen import apply_seen
 from ._stash import apply_stashed, apply_unstashed, has_stashed
 from ._supervision import (
     Supervision,
@@ -93,6 +95,8 @@ class Actor(pykka.Actor):
         Stashed: apply_stashed,
         Unstashed: apply_unstashed,
         Overflowed: apply_overflowed,
+        Failed: apply_seen,
+        SlowTurn: apply_seen,
     }
     """What each event changes in a unit, called as ``function(unit, event, number)`` after its
     record was appended.  Events that are not here change nothing."""

@@ -1,10 +1,10 @@
 """What a runtime asks of its dispatcher, its lanes, and what it owns."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sized
 from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Protocol
 
-from rescind.events import Entry
+from rescind.events import Entry, Opened
 
 from ._waiting import Waitable
 
@@ -115,4 +115,24 @@ class Unit(Protocol):
 
     def entries(self) -> Iterator[Entry | None]:
         """Tell of each that lives, as it stands when it is asked for; under the baton."""
+        ...
+
+    @property
+    def opened(self) -> Opened | None:
+        """Its birth, which says its dialect."""
+        ...
+
+    @property
+    def is_closed(self) -> bool:
+        """Whether it is gone."""
+        ...
+
+    @property
+    def requests(self) -> Sized:
+        """Its requests that are neither delivered nor discarded."""
+        ...
+
+    @property
+    def cancels(self) -> int:
+        """How many cancels have begun and not ended."""
         ...

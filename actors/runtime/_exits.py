@@ -22,9 +22,12 @@ from ._context import WireCause
 from ._contracts import Dispatcher, Lane, Owned
 from ._engine import TURNS_PER_HOLD, Broadcast, Engine, logger
 from ._errors import Abandon, InternalError, UsageError
+from ._observer import Guarded, Observer
 from ._outbox import Envelope, Message, Outbox
 from ._pinned import Pin
 from ._ref import ActorRef
+from ._seen import nothing_seen
+from ._statistics import Statistics, take_statistics
 from ._subscriptions import Subscriptions
 from ._waiting import Waitable, wake_all
 
@@ -57,6 +60,35 @@ class Exits(Engine):
         self._hopeless: dict[int, Waitable] = {}
         """What nobody is left to bring about, by identity."""
         self.subscriptions = Subscriptions(self, self._backlog)
+        self.seen = nothing_seen()
+        """How many of each rare event there were; the baton is held."""
+        self.last_durable = log.last_number
+        """The last turn that is as durable as the log promises."""
+
+    # --- being observed ------------------------------------------------------------------------
+
+    def statistics(self) -> Statistics:
+        """Return how the runtime stands at this moment, in numbers.
+
+        Cheap enough to be asked every second; it waits for a handler that runs.  What is asked of
+        a closed runtime is how it ended.
+
+        Raises:
+            LogFailedError: the runtime has stopped, and nothing is acknowledged any more.
+        """
+        self.check_failure()
+        return take_statistics(self)
+
+    def set_observer(self, observer: Observer) -> None:
+        """Have an observer see every turn that is recorded from here on; once for a runtime.
+
+        Raises:
+            UsageError: there is one already.
+        """
+        with self.holding_baton():
+            if self.observer is not None:
+                raise UsageError("this runtime is traced, or observed, already")
+            self.observer = Guarded(observer)
 
     # --- supervision, and its end --------------------------------------------------------------
 
@@ -221,6 +253,7 @@ class Exits(Engine):
         try:
             with self.dispatcher.may_block():
                 self.log.write(batch)
+            self.last_durable = batch.first + batch.records - 1
         except BaseException as error:
             self.fail(error)
             raise

@@ -37,6 +37,7 @@ def stillborn(engine: "Exits", envelope: Envelope) -> None:
     exc_info = sys.exc_info()
     text = describe(cast("Exception", exc_info[1]))
     number = engine.record_without(envelope, Failed(text), Stopped(ref.number, text))
+    engine.seen[Failed] += 1
     ref.end()
     release(ref, number)
     engine.mailboxes.forget(ref)

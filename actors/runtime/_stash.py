@@ -62,6 +62,11 @@ class Stashes:
         if aside:
             out.events.append(Unstashed([each.turn for each in aside]))
 
+    @property
+    def count(self) -> int:
+        """How many messages are aside."""
+        return sum(map(len, self._aside.values()))
+
     def put_aside(self, actor: "Actor", turn: int) -> None:
         """Put the message of a turn aside that was recorded."""
         message, reply = self._stashing.pop(actor.number)

@@ -78,6 +78,7 @@ class Subscriptions:
 
     def offer(self, event: Loss, number: int) -> None:
         """Hear that turn ``number`` has recorded an event; the baton is held."""
+        self._engine.seen[type(event)] += getattr(event, "messages", 1)
         for each in self._all:
             if type(event) not in each.kinds:
                 continue

@@ -32,6 +32,10 @@ class Timers:
         self._armed += 1
         heapq.heappush(self._heap, (timer.deadline_ns, self._armed, timer))
 
+    def known(self) -> list[Timer]:
+        """Return the timers whose time has not come; those without ``fire`` were cancelled."""
+        return [timer for _, _, timer in self._heap]
+
     def next_deadline_ns(self) -> int | None:
         """Return the earliest live deadline, or None."""
         while self._heap and self._heap[0][2].fire is None:
