@@ -36,7 +36,6 @@ from ._errors import RuntimeClosedError, UsageError
 from ._lost import bury, stillborn
 from ._mailbox import Box, Mailboxes
 from ._numbers import numbers_kept
-from ._observer import Guarded
 from ._outbox import By, Detour, Envelope, Message, Outbox
 from ._pinned import Pin
 from ._ref import ActorRef
@@ -49,6 +48,7 @@ from ._timers import Timer, Timers
 
 if TYPE_CHECKING:
     from ._exits import Exits
+    from ._observer import Guarded
     from ._runtime import Runtime
 
 logger = logging.getLogger("rescind.runtime")
@@ -72,9 +72,6 @@ class Engine:
     strict: bool = False
     """Whether what cannot be recorded is refused where it comes from."""
 
-    observer: Guarded | None = None
-    """Who sees every turn."""
-
     def __init__(  # noqa: PLR0915  # all of it is what every turn needs at hand
         self, log: LogWriter, dispatcher: Dispatcher, clock: Clock
     ) -> None:
@@ -87,6 +84,8 @@ class Engine:
         self.baton = Baton()
         self.out = Outbox()
         """The outbox of the baton's holder."""
+        self.observer: Guarded | None = None
+        """Who sees every turn."""
         self.slow_turn_ns: int | None = None
         """Handlers that take longer are slow; None where nobody minds."""
         self.timers = Timers()

@@ -84,6 +84,9 @@ def take_statistics(engine: "Exits") -> Statistics:
         ]
         timers = engine.timers.known()
     dialects: Counter[str] = Counter()
+    classes: Counter[str] = Counter()
+    for kind, living in Counter(map(type, actors)).items():
+        classes[class_name(kind)] += living
     for _, dialect, requests, _ in units:
         dialects[dialect] += requests
     return Statistics(
@@ -91,7 +94,7 @@ def take_statistics(engine: "Exits") -> Statistics:
         turns=turns,
         turns_durable=durable,
         actors=len(actors),
-        actors_by_class=dict(Counter(class_name(type(each)) for each in actors)),
+        actors_by_class=dict(classes),
         waiting_control=sum(
             length_hint(each.targets) if isinstance(each, Broadcast) else 1 for each in control
         ),
