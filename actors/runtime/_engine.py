@@ -304,9 +304,7 @@ class Engine:
             raise interrupt
         return result
 
-    def _record(  # noqa: C901, PLR0912  # a call for each branch would cost every turn
-        self, out: Outbox
-    ) -> int:
+    def _record(self, out: Outbox) -> int:  # noqa: C901, PLR0912  # a call is time in every turn
         """Append the record of what ``out`` holds, apply its events, and let the rest go on."""
         kind_ids = self._kind_ids
         events = out.events

@@ -88,12 +88,16 @@ def _version() -> str:
         return ""
 
 
-class _Open(NamedTuple):
+class _Open:
     """A request that is neither delivered nor discarded."""
 
-    span: Span
-    around: Context
-    """The context that it was asked in."""
+    __slots__ = ("around", "is_completed", "span")
+
+    def __init__(self, span: Span, around: Context) -> None:
+        self.span = span
+        self.around = around
+        """The context that it was asked in."""
+        self.is_completed = False
 
     @property
     def context(self) -> Context:
@@ -160,11 +164,12 @@ class _Spans:
             contexts.attach(found.context)
 
     def close(self) -> None:
-        """End what nothing can be said of any more: the log has failed."""
+        """End what nothing can be said of any more, as when the log has failed."""
         while self._open:
-            _, (span, _) = self._open.popitem()
-            span.set_status(StatusCode.ERROR, "the runtime ended first")
-            span.end()
+            _, left = self._open.popitem()
+            if not left.is_completed:
+                left.span.set_status(StatusCode.ERROR, "the runtime ended first")
+            left.span.end()
         self._cancels.clear()
         self._by_scope.clear()
 
@@ -316,8 +321,9 @@ class _Spans:
 
     def _completed(self, event: Completed, out: Outbox) -> None:
         found = self._open.get(event.request)
-        if found is None or not found.span.is_recording():
+        if found is None:
             return
+        found.is_completed = True
         how, span = How(event.how), found.span
         name = how.name.lower()
         span.set_attribute("rescind.how", name)

@@ -244,11 +244,14 @@ def test_what_a_callback_asks_is_linked_with_the_request_that_it_heard_of(runtim
     assert parent(spans.of(made[0])) is None
 
 
-def test_what_a_timer_leads_to_is_linked_with_the_request_in_which_it_was_set(stepped, spans):
+def test_what_a_timer_leads_to_is_linked_with_the_request_in_which_it_was_set(
+    stepped, spans, tracer
+):
     Twin(stepped)
     shopper = stepped.start(Shopper, stepped.start(Crawler))
     request = shopper.request("soon")
-    stepped.dispatcher.advance(2)
+    with tracer.start_as_current_span("whoever runs the turn"):
+        stepped.dispatcher.advance(2)
     stepped.close()
     span = spans.named("Fetch")
     assert links(span) == [("cause", identity(spans.of(request)))]
@@ -385,13 +388,18 @@ def test_an_observer_that_raises_harms_nobody_and_is_logged_once(recordings, dis
 
 def test_spans_end_when_the_log_has_failed(recordings, provider, spans):
     runtime = recordings.open("stepped")
-    Twin(runtime)
+    twin = Twin(runtime)
     trace(runtime, tracer_provider=provider)
-    request = runtime.start(Crawler).request(Fetch("a"))
+    crawler = runtime.start(Crawler)
+    request, answered = crawler.request(Fetch("a")), crawler.request(Fetch("b"))
     settle(runtime)
+    twin.complete(twin.pending[1], 1)
+    runtime.run_turns()  # completed, and not delivered
     runtime.fail(OSError("no medium"))
     runtime.close()
     assert spans.of(request).status.description == "the runtime ended first"
+    assert said(spans.of(answered))["rescind.how"] == "result"
+    assert spans.of(answered).status.is_unset
     recordings._made.clear()
 
 
