@@ -231,7 +231,7 @@ class _Spans:
     ) -> Span:
         cause = self._cause(out.cause)
         links = [] if cancel is None else [cancel]
-        if cause is not None and cause != api.get_current_span(around).get_span_context():
+        if cause is not None:
             links.append(Link(cause, {"rescind.link": "cause"}))
         return self._tracer.start_span(
             event.operation,

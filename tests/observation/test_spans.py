@@ -1,7 +1,9 @@
 """A native request is a span: whose child, how it ended, who cancelled it, what it caused."""
 
+import asyncio
 import gc
 import logging
+from contextvars import copy_context
 
 import pytest
 from opentelemetry import baggage, context
@@ -176,7 +178,43 @@ def test_a_cancel_by_the_stop_of_the_asker_names_it(stepped, spans):
     (cancel,) = [said for name, said in events(spans.named("Fetch")) if name == "cancel"]
     assert (cancel["rescind.trigger"], cancel["rescind.scope"]) == ("stop", shopper.number)
     assert cancel["rescind.by"].startswith("MainThread at test_spans.py:")
-    assert said(spans.of(request))["rescind.code"] == 2
+    assert (said(spans.of(request))["rescind.code"], said(spans.of(request))["error.type"]) == (
+        2, "2",
+    )  # fmt: skip
+
+
+class Changes(Shopper):
+    def on_shop(self, m):
+        super().on_shop(m).cancel("changed its mind")
+
+
+def test_a_cancel_by_a_handler_names_its_line(stepped, spans):
+    Twin(stepped)
+    stepped.start(Changes, stepped.start(Crawler)).request(Shop(["a"]))
+    settle(stepped)
+    ((_, cancel),) = [each for each in events(spans.named("Fetch")) if each[0] == "cancel"]
+    assert cancel["rescind.by"].endswith("in Changes.on_shop")
+
+
+def test_a_cancelled_task_is_named(traced, recordings, spans):
+    runtime = traced("thread")
+    crawler = runtime.start(Crawler)
+
+    async def wait():
+        await crawler.request(Fetch("slow"))
+
+    async def main():
+        task = asyncio.create_task(wait(), name="eager")
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    recordings.loop().run(main())
+    runtime.close()
+    ((_, cancel),) = [each for each in events(spans.named("Fetch")) if each[0] == "cancel"]
+    assert cancel["rescind.trigger"] == "task"
+    assert cancel["rescind.by"].startswith("task eager, cancelled by task Task-")
 
 
 def test_a_cancel_that_was_not_the_first_is_an_event_too(stepped, spans):
@@ -278,6 +316,58 @@ def test_a_cause_in_another_traced_runtime_is_a_link(traced, spans):
         s for s in spans.all() if said(s)["rescind.log"] == one.log_id.hex() and s.name == "Fetch"
     ]
     assert links(span) == [("cause", identity(cause))]
+
+
+def test_what_a_handler_asks_is_no_child_of_whoever_runs_its_turn(stepped, spans, tracer):
+    Twin(stepped)
+    stepped.start(Shopper, stepped.start(Crawler)).tell(Shop(["a"]))
+    with tracer.start_as_current_span("whoever runs the turn"):
+        settle(stepped)
+    stepped.close()
+    assert parent(spans.named("Fetch")) is None
+
+
+class Waits(Shopper):
+    """Goes on in another part of its turn, and has somebody else ask."""
+
+    def on_shop(self, _):
+        self.crawler.request(Peek()).get()
+        self.shopper.tell("now")
+
+    def on_receive(self, message):
+        if isinstance(message, Shop):
+            super().on_receive(message)
+        else:
+            self.shopper = message
+
+
+@waits
+def test_what_follows_a_wait_is_caused_by_the_request_that_is_served(runtime, spans):
+    crawler = runtime.start(Crawler)
+    waits = runtime.start(Waits, crawler)
+    waits.tell(runtime.start(Shopper, crawler))
+    request = waits.request(Shop("a"))
+    request.get()
+    runtime.close()
+    assert links(spans.named("Fetch")) == [("cause", identity(spans.of(request)))]
+
+
+def test_each_callback_of_one_run_is_a_cause_of_its_own(stepped, spans):
+    twin = Twin(stepped)
+    crawler = stepped.start(Crawler)
+    contexts = {}
+    asked = [crawler.request(Fetch(url)) for url in "abc"]
+    for each in asked:
+        each.add_done_callback(lambda heard: contexts.setdefault(heard, copy_context()))
+    settle(stepped)
+    while twin.pending:
+        twin.complete(value=1)
+    settle(stepped)
+    (run,) = {turn.number for turn in turns(stepped) if "future" in str(turn.message)}
+    made = {heard: contexts[heard].run(crawler.request, Fetch("d")) for heard in asked}
+    stepped.close()
+    for heard, later in made.items():
+        assert links(spans.of(later)) == [("cause", identity(spans.of(heard)))], run
 
 
 # --- work ----------------------------------------------------------------------------------------

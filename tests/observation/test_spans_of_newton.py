@@ -2,9 +2,10 @@
 
 import pytest
 
-from rescind import newton
+from rescind import Actor, newton
 from rescind.otel import trace
 
+from .actors import Fetch
 from .spans import events, identity, links, parent, said
 
 REFUSED, CANCELLED = -36003, -16005
@@ -90,6 +91,44 @@ def test_a_time_out_ends_all_and_names_whose_it_was(stepped, spans, connect):
     assert said(spans.of(first))["rescind.how"] == "timed_out"
     assert not spans.of(first).status.is_unset
     assert spans.of(second).status.is_unset
+
+
+def test_who_is_refused_by_the_window_of_a_time_out_is_linked_with_whose_it_was(
+    stepped, spans, connect
+):
+    endpoint, twin = connect(stepped, holds_kills=True)
+    request = endpoint.output("x", put(timeout_s=2))
+    settle(stepped)
+    stepped.dispatcher.advance(3)
+    with pytest.raises(newton.CommError) as no:
+        endpoint.output("again", put())
+    twin.finish_kill()
+    settle(stepped)
+    assert links(spans.of(no.value.request)) == [("cancel", identity(spans.of(request)))]
+
+
+class Types(Actor):
+    """Puts something out while it serves a request."""
+
+    def __init__(self, endpoint):
+        self.endpoint = endpoint
+
+    def on_fetch(self, m):
+        self.endpoint.output(m.url, put())
+
+
+def test_what_a_handler_puts_out_is_linked_with_the_request_that_it_serves(
+    traced, spans, connect, provider
+):
+    stepped = traced("stepped", again=False)
+    endpoint, _ = connect(stepped)
+    with provider.get_tracer("app").start_as_current_span("whoever runs the turn"):
+        request = stepped.start(Types, endpoint).request(Fetch("x"))
+        settle(stepped)
+    stepped.close()
+    span = spans.named("Output")
+    assert parent(span) is None
+    assert links(span) == [("cause", identity(spans.of(request)))]
 
 
 def test_what_a_cancel_came_too_late_for_says_so(stepped, spans, connect):
