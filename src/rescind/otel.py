@@ -211,9 +211,9 @@ class _Spans:
 
     def _around(self, request: int, out: Outbox) -> Context:
         """Return the context that a request was asked in."""
-        parent = self._open.get(self._parents.get(request, 0))
-        if parent is not None:
-            return parent.context
+        if request in self._parents:
+            parent = self._open.get(self._parents[request])
+            return Context() if parent is None else parent.context
         if _is_call(out):
             return contexts.get_current()
         if self._served is None:

@@ -15,7 +15,7 @@ from rescind.actors.runtime import Mailbox, RuntimeClosedError, UsageError
 from rescind.otel import RECENT_MAX, trace
 from tests.runtime.recordings import turns, waits
 
-from .actors import AsyncCrawler, Crawler, Fetch, Peek, Shop, Shopper
+from .actors import AsyncCrawler, Crawler, Fetch, Peek, Shop, Shopper, download
 from .spans import events, identity, links, parent, said
 
 MANY = 5_000
@@ -352,10 +352,32 @@ def test_what_follows_a_wait_is_caused_by_the_request_that_is_served(runtime, sp
     assert links(spans.named("Fetch")) == [("cause", identity(spans.of(request)))]
 
 
+class Polls(Crawler):
+    """Works again and again, for nobody."""
+
+    def on_receive(self, message):
+        self.work(download, message, then=self.again)
+
+    def again(self, message, _):
+        self.work(len, message)
+
+
+def test_work_that_follows_work_is_caused_by_it_and_no_part_of_it(stepped, spans):
+    twin = Twin(stepped)
+    stepped.start(Polls).tell("page")
+    settle(stepped)
+    twin.complete(value=4)
+    settle(stepped)
+    stepped.close()
+    first, second = spans.named("download"), spans.named("len")
+    assert links(second) == [("cause", identity(first))]
+    assert parent(second) is None
+
+
 def test_each_callback_of_one_run_is_a_cause_of_its_own(stepped, spans):
     twin = Twin(stepped)
     crawler = stepped.start(Crawler)
-    contexts = {}
+    contexts: dict = {}
     asked = [crawler.request(Fetch(url)) for url in "abc"]
     for each in asked:
         each.add_done_callback(lambda heard: contexts.setdefault(heard, copy_context()))
