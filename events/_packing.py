@@ -4,7 +4,6 @@ On the wire a message or event is ``[kind id, *fields]``.  Writing never fails f
 cannot be carried becomes ``opaque(type name)`` and the record is marked.
 """
 
-import threading
 from collections.abc import Mapping
 from typing import Any, Protocol, TypeAlias
 
@@ -115,14 +114,7 @@ class _Any(dict[type, int]):
         return 0
 
 
-class _Trial(threading.local):
-    """Packs as a log does, in any thread."""
-
-    def __init__(self) -> None:
-        self.pack = packer(Substitutes(_Any()))
-
-
-_trial = _Trial()
+_TRIAL = Substitutes(_Any())
 
 
 def check_recordable(value: Any, what: str) -> None:
@@ -149,7 +141,7 @@ def check_recordable(value: Any, what: str) -> None:
 
 def _refusal(value: Any) -> BaseException | None:
     try:
-        size = len(_trial.pack(value))
+        size = len(packer(_TRIAL)(value))  # one of its own: any thread may ask
     except CANNOT_PACK as error:
         return error
     return None if size < RECORD_BYTES_MAX else ValueError(f"it is {size} bytes long")
