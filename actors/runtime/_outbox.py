@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias, cast
 
-from rescind.events import Origin, Overflowed, Resume
+from rescind.events import Origin, Overflowed, Rejected, Resume
 
 from ._bounds import COUNTED
 from ._context import Caller, CauseSource, WireCause
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 Message: TypeAlias = tuple[Any, ...]
 By: TypeAlias = tuple[int, int]
+
+
+_REFUSALS = frozenset({Overflowed, Rejected})
 
 
 class Detour:
@@ -140,7 +143,7 @@ class Outbox:
 
         self.causes[:] = [cause for cause in self.causes if not isinstance(cause, Bond)]
         self.newborn = {}
-        self.events[:] = [event for event in self.events if type(event) is Overflowed]
+        self.events[:] = [event for event in self.events if type(event) in _REFUSALS]
         for target, message, _ in self.messages:
             if isinstance(target, Box) and type(message) in COUNTED:
                 target.release()

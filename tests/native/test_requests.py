@@ -7,7 +7,7 @@ import pytest
 
 from rescind import Actor, Cancelled
 from rescind.actors.native import RequestFailed, RequestRefused, TimedOut
-from rescind.actors.runtime import DeadlockError
+from rescind.actors.runtime import DeadlockError, Mailbox
 from rescind.events import (
     Accepted,
     AnswerIgnored,
@@ -19,6 +19,7 @@ from rescind.events import (
     Delivered,
     How,
     Outcome,
+    Rejected,
 )
 from tests.runtime.recordings import events_of, waits
 
@@ -269,6 +270,20 @@ def test_what_a_handler_asks_for_the_sake_of_a_request_that_was_cancelled_meanwh
     while twin.pending:
         twin.complete(value=1)
         stepped.dispatcher.run()
+
+
+class Small(Crawler):
+    """Has place for one message."""
+
+    mailbox = Mailbox(max=1)
+
+
+def test_what_a_failing_handler_was_refused_stands_in_the_log(runtime):
+    boss = runtime.start(Boss, runtime.start(Small))
+    with pytest.raises(RequestRefused) as caught:
+        boss.request(Crawl(["a", "b"])).get()
+    (rejected,) = events_of(runtime, Rejected)
+    assert rejected.request == caught.value.request
 
 
 def test_an_actor_that_stops_gives_up_what_it_was_asked_and_cancels_what_it_asked(stepped, twin):
