@@ -21,8 +21,7 @@ Measured = Mapping[str, list[Mapping[str, float]]]
 class Row:
     """One figure of ours against one peer's, as it stands in the JSON.
 
-    ``ratio`` is that of the medians, above 1 where ours is better; ``met`` is None without
-    a goal, and where nothing could be measured.
+    ``ratio`` is that of the medians, above 1 where ours is better; ``met`` is None without a goal.
     Of a peer that could not run ``peer``, ``ratio`` and ``met`` are None.
     """
 
@@ -113,7 +112,7 @@ def _compared(
     pairs = [_ratio(figure, *pair) for pair in zip(ours, peer, strict=True)]
     known = [each for each in pairs if each is not None]
     goal = figure.goals.get(peer_name)
-    met = None if goal is None or ratio is None else ratio >= goal
+    met = None if goal is None else ratio is not None and ratio >= goal
     row = Row(
         benchmark.name, figure.name, figure.unit, median(ours), median(peer), peer_name,
         ratio, goal, met,
