@@ -197,6 +197,10 @@ class ThreadDispatcher(Dispatcher):
             self._blocked.add(current)
             if self._worker is current:
                 self._worker = None
+        # Whoever brought work since the last look counts on this runner, which may block for long.
+        if self._is_awake or self._runtime.has_work:
+            self._work.set()
+            self._spare()
 
     # --- running -------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ import pytest
 from rescind.actors.runtime import Actor
 from rescind.events import Tell, read
 
-from .actors import Doubler
+from .actors import Bell, Doubler
 from .helpers import PATIENCE_S, GatedStorage, Helper
 
 
@@ -123,6 +123,27 @@ def test_turns_go_on_while_a_batch_is_being_written(gated):
     assert has_answer.wait(PATIENCE_S), "the actors wait for the medium"
     gate.open()
     asked.result()
+
+
+def test_what_comes_just_before_a_write_does_not_wait_for_it(gated, monkeypatch):
+    """The runner that was to take it is the one that writes, and there is no other yet."""
+    runtime, gate = gated
+    bell = threading.Event()
+    rings, doubler = runtime.start(Bell, bell), runtime.start(Doubler)
+    runtime.flush()
+    write = runtime._write
+
+    def write_late(batch):
+        if not gate.is_open:
+            monkeypatch.undo()
+            rings.tell("ring")
+        write(batch)
+
+    monkeypatch.setattr(runtime, "_write", write_late)
+    gate.shut()
+    doubler.tell("first")
+    assert bell.wait(PATIENCE_S), "it waits for the medium"
+    gate.open()
 
 
 def test_records_of_many_threads_share_a_write(gated):
