@@ -44,6 +44,7 @@ class Tables:
         time_out_is_cancel: Whether a time-out opens a window and ends it by its own completion.
         code_name: A code's documented name.
         code_meaning: A code in a few words.
+        because: Rows of the table that decides what a cancel achieves, and why, by their ids.
     """
 
     name: str = ""
@@ -58,6 +59,7 @@ class Tables:
     time_out_is_cancel: bool = True
     code_name: Callable[[int], str | None] = _no_name
     code_meaning: Callable[[int], str] = _no_meaning
+    because: dict[str, str] = field(default_factory=dict[str, str])
 
     def forbids(self, cancel: CancelLife, operation: str) -> bool:
         """Return whether the cancel's open window refuses this operation."""
@@ -146,4 +148,27 @@ def _native(_profile: str) -> Tables:
     )
 
 
-_REGISTRY: dict[str, Callable[[str], Tables]] = {"newton": _newton, "native": _native}
+def _winsock(_profile: str) -> Tables:
+    # Imported here for the same reason.
+    from rescind.actors.winsock import _codes, _protocol  # noqa: PLC0415
+
+    def cancelled_codes(request: Request) -> frozenset[int | None]:
+        return frozenset({_protocol.cancelled_code(request.operation)})
+
+    return Tables(
+        name="winsock",
+        states=_protocol.STATES,
+        window_operations=_protocol.WINDOW_OPERATIONS,
+        cancelled_codes=cancelled_codes,
+        delivery_rank=_protocol.DELIVERY_RANK,
+        code_name=_codes.name,
+        code_meaning=_codes.meaning,
+        because={row.id: row.because for row in _protocol.CANCELS.values()},
+    )
+
+
+_REGISTRY: dict[str, Callable[[str], Tables]] = {
+    "native": _native,
+    "newton": _newton,
+    "winsock": _winsock,
+}

@@ -72,6 +72,7 @@ class Attempt(NamedTuple):
     target: int
     outcome: str
     other: int
+    rule: str = ""
 
 
 class Context(NamedTuple):

@@ -346,9 +346,7 @@ def _cancel_began(ledger: Ledger, event: CancelBegan, turn: Turn) -> None:
 
 
 def _cancel_outcome(ledger: Ledger, event: CancelOutcome, turn: Turn) -> None:
-    ledger.cancel(event.cancel).attempts.append(
-        Attempt(turn.number, turn.time_ns, event.cancel, event.target, event.outcome, event.other)
-    )
+    ledger.cancel(event.cancel).attempts.append(Attempt(turn.number, turn.time_ns, *event))
 
 
 def _cancel_ended(ledger: Ledger, event: CancelEnded, turn: Turn) -> None:

@@ -18,11 +18,12 @@ from os import PathLike
 from typing import TYPE_CHECKING, Any
 
 from rescind.actors import native
+from rescind.actors.kernel._endpoint import Endpoint
 from rescind.actors.kernel._lane import Input
 from rescind.actors.native._protocol import OPEN
 from rescind.actors.native._requests import Requests
+from rescind.actors.newton import _protocol as newton
 from rescind.actors.newton._actors import NewtonEndpoint
-from rescind.actors.newton._protocol import PROFILES
 from rescind.actors.runtime import (
     Abandon,
     Actor,
@@ -37,6 +38,9 @@ from rescind.actors.runtime._lost import lose
 from rescind.actors.runtime._ranges import numbers_in
 from rescind.actors.runtime._recovery import Recovery
 from rescind.actors.runtime._survivors import Survivors
+from rescind.actors.winsock import _protocol as winsock
+from rescind.actors.winsock._actors import OPEN as OPEN_APPLICATION
+from rescind.actors.winsock._actors import Winsock
 from rescind.events import (
     Accepted,
     Answer,
@@ -46,6 +50,7 @@ from rescind.events import (
     Fail,
     InputScript,
     LogReader,
+    Manner,
     Origin,
     Proxy,
     Recover,
@@ -73,6 +78,7 @@ from ._stand_ins import (
     Mailboxes,
     NoDriver,
     NumberedRuntime,
+    Resolver,
     Stashes,
     Subscriptions,
     Tool,
@@ -80,7 +86,6 @@ from ._stand_ins import (
 )
 
 if TYPE_CHECKING:
-    from rescind.actors.kernel._endpoint import Endpoint
     from rescind.actors.kernel._request import Request
 
 _NEEDS_PAYLOAD = (Start, Tell, Ask, Proxy, Resume, Submit, Fail)
@@ -454,10 +459,8 @@ class _World:
 
     def _target(self, turn: Turn) -> Any:
         message, number = turn.message, turn.actor
-        if isinstance(message, Submit) and message.operation == "Instantiate":
-            return self._instantiate(turn, message)
-        if isinstance(message, Submit) and message.operation == OPEN:
-            return self._open_requests(turn)
+        if isinstance(message, Submit) and message.operation in _OPENS:
+            return _OPENS[message.operation](self, turn, message)
         if isinstance(message, Start):
             return self._start(turn, message)
         for known in (self._endpoints, self._requests, self._refs):
@@ -470,12 +473,25 @@ class _World:
         profile, label = message.arguments[:2]
         tool: Any = Tool(label)
         number = self._runtime.next_number()
-        endpoint = NewtonEndpoint(self._runtime, number, PROFILES[profile], tool)
+        endpoint = NewtonEndpoint(self._runtime, number, newton.PROFILES[profile], tool)
         self._endpoints[turn.actor] = endpoint
         return endpoint
 
-    def _open_requests(self, turn: Turn) -> Requests:
-        del turn
+    def _open_application(self, turn: Turn, message: Submit) -> Winsock:
+        _check_payload(turn)
+        profile, label, _, *bounds = message.arguments
+        resolver: Any = Resolver(label)
+        application = Winsock(
+            self._runtime,
+            self._runtime.next_number(),
+            winsock.PROFILES[profile],
+            resolver,
+            (bounds[0], bounds[1]),
+        )
+        self._endpoints[turn.actor] = application
+        return application
+
+    def _open_requests(self, _turn: Turn, _message: Submit) -> Requests:
         requests = Requests(self._runtime, self._runtime.next_number())
         self._runtime.residents[Requests] = requests
         self._take_over(requests)
@@ -499,6 +515,8 @@ class _World:
         """See that today's code would deliver just this next."""
         if isinstance(message, InputScript):
             numbers = [message.request]
+        elif message.manner == Manner.TAKEN:
+            return  # the application takes its messages when it likes
         else:
             numbers = list(numbers_in(message.requests))
         lane = self._endpoints[turn.actor].lane
@@ -528,6 +546,14 @@ class _World:
                 request = self._endpoints[event.endpoint].requests.get(event.request)
                 if request is not None:
                     self._requests[event.request] = request
+
+
+_OPENS: dict[str, Callable[[_World, Turn, Submit], Endpoint]] = {
+    "Instantiate": _World._instantiate,  # noqa: SLF001  # this table is part of the class
+    OPEN: _World._open_requests,  # noqa: SLF001
+    OPEN_APPLICATION: _World._open_application,  # noqa: SLF001
+}
+"""Calls that bring an endpoint of a dialect to life."""
 
 
 def _survivors_of(reader: LogReader, behind: int) -> Survivors:

@@ -84,6 +84,7 @@ class Loser:
         code: What the request's true result was, or what the ignored answer said.
         margin_ns: By how much it lost; None when the log does not tell.
         other: The cancel or request that it lost against, or 0.
+        rule: The row of the dialect's table that decided so, where it has one.
     """
 
     request: int
@@ -93,6 +94,7 @@ class Loser:
     turn: int
     margin_ns: int | None
     other: int
+    rule: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +277,7 @@ def _losers(cancel: CancelLife, victims: list[Request], ledger: Ledger) -> Itera
             turn=attempt.turn,
             margin_ns=_margin(cancel, done),
             other=attempt.other,
+            rule=attempt.rule,
         )
     for victim in victims:
         late, done = victim.late_answer, victim.completed

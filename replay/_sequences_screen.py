@@ -262,6 +262,9 @@ def _loser_lines(one: Cancellation, *, show_all: bool) -> list[Line]:
             other = f" c{loser.other}" if loser.other else ""
             text = f"cancel {plain(loser.outcome)}{other}{margin}: {code} stands"
         lines.append(_columns(f"{name:<16}", clip(text, 66), Span(f"  t{loser.turn}", "dim")))
+        because = one.tables.because.get(loser.rule)
+        if because:
+            lines.append(_columns(" " * 16, because))
     if len(shown) < len(one.losers):
         rest = len(one.losers) - len(shown)
         lines.append(_columns(Span(f"... {rest:,} more (--all shows them)", "dim")))
@@ -278,6 +281,9 @@ def _end_lines(one: Cancellation) -> list[Line]:
     if own is not None and own.delivered is not None:
         code = _ending_text(own.completed, one)
         steps.append((own.delivered.place, f"c{one.cancel} itself {_heard(own)} {code}"))
+    elif own is None and one.ended is not None and one.ended.code is not None:
+        code = code_text(one.tables, one.ended.code)
+        steps.append((0, f"c{one.cancel} itself was answered in turn {one.ended.turn}: {code}"))
     for victim in one.victims:
         if not victim.asynchronous and victim.delivered is not None:
             code = _ending_text(victim.completed, one)
@@ -386,6 +392,7 @@ def sequence_json(one: Cancellation) -> dict[str, Any]:
                 "turn": loser.turn,
                 "margin_ns": loser.margin_ns,
                 "other": loser.other or None,
+                "rule": loser.rule or None,
             }
             for loser in one.losers
         ],

@@ -110,6 +110,21 @@ class Tool:
     def close(self) -> None: ...
 
 
+class Resolver:
+    """The resolver that is not there, likewise."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+
+    def open(self, port: Any) -> None: ...
+
+    def begin(self, request: int, operation: str, question: Any) -> None: ...
+
+    def stop(self, request: int) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class NoDriver:
     """Does no work of the application's; what came of it re-enters from the log."""
 

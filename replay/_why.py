@@ -399,7 +399,7 @@ def _plan_cancel(cancel: CancelLife, ledger: Ledger) -> _Plan:
         facts.append(f"victims: {shown}{more}")
     elif cancel.began is None and cancel.requested is None:
         facts.append("its victims were named before the log begins")
-    else:
+    elif not cancel.attempts:
         facts.append("it had no effect: nothing was outstanding when it was asked for")
     if cancel.refused:
         names = ", ".join(f"r{n}" for n in cancel.refused[:8])
@@ -421,10 +421,11 @@ def _cancel_end(cancel: CancelLife, ledger: Ledger) -> str:
         waits = [n for n in cancel.victims if not ledger.requests[n].is_settled]
         names = ", ".join(f"r{n}" for n in waits[:8]) or "nobody that the log names"
         return f"its window is open where the log ends; it waits for {names}"
-    width = ""
-    if cancel.began is not None:
-        width = f", open for {duration(cancel.ended.time_ns - cancel.began.time_ns)}"
-    return f"its window closed in turn {cancel.ended.turn}{width}"
+    if cancel.began is None:
+        said = code_text(rules_of(ledger, cancel.number), cancel.ended.code)
+        return f"it was answered in turn {cancel.ended.turn}: {said}"
+    width = duration(cancel.ended.time_ns - cancel.began.time_ns)
+    return f"its window closed in turn {cancel.ended.turn}, open for {width}"
 
 
 def _lost_by(cancel: CancelLife, ledger: Ledger) -> Iterator[str]:
@@ -438,6 +439,9 @@ def _attempt(target: int, cancel: CancelLife, ledger: Ledger) -> str:
     done = ledger.requests[target].completed if target in ledger.requests else None
     other = f" c{attempt.other}" if attempt.other else ""
     text = f"{plain(attempt.outcome)}{other}"
+    because = rules_of(ledger, cancel.number).because.get(attempt.rule)
+    if because:
+        text = f"{text}, {because}"
     if done is None or cancel.requested is None:
         return text
     code = _code_of(ledger, target)

@@ -12,7 +12,7 @@ ended.
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from typing import Any
+from typing import Any, ClassVar
 
 from rescind.actors.runtime import Actor, Outbox
 from rescind.actors.runtime._numbers import numbers_kept
@@ -69,6 +69,9 @@ class Endpoint(Actor):
     )  # fmt: skip
 
     RUNS_HANDLERS = False
+
+    REQUEST: ClassVar[type[Request]] = Request
+    """The class of its requests."""
 
     requests: dict[int, Request]
     """Requests neither delivered nor discarded, in the order of submission and of numbers."""
@@ -190,6 +193,7 @@ class Endpoint(Actor):
         spec: Any,
         *,
         started: bool = True,
+        handle: int = 0,
     ) -> Request:
         """Admit a request: it is born in the running turn.
 
@@ -199,10 +203,11 @@ class Endpoint(Actor):
             message: what the application called.
             spec: the application's callback spec.
             started: whether the driver gets it in this turn.
+            handle: the dialect's own name for it, if it has one.
         """
         runtime = self.runtime
         number = runtime.next_number()
-        request = self._newborn = Request(
+        request = self._newborn = self.REQUEST(
             self, number, operation, message.arguments, spec, asynchronous=message.asynchronous
         )
         out.events.append(
@@ -213,6 +218,8 @@ class Endpoint(Actor):
                 message.asynchronous,
                 message.timeout_ns,
                 started,
+                0,
+                handle,
             ),
         )
         request.timeout_ns = message.timeout_ns

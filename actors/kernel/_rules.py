@@ -31,6 +31,18 @@ class Refusal:
     request: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Canceller:
+    """One way for a cancel to begin: the trigger that stands in ``CancelRequested``."""
+
+    trigger: str
+    who: str
+    """Who may begin it."""
+    ends: str
+    """What it means to end."""
+    source: str
+
+
 class Admission(Generic[FactsT]):
     """An ordered table of checks, and what it has answered before.
 

@@ -1,9 +1,13 @@
 """The native dialect's tables: its codes, and what cancels a request.
 
 There is no window and no order of deliveries; a request is refused only where nobody can take it.
+Sources are sections of docs/explanation/native.md.
 """
 
-from enum import IntEnum
+from enum import IntEnum, StrEnum
+
+from rescind.actors.kernel._rules import Canceller
+from rescind.events import Outcome
 
 
 class Code(IntEnum):
@@ -45,12 +49,49 @@ OPEN = "Open"
 """What the application submits, unknowingly, before its first request to any actor."""
 
 CANCEL = "cancel"
-"""The trigger of a cancel that somebody asked for."""
 TIME_OUT = "time-out"
-"""... of one that a deadline began; its by is the request whose time ran out."""
 STOP = "stop"
-"""... of one that began when the actor stopped that had asked."""
 RESTART = "restart"
-"""... of one that began when it was restarted."""
 TASK = "task"
-"""... of one that a cancelled asyncio task began, which was waiting for the request."""
+
+CANCELLERS: dict[str, Canceller] = {
+    row.trigger: row
+    for row in (
+        Canceller(
+            CANCEL, "who has the request's handle", "the request and its children", "The tree"
+        ),
+        # Its ``by`` is the request whose time ran out.
+        Canceller(
+            TIME_OUT, "the request's own deadline", "the request and its children", "The tree"
+        ),
+        Canceller(STOP, "an actor, by stopping", "what it asked for and gave away", "The tree"),
+        Canceller(RESTART, "an actor, by restarting", "the same", "The tree"),
+        Canceller(
+            TASK, "who cancels the task that awaits it", "the request and its children",
+            "Who cancelled",
+        ),
+    )
+}  # fmt: skip
+"""Who may cancel, by the trigger."""
+
+
+class Stage(StrEnum):
+    """How far a request has come when a cancel names it."""
+
+    OUTSTANDING = "outstanding"
+    DOOMED = "being cancelled"
+    COMPLETED = "completed"
+
+
+CANCELS: dict[Stage, Outcome] = {
+    Stage.OUTSTANDING: Outcome.WON,
+    Stage.DOOMED: Outcome.DUPLICATE,
+    Stage.COMPLETED: Outcome.TOO_LATE,
+}
+"""What the canceller is told at once; work in its grace period may still succeed."""
+
+CANCELLED_CODE: Code | None = None
+CANCELLED_WORD = "the exception `Cancelled`"
+"""What a cancelled request hears in the place of a code: who did it, where and why."""
+WINDOW_OPERATIONS: frozenset[str] = frozenset()
+"""What a cancel forbids while it runs: nothing."""

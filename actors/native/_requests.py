@@ -53,7 +53,20 @@ from rescind.events import (
 )
 
 from ._errors import refused
-from ._protocol import CANCEL, DEAD, FULL, MEANINGS, OPEN, REFUSALS, RESTART, STOP, TIME_OUT, Code
+from ._protocol import (
+    CANCEL,
+    CANCELS,
+    DEAD,
+    FULL,
+    MEANINGS,
+    OPEN,
+    REFUSALS,
+    RESTART,
+    STOP,
+    TIME_OUT,
+    Code,
+    Stage,
+)
 from ._request import Cancelling, Request
 from ._work import Driver, Work, Workers
 
@@ -251,16 +264,19 @@ class Requests(Endpoint):
         cancel = self.runtime.next_number()
         out.events.append(CancelRequested(cancel, request.number, trigger, by, reason))
         earlier = request.cancelling
-        if request.status is not OUTSTANDING or earlier is not None:
-            lost = Outcome.TOO_LATE
-            other = 0
-            if request.status is OUTSTANDING and earlier is not None:
-                lost, other = Outcome.DUPLICATE, earlier.cancel
-            out.events.append(CancelOutcome(cancel, request.number, lost, other))
+        stage, other = Stage.OUTSTANDING, 0
+        if request.status is not OUTSTANDING:
+            stage = Stage.COMPLETED
+        elif earlier is not None:
+            stage, other = Stage.DOOMED, earlier.cancel
+        outcome = CANCELS[stage]
+        if outcome is Outcome.WON:
+            victims = list(_tree(request))
+            self._begin(Cancelling(cancel, request, victims, trigger, who, reason), out)
+        else:
+            out.events.append(CancelOutcome(cancel, request.number, outcome, other))
             out.events.append(CancelEnded(cancel, None))
-            return lost
-        self._begin(Cancelling(cancel, request, list(_tree(request)), trigger, who, reason), out)
-        return Outcome.WON
+        return outcome
 
     def _begin(self, cancelling: Cancelling, out: Outbox) -> None:
         victims = cancelling.victims

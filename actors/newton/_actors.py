@@ -49,6 +49,7 @@ from ._protocol import (
     REFUSALS,
     REMOTE_EVENT_STATE,
     SYNCHRONOUS_UNDO,
+    TIME_OUT,
     Profile,
     State,
     cancelled_code,
@@ -62,8 +63,6 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("rescind.newton")
 
-TIME_OUT = "time-out"
-"""The trigger of a cancel that a deadline began."""
 
 _ALL_OPERATIONS = frozenset(OPERATIONS)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import NamedTuple
 
-from rescind.actors.kernel._rules import Admission, Check
+from rescind.actors.kernel._rules import Admission, Canceller, Check
 
 from ._codes import Code
 
@@ -219,6 +219,23 @@ ROM = Profile(
 )
 PROFILES = {profile.name: profile for profile in (GUIDE, ROM)}
 DEFAULT_PROFILE = GUIDE
+
+TIME_OUT = "time-out"
+
+CANCELLERS: dict[str, Canceller] = {
+    row.trigger: row
+    for row in (
+        Canceller("Cancel", "the application, also in a script", "all that is outstanding", "5.1"),
+        Canceller(
+            "Disconnect", "the application, also in a script",
+            "all that is outstanding, then the connection", "5.6",
+        ),
+        Canceller(
+            TIME_OUT, "a request's own deadline", "all (guide), or its channel (rom)", "5.1, 5.8"
+        ),
+    )
+}  # fmt: skip
+"""Who may cancel, by the trigger."""
 
 SYNCHRONOUS_UNDO: dict[str, str] = {
     "Bind": "UnBind",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Protocol
 
-from rescind.actors.kernel._rules import Check
+from rescind.actors.kernel._rules import Canceller, Check
 from rescind.events import How, Outcome
 
 from ._codes import Code, Notification, Subscription
@@ -497,6 +497,28 @@ def call_status(state: ClientState, result: Code | int, profile: Profile) -> int
 
 
 # --- the cancel --------------------------------------------------------------------------------
+
+CANCEL = "CancelCall"
+ABORT = "CancelCall abort"
+TIME_OUT = "time-out"
+TRIGGERS: dict[ClientEvent, str] = {
+    ClientEvent.CANCEL: CANCEL,
+    ClientEvent.ABORT: ABORT,
+    ClientEvent.TIMED_OUT: TIME_OUT,
+}
+"""The events of the client's machine that are cancels, and their triggers."""
+
+CANCELLERS: dict[str, Canceller] = {
+    row.trigger: row
+    for row in (
+        Canceller(
+            CANCEL, "any client thread, once the stub returned", "one call, if asked to", "B.4"
+        ),
+        Canceller(ABORT, "any client thread, once the stub returned", "one call, at once", "B.4"),
+        Canceller(TIME_OUT, "the call's own time-out", "one call, server untold", "B.0-10"),
+    )
+}
+"""Who may cancel, by the trigger; a server can't, it only ends its own side."""
 
 CANCELLED_CODE = Code.CALL_CANCELLED
 WINDOW_OPERATIONS: frozenset[str] = frozenset()

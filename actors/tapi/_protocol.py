@@ -8,12 +8,13 @@ both follow from an application that lets go.  Two independent questions decide 
 hears then: is the application the sole *owner* of the call, and does it hold the only *handle*?
 """
 
+# over 600 lines because one dialect's tables are read side by side.
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Protocol
 
-from rescind.actors.kernel._rules import Check
+from rescind.actors.kernel._rules import Canceller, Check
 from rescind.events import Outcome
 
 from ._codes import CallState, Code, Privilege
@@ -518,6 +519,19 @@ REPLIES_SURVIVE = {(Closing.DEALLOCATE, True), (Closing.FORCED, False), (Closing
 """The closings after which outstanding replies still come, with whether the API version is 2.0 or
 later (A.5, A.9-4).  Before a forced close the provider has completed everything (A-R15)."""
 
+CANCELLERS: dict[str, Canceller] = {
+    trigger: Canceller(trigger, who, ends, "A.5")
+    for trigger, who, ends in (
+        (Closing.LINE_CLOSE, "who has the line open", "what nobody else answers for"),
+        (Closing.DEALLOCATE, "who has a handle", "the call, if it was the last handle"),
+        (Closing.SHUTDOWN, "who has initialised", "each of its lines"),
+        (Order.DROP, "an owner; TAPI on a close", "the call, in the provider's time"),
+        (Order.CLOSE_CALL, "TAPI alone, on a close", "the call, at once"),
+        (Order.CLOSE, "TAPI alone, for the last opener", "the line, at once"),
+    )
+}
+"""Who may cancel, by the trigger: applications let go, and TAPI gives the orders."""
+
 CANCELS: dict[tuple[RequestState, Order], Outcome | None] = {
     (state, order): outcome
     for state, close, drop in (
@@ -544,8 +558,17 @@ def drop_function(*, drop_on_close: bool, closing: bool) -> str:
 
 
 CANCELLED_CODE = Code.OPERATIONFAILED
+CANCELLED_WORD = "nothing"
+"""What an application hears in the place of a code where its reply does not survive (A.5)."""
 WINDOW_OPERATIONS: frozenset[str] = frozenset()
 """What a cancel forbids while it runs: nothing; the call's state decides."""
+
+
+def cancelled_code(operation: str) -> Code:
+    """Return what an operation hears that a close ended; ``operation`` as in other dialects."""
+    assert OPERATIONS[operation].asynchronous, "only what is outstanding can be cancelled"
+    return CANCELLED_CODE
+
 
 PROVIDER_RULES: dict[str, str] = {
     "T-SP-return": "an asynchronous function returns an error or the id it was given (A.4-2)",

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Protocol
 
-from rescind.actors.kernel._rules import Check
+from rescind.actors.kernel._rules import Canceller, Check
 from rescind.events import How, Outcome
 
 from ._codes import Code
@@ -279,6 +279,8 @@ NEVER_ISSUED = Check("W-10022-never-issued", Code.EINVAL, _is_never_issued, "C.2
 VERSION = Check("W-10045-version", Code.EOPNOTSUPP, _is_version_2, "C.8-5")
 NOT_BLOCKING = Check("W-10022-not-blocking", Code.EINVAL, _is_not_blocking, "C.1")
 
+STARTUP_CHECKS = (IN_PROGRESS,)
+"""Of a startup, besides its version."""
 CLEANUP_CHECKS = (STOPPED, NETWORK, IN_PROGRESS)
 """Cleanup without startup fails; otherwise only the last one acts (C.3-6)."""
 CANCEL_BLOCKING_CHECKS = (STOPPED, VERSION, NOT_BLOCKING)
@@ -308,6 +310,19 @@ REMEMBERING = Profile("remembering", _ADMISSION, _CANCEL_ADMISSION, Code.EALREAD
 FORGETTING = Profile("forgetting", _ADMISSION, _CANCEL_ADMISSION, Code.EINVAL)
 PROFILES = {profile.name: profile for profile in (REMEMBERING, FORGETTING)}
 DEFAULT_PROFILE = REMEMBERING
+
+
+CANCELLERS: dict[str, Canceller] = {
+    row.trigger: row
+    for row in (
+        Canceller("WSACancelAsyncRequest", "any thread that knows the handle", "one lookup", "C.4"),
+        Canceller("WSACleanup", "any thread, as the last cleanup", "every lookup", "C.0-9, C.3-6"),
+        Canceller(
+            "WSACancelBlockingCall", "any thread, in a 1.1 application", "the blocking call", "C.1"
+        ),
+    )
+}
+"""Who may cancel, by the trigger."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +375,8 @@ def cancel_code(state: LookupState, profile: Profile) -> Code:
 
 
 CANCELLED_CODE: Code | None = None
-"""What a cancelled lookup hears: nothing (C.0-8)."""
+CANCELLED_WORD = "nothing"
+"""What a cancelled lookup hears in the place of a code: nothing (C.0-8)."""
 BLOCKING_CANCELLED_CODE = Code.EINTR
 """What a cancelled blocking call raises (C.1)."""
 SOCKET_SURVIVES = frozenset({"accept", "select"})
@@ -432,6 +448,19 @@ def next_handle(last: int, taken: Container[int], *, handle_max: int = HANDLE_MA
         if handle not in taken:
             return handle
     return None
+
+
+VERSIONS = ((1, 0), (1, 1), (2, 0), (2, 1), (2, 2))
+"""What a startup can agree on, the lowest first."""
+
+
+def negotiated(version: tuple[int, int]) -> tuple[int, int] | None:
+    """Return the highest version up to the one that was asked for; None where that is too low.
+
+    A program that asks for more than there is gets the highest and has to look at it itself, which
+    is how Windows does it; the pages of C.9 on startup say so.
+    """
+    return max((each for each in VERSIONS if each <= version), default=None)
 
 
 def after_startup(count: int) -> int:

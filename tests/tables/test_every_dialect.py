@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+import rescind.actors.native._protocol as native
 import rescind.actors.newton._codes as newton_codes
 import rescind.actors.newton._protocol as newton
 import rescind.actors.rpc._codes as rpc_codes
@@ -315,6 +316,41 @@ def test_the_cancelled_code_counts_as_cancelled(dialect: str) -> None:
     protocol = PROTOCOLS[dialect]
     if protocol.CANCELLED_CODE is not None:
         assert CODES[dialect].is_cancelled(protocol.CANCELLED_CODE)
+
+
+# --- who cancels -------------------------------------------------------------------------------
+
+
+TRIGGERS = {
+    "native": {native.CANCEL, native.TIME_OUT, native.STOP, native.RESTART, native.TASK},
+    "newton": {"Cancel", "Disconnect", newton.TIME_OUT},
+    "rpc": set(rpc.TRIGGERS.values()),
+    "tapi": {*tapi.Order, *tapi.Closing} - {tapi.Closing.FORCED},
+    "winsock": {"WSACancelAsyncRequest", "WSACleanup", "WSACancelBlockingCall"},
+}
+"""Those of dialects with actors are compared with a log in ``test_cancellers``."""
+CANCELLING = {"native": native, **PROTOCOLS}
+
+
+@pytest.mark.parametrize("dialect", sorted(CANCELLING))
+def test_who_may_cancel_is_written_down_for_each_trigger(dialect: str) -> None:
+    cancellers = CANCELLING[dialect].CANCELLERS
+    assert set(cancellers) == TRIGGERS[dialect]
+    for trigger, row in cancellers.items():
+        assert row.trigger == trigger
+        assert all(text.strip() for text in (row.who, row.ends, row.source)), trigger
+
+
+@pytest.mark.parametrize("dialect", sorted(CANCELLING))
+def test_a_victim_without_a_code_hears_what_the_table_says_in_words(dialect: str) -> None:
+    protocol = CANCELLING[dialect]
+    assert protocol.CANCELLED_CODE is not None or protocol.CANCELLED_WORD.strip()
+    assert isinstance(protocol.WINDOW_OPERATIONS, frozenset)
+
+
+def test_what_a_native_cancel_achieves_is_written_down_for_each_stage() -> None:
+    assert set(native.CANCELS) == set(native.Stage)
+    assert len(set(native.CANCELS.values())) == len(native.Stage)
 
 
 # --- what replay reads -------------------------------------------------------------------------
