@@ -165,3 +165,9 @@ def test_the_command_line_page_is_current():
     from .cli_page import PAGE, page
 
     assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m tests.docs.cli_page"
+
+
+def test_the_page_of_the_dialects_is_current():
+    from .dialects_page import PAGE, page
+
+    assert PAGE.read_text(encoding="utf-8") == page(), "run: python -m tests.docs.dialects_page"
