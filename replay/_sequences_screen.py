@@ -32,6 +32,7 @@ from ._text import (
     Span,
     as_text,
     clip,
+    clip_left,
     count,
     duration,
     line,
@@ -161,7 +162,8 @@ def _victim_lines(one: Cancellation, *, show_all: bool) -> list[Line]:
 
 def _name(one: Victim | Refusal | Loser) -> str:
     """Short numbers keep a column of their own; long ones push the operation out of it."""
-    return clip(f"r{one.request:<3} {one.operation}", 15)
+    number = f"r{one.request:<3} "
+    return number + clip_left(one.operation, max(15 - len(number), 0))
 
 
 def _fold(

@@ -4,7 +4,7 @@ import logging
 from collections import OrderedDict, deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from rescind.actors.kernel._endpoint import Endpoint
 from rescind.actors.kernel._request import COMPLETED, OUTSTANDING, Request
@@ -42,6 +42,7 @@ from rescind.events import (
 
 from ._codes import Code
 from ._errors import WinsockError
+from ._lookup import Blocking, Ended, Lent, Lookup, WithdrawnError
 from ._port import ResolverPort
 from ._protocol import (
     BLOCKING_CANCELLED_CODE,
@@ -61,8 +62,6 @@ from ._protocol import (
 )
 
 if TYPE_CHECKING:
-    from ._api import Window
-    from ._entries import Buffer
     from .drivers import Resolver
 
 logger = logging.getLogger("rescind.winsock")
@@ -85,65 +84,31 @@ class Asked:
     handle_issued: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Lent:
-    """What the application lends a lookup, and where it wants to hear of it."""
-
-    window: "Window | None"
-    message: int
-    buffer: "Buffer | None"
-
-
-class Blocking:
-    """A blocking call: what it does, and what came of it."""
-
-    __slots__ = ("error", "function", "value")
-
-    def __init__(self, function: Callable[[], Any]) -> None:
-        """Be about to begin."""
-        self.function = function
-        self.value: Any = None
-        self.error: BaseException | None = None
-
-
-class Lookup(Request):
-    """One lookup, or one blocking call."""
-
-    __slots__ = ("handle", "is_running")
-
-    handle: int
-    """What the application knows it by; 0 for a blocking call."""
-    is_running: bool
-    """Whether the resolver has it."""
-
-    @property
-    def state(self) -> LookupState:
-        """Return how far it has come, as long as its message was not taken."""
-        if self.status is not OUTSTANDING:
-            return LookupState.POSTED
-        return LookupState.RUNNING if self.is_running else LookupState.QUEUED
-
-
-class WithdrawnError(Exception):
-    """Carries it out of a turn, which is not recorded then: a cleanup took the message back."""
-
-
-class Ended(NamedTuple):
-    """A lookup that is over: which it was, how it ended, and by which cancel."""
-
-    request: int
-    state: LookupState
-    by: int
-
-
 class Winsock(Endpoint):
     """One process's use of Winsock.  The application holds ``winsock.Application``."""
 
     __slots__ = (
-        "_admission", "_blocking_admission", "_cancel_admission", "_cleanup_admission",
-        "_destroyed", "_finished", "_is_down", "_lookups", "_queued", "_running",
-        "_startup_admission", "blocking",
-        "last_handle", "lookups_max", "port", "profile", "resolver", "running_max", "startups",
+        "_admission",
+        "_blocking_admission",
+        "_cancel_admission",
+        "_cleanup_admission",
+        "_destroyed",
+        "_finished",
+        "_is_down",
+        "_lookups",
+        "_named",
+        "_queued",
+        "_running",
+        "_startup_admission",
+        "_waited_for",
+        "blocking",
+        "last_handle",
+        "lookups_max",
+        "port",
+        "profile",
+        "resolver",
+        "running_max",
+        "startups",
         "version_2",
     )  # fmt: skip
 
@@ -181,7 +146,9 @@ class Winsock(Endpoint):
         self._queued: deque[Lookup] = deque()
         self._running = 0
         self._destroyed: dict[int, int] = {}
-        """Windows that are gone, and the turns that destroyed them."""
+        """Windows that are gone and that lookups still name, and the turns that destroyed them."""
+        self._named: dict[int, int] = {}
+        """How many outstanding lookups name each window."""
         self._admission = Admission(Asked, *profile.admission)
         self._cancel_admission = Admission(Asked, *profile.cancel_admission)
         self._startup_admission = Admission(Asked, *STARTUP_CHECKS)
@@ -503,6 +470,8 @@ class Winsock(Endpoint):
             self._run(request)
         else:
             self._queued.append(request)
+        window = request.arguments[_WINDOW]
+        self._named[window] = self._named.get(window, 0) + 1
 
     def _apply_own_started(self, event: Started, _: int) -> None:
         self._queued.popleft()
@@ -517,9 +486,16 @@ class Winsock(Endpoint):
         self._apply_completed(event, number)
         if request is self.blocking:
             self.blocking = None
-        elif request.is_running:
+        if request.operation == BLOCKING_CALL:
+            return
+        if request.is_running:
             request.is_running = False
             self._running -= 1
+        window = request.arguments[_WINDOW]
+        self._named[window] -= 1
+        if not self._named[window]:
+            del self._named[window]
+            self._destroyed.pop(window, None)
 
     def _apply_own_delivered(self, event: Delivered, number: int) -> None:
         for each in numbers_in(event.requests):
@@ -543,10 +519,10 @@ class Winsock(Endpoint):
         self.startups, self.version_2 = event.value
 
     def _apply_notified(self, event: Notified, number: int) -> None:
-        if event.what == WINDOW_DESTROYED:
-            self._destroyed[event.holder] = number
-        else:
+        if event.what != WINDOW_DESTROYED:
             self._is_down = event.what == NETWORK_DOWN
+        elif event.holder in self._named:
+            self._destroyed[event.holder] = number
 
 
 def _nothing(*_: object) -> None:

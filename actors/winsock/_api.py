@@ -16,20 +16,11 @@ from rescind.actors.runtime import Runtime, UsageError, Waiter
 from rescind.actors.runtime._waiting import waiter_of, wake_all
 from rescind.events import CompletionScript, Manner, RescindError, Submit
 
-from ._actors import (
-    BLOCKING_CALL,
-    CANCEL,
-    CLOSE,
-    OPEN,
-    Blocking,
-    Lent,
-    Lookup,
-    Winsock,
-    WithdrawnError,
-)
+from ._actors import BLOCKING_CALL, CANCEL, CLOSE, OPEN, Winsock
 from ._codes import Code
 from ._entries import MAXGETHOSTSTRUCT, Buffer, HostEntry, ProtocolEntry, ServiceEntry
 from ._errors import WinsockError
+from ._lookup import Blocking, Lent, Lookup, WithdrawnError
 from ._protocol import PROFILES, WORD_MAX, pack_result, result_code, result_length
 from .drivers import Resolver
 
@@ -540,7 +531,7 @@ class Application:
     ) -> Lookup:
         if window is not None and not window.is_of(self):
             raise UsageError(f"{window!r} is of another application")
-        number = 0 if window is None else window.number
+        number = 0 if window is None or window.is_destroyed else window.number
         size = None if buffer is None else buffer.size
         lent = Lent(window, message, buffer)
         return self.call(operation, (number, message, question, size), lent)  # type: ignore[no-any-return]

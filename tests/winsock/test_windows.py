@@ -280,6 +280,20 @@ def test_without_a_window_the_lookup_ends_unheard(stage):
     assert buffer.entry is None
 
 
+def test_a_window_that_is_gone_is_remembered_as_long_as_lookups_name_it(stage):
+    actor = stage.app._actor
+    stage.app.window().destroy()
+    assert not actor._destroyed
+    stage.ask()
+    stage.window.destroy()
+    assert list(actor._destroyed) == [stage.window.number]
+    stage.answer()
+    assert not actor._destroyed
+    stage.ask()
+    stage.answer()
+    assert stage.silences == ["window destroyed", "no window"]
+
+
 def test_after_a_cancel_nothing_is_ever_written(stage):
     asked = [stage.ask(str(number)) for number in range(3)]
     numbers = [stage.number_of(each) for each in asked]
