@@ -1,6 +1,7 @@
 """What a killed process left outstanding ends in silence when its log is recovered."""
 
 from pathlib import Path
+from typing import Any
 
 from rescind import winsock
 from rescind.events import Closed, Completed, Discarded, How, Origin, read
@@ -12,7 +13,7 @@ from .stage import HOST
 def test_lookups_of_a_process_that_died_end_as_recovered(
     recordings: Recordings, tmp_path: Path
 ) -> None:
-    runtime = recordings.open("stepped")
+    runtime: Any = recordings.open("stepped")
     twin = winsock.twin()
     app = winsock.Application(runtime, twin, running_max=1)
     app.startup()
