@@ -14,7 +14,7 @@ from ._packing import Record
 from ._recovery import SEGMENT_ROWS
 from ._restore import entries_of, first_keyframe, last_keyframe
 from ._scan import ReadBatch, Scan
-from ._segment import FORMAT, OPENING_BYTES, Opening, Window, read_preamble
+from ._segment import FORMAT, OPENING_BYTES, Opening, Preamble, Window, read_preamble
 from ._selection import Selection
 from ._storage import Storage, open_directory
 from ._turn import Damage, Turn
@@ -69,8 +69,7 @@ class LogReader:
     @property
     def epochs(self) -> list[int]:
         """The writers' lives, as far as segments can be opened."""
-        openings = map(self._open, self.segments)
-        return sorted({found.preamble.epoch for found in openings if isinstance(found, Opening)})
+        return sorted({each.epoch for each in self._preambles()})
 
     def __iter__(self) -> Iterator[Turn]:
         """Every whole turn from ``start`` on."""
@@ -169,20 +168,23 @@ class LogReader:
 
     def actors_before(self, turn: Turn) -> int:
         """The lowest actor number not taken before the first turn of an epoch; 0 if unknown."""
-        openings = (self._open(number) for number in self.segments)
-        preambles = [found.preamble for found in openings if isinstance(found, Opening)]
-        begun = (
-            each for each in preambles if (each.epoch, each.first) == (turn.epoch, turn.number)
-        )
-        return next((each.actors_next for each in begun), 0)
+        for each in self._preambles():
+            if (each.epoch, each.first) == (turn.epoch, turn.number):
+                return each.actors_next
+        return 0
 
     def writer_of(self, epoch: int) -> dict[str, str]:
         """What an epoch's writer says of itself; empty when its segments are gone."""
-        openings = (self._open(number) for number in self.segments)
-        for found in openings:
-            if isinstance(found, Opening) and found.preamble.epoch == epoch:
-                return found.preamble.writer
+        for each in self._preambles():
+            if each.epoch == epoch:
+                return each.writer
         return {}
+
+    def _preambles(self) -> Iterator[Preamble]:
+        """What segments say of themselves, in order, as far as they can be opened."""
+        for number in self.segments:
+            if isinstance(found := self._open(number), Opening):
+                yield found.preamble
 
     def info(self) -> LogInfo:
         """Read the whole log once and describe it; no record is decoded into a turn."""

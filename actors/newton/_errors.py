@@ -1,11 +1,11 @@
 """The dialect's exception."""
 
-from rescind.events import RescindError
+from rescind.actors.kernel._errors import CodedError
 
 from . import _codes
 
 
-class CommError(RescindError):
+class CommError(CodedError):
     """A call was refused, or a request ended with a code.
 
     Attributes:
@@ -15,14 +15,5 @@ class CommError(RescindError):
         request: the request's number, good as ``r17`` with ``rescind why``; 0 if there is none.
     """
 
-    def __init__(
-        self, code: int, *, rule: str | None = None, request: int = 0, detail: str = ""
-    ) -> None:
-        """Say what the code means, and what ``detail`` adds to that."""
-        self.code = int(code)
-        self.name = _codes.name(code)
-        self.rule = rule
-        self.request = request
-        asked = f" (r{request})" if request else ""
-        more = f": {detail}" if detail else ""
-        super().__init__(f"{self.code} {_codes.meaning(code)}{asked}{more}")
+    name_of = staticmethod(_codes.name)
+    says = staticmethod(_codes.meaning)

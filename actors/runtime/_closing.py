@@ -2,6 +2,7 @@
 
 # ruff: noqa: SLF001  # the end touches everything there is; it stands here to be read in one piece
 
+import asyncio
 import atexit
 import contextlib
 import queue
@@ -84,8 +85,6 @@ class Closing:
 
     async def aclose(self, timeout_s: float) -> None:
         """Close, while the loop goes on."""
-        import asyncio  # noqa: PLC0415  # whoever awaits has it
-
         if self._done.is_done:
             return
         self._begins(timeout_s)

@@ -272,8 +272,7 @@ class Exits(Engine):
         self.commit()
         with self._commit:  # what another thread took is not durable before that one is through
             pass
-        if self.failure is not None:
-            raise self.failure
+        self.check_failure()
 
     def relieve(self) -> None:
         """See that what was just recorded gets on its way; callers use it when they do not wait."""

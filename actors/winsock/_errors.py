@@ -1,11 +1,11 @@
 """The dialect's exception."""
 
-from rescind.events import RescindError
+from rescind.actors.kernel._errors import CodedError
 
 from . import _codes
 
 
-class WinsockError(RescindError):
+class WinsockError(CodedError):
     """A call failed: what Windows tells by SOCKET_ERROR, or a handle of 0, and the last error.
 
     Attributes:
@@ -16,14 +16,9 @@ class WinsockError(RescindError):
             ``r17`` with ``rescind why``; 0 if there is none.
     """
 
-    def __init__(
-        self, code: int, *, rule: str | None = None, request: int = 0, detail: str = ""
-    ) -> None:
-        """Say what the code means, and what ``detail`` adds to that."""
-        self.code = int(code)
-        self.name = _codes.name(code)
-        self.rule = rule
-        self.request = request
-        asked = f" (r{request})" if request else ""
-        more = f": {detail}" if detail else ""
-        super().__init__(f"{self.code} {self.name}: {_codes.meaning(code)}{asked}{more}")
+    name_of = staticmethod(_codes.name)
+
+    @staticmethod
+    def says(code: int) -> str:
+        """Return a code's name and meaning."""
+        return f"{_codes.name(code)}: {_codes.meaning(code)}"
