@@ -56,7 +56,7 @@ PAYLOADS: dict[type[tuple[Any, ...]], tuple[str, ...]] = {
     Submit: ("arguments",),
     Returned: ("error",),
     Answer: ("value",),
-    Received: ("data",),
+    Received: ("data", "options"),
     ToolEvent: ("data",),
     Stopped: ("error",),
     Failed: ("error",),

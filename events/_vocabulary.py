@@ -182,9 +182,13 @@ class Returned(NamedTuple):
 
 
 class InputScript(NamedTuple):
-    """Received data leaves for the application; its ``Returned`` follows."""
+    """Received data leaves for the application; its ``Returned`` follows.
+
+    ``asked``: the application called for what there was, and the receive stays posted.
+    """
 
     request: int
+    asked: bool = False
 
 
 class Taken(NamedTuple):
@@ -210,11 +214,16 @@ class Answer(NamedTuple):
 
 
 class Received(NamedTuple):
-    """The outside delivered data for an armed receive; framing is the driver's work."""
+    """The outside delivered data for an armed receive; framing is the driver's work.
+
+    ``terminator`` is None where the application called for what there was; ``options`` are those of
+    the receive, as the driver processed them.
+    """
 
     request: int
     data: Any
     terminator: Any
+    options: Any = None
 
 
 class Killed(NamedTuple):
@@ -624,10 +633,28 @@ class Restarted(NamedTuple):
     incarnation: int
 
 
+class PartialDue(NamedTuple):
+    """It is time to look at what a posted receive has got so far."""
+
+    request: int
+
+
+class PartialScript(NamedTuple):
+    """What a posted receive has got so far is shown to the application; ``Returned`` follows."""
+
+    request: int
+
+
+class EventHandler(NamedTuple):
+    """The application hears of what the driver reported unasked; its ``Returned`` follows."""
+
+    code: int
+
+
 MESSAGES: tuple[type[tuple[Any, ...]], ...] = (
     Start, Stop, Tell, Ask, Proxy, Watch, Resume, Submit, Cancel, Drop, CompletionScript, Returned,
     InputScript, Taken, CallReturned, Answer, Received, Killed, ToolEvent, TimedOut, Complete,
-    Serve, Recover, Notice, Restart, Fail,
+    Serve, Recover, Notice, Restart, Fail, PartialDue, PartialScript, EventHandler,
 )  # fmt: skip
 EVENTS: tuple[type[tuple[Any, ...]], ...] = (
     Born, Stopped, Failed, Replied, Raised, Suspended, DeadLetter, TimerSet, Opened, StateChanged,
@@ -639,5 +666,5 @@ EVENTS: tuple[type[tuple[Any, ...]], ...] = (
 )  # fmt: skip
 KINDS = MESSAGES + EVENTS
 
-LEDGER_VERSION: dict[str, int] = {}
-"""Kinds whose version is not 1 (none yet)."""
+LEDGER_VERSION: dict[str, int] = {"InputScript": 2, "Received": 2}
+"""Kinds whose version is not 1."""

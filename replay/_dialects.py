@@ -113,6 +113,8 @@ def _newton(profile_name: str) -> Tables:
 
     def cancelled_codes(request: Request) -> frozenset[int | None]:
         codes = {int(_protocol.cancelled_code(request.operation, profile))}
+        if request.operation in _protocol.RECEIVES:
+            codes.add(int(profile.release_input_code))
         if not request.asynchronous:
             if request.timed_out is not None:
                 codes.add(int(profile.synchronous_time_out_code))

@@ -32,6 +32,7 @@ from rescind.events import (
     LogDamagedError,
     Opened,
     Origin,
+    PartialScript,
     Rejected,
     ScriptRaised,
     Started,
@@ -135,7 +136,7 @@ class Ledger:
         match turn.message:
             case CompletionScript(requests=ranges) if ranges:
                 self.scripts[turn.number] = ranges[-1]
-            case InputScript(request=number):
+            case InputScript(request=number) | PartialScript(request=number):
                 self.scripts[turn.number] = number
             case TimedOut(request=number) if number in self.requests:
                 self.requests[number].timed_out = Moment(turn.number, turn.time_ns)

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 
 from rescind.actors import native
 from rescind.actors.kernel._endpoint import Endpoint
-from rescind.actors.kernel._lane import Input
 from rescind.actors.native._protocol import OPEN
 from rescind.actors.native._requests import Requests
 from rescind.actors.newton import _protocol as newton
@@ -47,11 +46,13 @@ from rescind.events import (
     Ask,
     Born,
     CompletionScript,
+    EventHandler,
     Fail,
     InputScript,
     LogReader,
     Manner,
     Origin,
+    PartialScript,
     Proxy,
     Recover,
     Reference,
@@ -90,6 +91,8 @@ if TYPE_CHECKING:
 
 _NEEDS_PAYLOAD = (Start, Tell, Ask, Proxy, Resume, Submit, Fail)
 """What handlers compute with.  What drivers report is only handed on, so a stand-in will do."""
+_DELIVERIES = (CompletionScript, InputScript, PartialScript, EventHandler)
+"""What leaves for the application.  Whether it wants the last two is its own affair."""
 _OVERTAKING = (Stop, Restart, Fail)
 """What supervision sends by the control lane, past what was sent before it."""
 
@@ -384,9 +387,7 @@ class _World:
     def _envelope(self, turn: Turn) -> Envelope | None:
         """Return the turn's message on its way to its actor; None for an actor not known here."""
         message = turn.message
-        is_delivery = (
-            isinstance(message, CompletionScript | InputScript) and turn.actor in self._endpoints
-        )
+        is_delivery = isinstance(message, _DELIVERIES) and turn.actor in self._endpoints
         is_sent = turn.origin is Origin.ACTOR and not is_delivery
         if is_sent and turn.actor not in self._unknown and cause_of(turn) not in self._skipped:
             return self._sent_to(turn)
@@ -470,10 +471,10 @@ class _World:
 
     def _instantiate(self, turn: Turn, message: Submit) -> NewtonEndpoint:
         _check_payload(turn)
-        profile, label = message.arguments[:2]
+        profile, label, _, *encoding = message.arguments
         tool: Any = Tool(label)
         number = self._runtime.next_number()
-        endpoint = NewtonEndpoint(self._runtime, number, newton.PROFILES[profile], tool)
+        endpoint = NewtonEndpoint(self._runtime, number, newton.PROFILES[profile], tool, *encoding)
         self._endpoints[turn.actor] = endpoint
         return endpoint
 
@@ -522,8 +523,7 @@ class _World:
         lane = self._endpoints[turn.actor].lane
         for number in numbers:
             head = lane.next()
-            request = head.request if isinstance(head, Input) else head
-            due = None if request is None else request.number
+            due = getattr(head, "subject", head).number if head is not None else None
             if due != number:
                 raise _Diverged(_divergence(turn, "another delivery is due", number, due))
 

@@ -16,14 +16,19 @@ from rescind.events import (
     Complete,
     CompletionScript,
     Discarded,
+    EventHandler,
     How,
     InputScript,
     Killed,
+    Notified,
     Origin,
+    PartialScript,
+    Received,
     Rejected,
     Returned,
     Submit,
     TimedOut,
+    ToolEvent,
     Turn,
 )
 
@@ -268,6 +273,12 @@ def _says_returned(turn: Turn) -> str:
     return f"the script of r{turn.message.request} {raised}"
 
 
+def _says_event(turn: Turn) -> str:
+    """Return what a driver reported unasked, by its dialect's word where it has one."""
+    words = [plain(event.what) for event in turn.events if isinstance(event, Notified)]
+    return words[0] if words else f"event {turn.message.code}"
+
+
 def _says_submit(turn: Turn, ledger: Ledger) -> str:
     submit = turn.message
     for event in turn.events:
@@ -311,6 +322,10 @@ _SAYS: dict[type, Callable[[Turn, Ledger], str]] = {
     Cancel: _says_cancel,
     TimedOut: _says_time_out,
     InputScript: lambda turn, _: f"the InputScript of r{turn.message.request} was called",
+    PartialScript: lambda turn, _: f"the PartialScript of r{turn.message.request} was called",
+    EventHandler: lambda turn, _: f"the EventHandler of a{turn.actor} was called",
+    Received: lambda turn, _: f"data arrived for r{turn.message.request}",
+    ToolEvent: lambda turn, _: f"the driver reported {_says_event(turn)}",
     Killed: lambda turn, _: (
         f"the driver reports that its work for c{turn.message.cancel} has stopped"
     ),

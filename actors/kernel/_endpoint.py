@@ -41,6 +41,7 @@ from rescind.events import (
     Origin,
     Outcome,
     Ranges,
+    Received,
     Rejected,
     Returned,
     ScriptRaised,
@@ -54,7 +55,7 @@ from rescind.events import (
 )
 
 from ._call import Call
-from ._lane import Input, Lane, Turnstile
+from ._lane import Lane, News, Turnstile
 from ._request import COMPLETED, DELIVERED, DISCARDED, OUTSTANDING, RUNNING, Request, Status
 from ._rules import Refusal
 from ._window import CancelWindow
@@ -110,7 +111,7 @@ class Endpoint(Actor):
         """Decide what the outside's answer to an outstanding request means."""
         raise NotImplementedError
 
-    def received(self, request: Request, data: Any, terminator: Any, out: Outbox) -> None:
+    def received(self, request: Request, message: Received, out: Outbox) -> None:
         """Decide what becomes of data that came for an armed receive."""
         raise NotImplementedError
 
@@ -134,7 +135,7 @@ class Endpoint(Actor):
         """Decide what follows when the script for received data has returned."""
         raise NotImplementedError
 
-    def still_tells(self, delivery: Request | Input) -> bool:
+    def still_tells(self, delivery: Request | News) -> bool:
         """Tell whether the application still hears of this delivery.  No baton."""
         del delivery
         return True

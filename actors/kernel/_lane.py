@@ -8,11 +8,11 @@ cause.  Only whoever holds the runtime's world delivers.
 import logging
 from collections import deque
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rescind.actors.runtime import CAUSE, Runtime, WireCause, describe
 from rescind.actors.runtime._ranges import to_ranges
-from rescind.events import CompletionScript, InputScript, Manner, Origin, Returned
+from rescind.events import CompletionScript, Manner, Origin, Returned
 
 from ._request import COMPLETED, DELIVERED, Request
 
@@ -63,30 +63,46 @@ class DeliveryRun:
                 request.finish(DELIVERED)
 
 
-class Input:
-    """Received data on its way to the application: a delivery that completes nothing."""
+class News:
+    """What goes to the application and completes nothing: received data, a tool's event.
 
-    __slots__ = ("arrived", "number", "request", "script")
+    Attributes:
+        subject: whose news it is: a request, or the endpoint itself.
+        message: what its delivery is recorded as.
+        where: the word for its script where that raises.
+        script: what tells the application.
+        number: the turn in which it came; from its delivery on the turn of that.
+    """
 
-    def __init__(self, request: Request, script: Callable[[], None]) -> None:
-        """Be on the way; ``arrived`` becomes the turn in which the data came."""
-        self.request = request
-        self.arrived = 0
+    __slots__ = ("message", "number", "script", "subject", "where")
+
+    def __init__(
+        self,
+        subject: "Request | Endpoint",
+        message: tuple[Any, ...],
+        where: str,
+        script: Callable[[], object],
+        number: int = 0,
+    ) -> None:
+        """Be on the way; among an outbox's causes it gets the number of the turn."""
+        self.subject = subject
+        self.message = message
+        self.where = where
         self.script = script
-        self.number = 0
+        self.number = number
 
     @property
     def runtime(self) -> "Runtime":
-        """Return where the data came in."""
-        return self.request.runtime
+        """Return where it came in."""
+        return self.subject.runtime
 
     def cause(self) -> WireCause:
-        """Say what a call is a consequence of that the InputScript makes."""
+        """Say what a call is a consequence of that the script makes."""
         return self.number
 
     def foreign_cause(self) -> WireCause:
         """Say the same to another log."""
-        return (self.request.runtime.log_id, self.number)
+        return (self.subject.runtime.log_id, self.number)
 
 
 class Turnstile:
@@ -102,7 +118,7 @@ class Turnstile:
         self.request = request
 
 
-Delivery: TypeAlias = Request | Input | Turnstile
+Delivery: TypeAlias = Request | News | Turnstile
 
 
 class Lane:
@@ -133,8 +149,8 @@ class Lane:
                 head = queue.popleft()
                 if isinstance(head, Turnstile) or not self._endpoint.still_tells(head):
                     continue
-                if isinstance(head, Input):
-                    self._call_input(head)
+                if isinstance(head, News):
+                    self._call_news(head)
                 elif head.status is COMPLETED:
                     self._deliver(head, self._endpoint.manner(head))
         finally:
@@ -142,20 +158,20 @@ class Lane:
             self._close_run()
         return bool(queue) and not self._must_wait(queue[0], scripts=True)
 
-    def next(self) -> Request | Input | None:
+    def next(self) -> Request | News | None:
         """Take the next delivery off without delivering it: for whoever re-executes a log."""
         while self._queue:
             head = self._queue.popleft()
             if isinstance(head, Turnstile) or not self._endpoint.still_tells(head):
                 continue
-            if isinstance(head, Input) or head.status is COMPLETED:
+            if isinstance(head, News) or head.status is COMPLETED:
                 return head
         return None
 
     def _must_wait(self, head: Delivery, *, scripts: bool) -> bool:
         if isinstance(head, Turnstile):
             return not head.request.has_returned
-        return not scripts and (isinstance(head, Input) or self._endpoint.has_script(head))
+        return not scripts and (isinstance(head, News) or self._endpoint.has_script(head))
 
     def pass_turnstile(self, request: Request) -> None:
         """Let what waits behind a synchronous cancel go on; its caller is back."""
@@ -203,26 +219,24 @@ class Lane:
         if error is not None:
             endpoint.script_raised(error, "completionscript")
 
-    def _call_input(self, delivery: Input) -> None:
-        """Hand received data over; its script is recorded as running before it runs."""
+    def _call_news(self, news: News) -> None:
+        """Tell the application; the delivery is recorded before its script runs."""
         self._close_run()
-        endpoint, number = self._endpoint, delivery.request.number
+        endpoint = self._endpoint
         with endpoint.runtime.baton:
-            delivery.number = endpoint.runtime.note(
-                endpoint, InputScript(number), Origin.ACTOR, delivery.arrived
-            )
-        CAUSE.set(delivery)
+            news.number = endpoint.runtime.note(endpoint, news.message, Origin.ACTOR, news.number)
+        CAUSE.set(news)
         error = None
         try:
-            delivery.script()
+            news.script()
         except Exception as raised:
-            logger.debug("the InputScript of %r raised", delivery.request, exc_info=True)
+            logger.debug("the %s of %r raised", news.where, news.subject, exc_info=True)
             error = raised
         with endpoint.runtime.baton:
-            returned = Returned(number, None if error is None else describe(error))
-            endpoint.runtime.note(endpoint, returned, Origin.APP, delivery.number)
+            returned = Returned(news.subject.number, None if error is None else describe(error))
+            endpoint.runtime.note(endpoint, returned, Origin.APP, news.number)
         if error is not None:
-            endpoint.script_raised(error, "inputscript")
+            endpoint.script_raised(error, news.where)
 
     def cut(self) -> None:
         """Record what was delivered so far.  The baton is held; scripts may be running."""

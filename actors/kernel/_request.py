@@ -204,7 +204,7 @@ class Request(Actor):
 
     def _take_data(self, message: Received, out: Outbox) -> None:
         if self.status is OUTSTANDING:
-            self.endpoint.received(self, message.data, message.terminator, out)
+            self.endpoint.received(self, message, out)
         else:
             self.endpoint.answer_ignored(self, None, out)
 

@@ -2,14 +2,15 @@
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from rescind.actors.kernel._endpoint import Endpoint
-from rescind.actors.kernel._lane import Input
+from rescind.actors.kernel._lane import News
 from rescind.actors.kernel._request import COMPLETED, OUTSTANDING, Request
 from rescind.actors.kernel._rules import Refusal
 from rescind.actors.kernel._window import CancelWindow
-from rescind.actors.runtime import Outbox, Runtime, describe
+from rescind.actors.runtime import Outbox, Runtime
 from rescind.events import (
     Accepted,
     Answer,
@@ -21,16 +22,19 @@ from rescind.events import (
     CancelRequested,
     Closed,
     Completed,
-    Discarded,
     Drop,
+    EventHandler,
     How,
     InputArrived,
     InputDelivered,
     InputPosted,
     InputScript,
     Manner,
+    Notified,
     Opened,
     Outcome,
+    PartialDue,
+    PartialScript,
     Received,
     Started,
     StateChanged,
@@ -41,24 +45,24 @@ from rescind.events import (
 
 from ._codes import Code
 from ._errors import CommError
-from ._port import EndpointPort
 from ._protocol import (
     DELIVERY_RANK,
+    EVENT_NAMES,
     NOT_CONNECTED_MEANS_IDLE,
     OPERATIONS,
-    REFUSALS,
+    RECEIVES,
     REMOTE_EVENT_STATE,
     SYNCHRONOUS_UNDO,
     TIME_OUT,
+    UTF_8,
     Profile,
     State,
     cancelled_code,
-    refuse_input,
-    refuse_output,
 )
+from ._receiving import ReceivingEndpoint, nothing
+from ._specs import Event
 
 if TYPE_CHECKING:
-    from ._api import Endpoint as Api
     from .drivers import Tool
 
 logger = logging.getLogger("rescind.newton")
@@ -66,35 +70,26 @@ logger = logging.getLogger("rescind.newton")
 
 _ALL_OPERATIONS = frozenset(OPERATIONS)
 
+_OUTPUTS = frozenset({"Output", "StreamOut"})
 
-class NewtonEndpoint(Endpoint):
+
+class NewtonEndpoint(ReceivingEndpoint):
     """One endpoint's actor.  The application holds ``newton.Endpoint``, which wraps it."""
 
-    __slots__ = (
-        "_arriving", "api", "input", "is_in_input_script", "is_posted", "port", "profile",
-        "synchronous", "tool",
-    )  # fmt: skip
+    __slots__ = ("_releasing", "synchronous")
 
-    def __init__(self, runtime: Runtime, number: int, profile: Profile, tool: "Tool") -> None:
+    def __init__(
+        self,
+        runtime: Runtime,
+        number: int,
+        profile: Profile,
+        tool: "Tool",
+        encoding: str = UTF_8,
+    ) -> None:
         """Be uninitialised; the call ``Instantiate`` follows."""
-        super().__init__()
-        self.runtime = runtime
-        self.number = number
-        self.unit = self
-        self._actor_ref = None
-        self.profile = profile
-        self.tool = tool
-        self.port = EndpointPort(self)
-        self.api: Api | None = None
-        self.synchronous = 0
-        """The request that a caller is blocked in and that has not completed, or 0."""
-        self.input: Request | None = None
-        """The armed input spec."""
-        self.is_posted = False
-        """Whether a receive is posted for it: not while its InputScript is due or running."""
-        self.is_in_input_script = False
-        """Whether the InputScript runs: only then the spec may be replaced or ended."""
-        self._arriving: Input | None = None
+        super().__init__(runtime, number, profile, tool, encoding)
+        self._releasing: Request | None = None
+        """An orderly release, which waits for the Outputs before it."""
 
     # --- submission ------------------------------------------------------------------------------
 
@@ -111,28 +106,11 @@ class NewtonEndpoint(Endpoint):
         pending = OPERATIONS[operation].pending
         if pending is not None:
             self._move(pending, out)
-        out.effects.append((self._perform, request.number, operation, message.arguments))
+        self._begin(request, out)
         return request
 
-    def _refusal(self, operation: str, message: Submit) -> Refusal | None:
-        # In the order of _protocol.Facts, which is only made where the answer is not known yet.
-        refusal = self.profile.admission.refusal(
-            self.state,
-            self._is_window_open() if self.windows else False,
-            self.synchronous != 0,
-            operation,
-            message.asynchronous,
-        )
-        if refusal is None and operation == "Output":
-            return _parameter(refuse_output(message.arguments[0]))
-        return refusal
-
-    def _is_window_open(self) -> bool:
-        """Tell whether a cancel is in progress that refuses new requests."""
-        return any(each.is_open and each.forbids for each in self.windows.values())
-
     def _instantiate(self, message: Submit, _extra: Any, out: Outbox) -> None:
-        profile, label, cls = message.arguments
+        profile, label, cls, *_ = message.arguments
         out.events.append(Born(self.number, cls, 0))
         out.events.append(Opened(self.number, "newton", profile, label))
         self._move(State.UNBND, out)
@@ -153,64 +131,6 @@ class NewtonEndpoint(Endpoint):
     def _move(self, state: State, out: Outbox) -> None:
         if state != self.state:
             out.events.append(StateChanged(self.number, int(self.state), int(state)))
-
-    # --- the input spec --------------------------------------------------------------------------
-
-    def _set_input_spec(self, message: Submit, extra: Any, out: Outbox) -> Any:
-        is_ending = not message.arguments
-        refusal = self._refuse_input_spec(message, is_ending=is_ending)
-        if refusal is not None:
-            return self.refuse(out, "Input", refusal)
-        if self.input is not None:
-            # Inside the InputScript: the old spec ends here, in silence.
-            number = self.input.number
-            if self.input.doomed in self.windows:
-                lost = (self.input.doomed, number, Outcome.TOO_LATE)
-                out.events.append(CancelOutcome(*lost))
-            out.events.append(Completed(number, None, How.RESULT, 0))
-            out.events.append(Discarded([number, number], "ended by SetInputSpec", 0))
-        if is_ending:
-            return None
-        request = self.accept(out, "Input", message, extra)
-        out.effects.append((self._perform, request.number, "Input", message.arguments))
-        return request
-
-    def _refuse_input_spec(self, message: Submit, *, is_ending: bool) -> Refusal | None:
-        """Check the state only for a spec that is to be armed, then that none is active (3.3)."""
-        refusal = None
-        if not is_ending:
-            refusal = self._refusal("Input", message) or _parameter(
-                refuse_input(*message.arguments),
-            )
-        elif self.state == State.UNINIT:
-            refusal = self._refusal("Input", message)
-        if refusal is None and self.input is not None and not self.is_in_input_script:
-            return _parameter("N-54012-active")
-        return refusal
-
-    def received(self, request: Request, data: Any, terminator: Any, out: Outbox) -> None:
-        """Queue received data for the InputScript; the next receive is posted after it."""
-        out.events.append(InputArrived(request.number, terminator))
-        if request.timer is not None:
-            request.timer.cancel()
-        self._arriving = Input(request, lambda: self._run_input(request, data, terminator))
-        out.effects.append((self.lane.append, self._arriving))
-
-    def _run_input(self, request: Request, data: Any, terminator: Any) -> None:
-        if self.api is not None:
-            self.api.run_input(request, data, terminator)
-
-    def input_returned(self, request: Request, out: Outbox) -> None:
-        """Post the next receive, unless the script ended the spec or a cancel forbids it (6.5)."""
-        if self.is_posted or request is not self.input:
-            return
-        if self._is_window_open():
-            request.complete(out, Code.TACCESS, How.FAILED)
-            return
-        out.events.append(InputPosted(request.number))
-        if request.timeout_ns is not None:
-            self.arm(request, request.timeout_ns)
-        out.effects.append((self._perform, request.number, "Input", request.arguments))
 
     # --- cancel, disconnect, time-out ------------------------------------------------------------
 
@@ -238,9 +158,49 @@ class NewtonEndpoint(Endpoint):
         return request
 
     def _disconnect(self, request: Request, out: Outbox) -> None:
-        self._move(State.IN_FLUX, out)
-        arguments = request.arguments
-        out.effects.append((self._perform, request.number, "Disconnect", arguments))
+        """Begin to tear the connection down: what is to end before has ended."""
+        pending = OPERATIONS[request.operation].pending
+        assert pending is not None, "a Disconnect that leaves the state alone"
+        self._move(pending, out)
+        self._begin(request, out)
+
+    def _submit_release(self, message: Submit, extra: Any, out: Outbox) -> Request | Refusal:
+        """Disconnect without cancelPending: let the Outputs end, then the input spec (5.7)."""
+        refusal = self._refusal("Release", message)
+        if refusal is not None:
+            return self.refuse(out, "Release", refusal)
+        waits = self.input is not None or self._has_outputs()
+        request = self.accept(out, "Release", message, extra, started=not waits)
+        self._move(State.OUT_REL, out)
+        if not waits:
+            self._begin(request, out)
+        elif not self._has_outputs():
+            self._release(request, out)
+        return request
+
+    def _has_outputs(self, besides: Request | None = None) -> bool:
+        return any(
+            each.operation in _OUTPUTS and each.status is OUTSTANDING and each is not besides
+            for each in self.requests.values()
+        )
+
+    def _go_on_releasing(self, ended: Request, out: Outbox) -> None:
+        """Let a release go on that waited for the Output that has just ended."""
+        release = self._releasing
+        if release is None or release.doomed or ended.operation not in _OUTPUTS:
+            return
+        if not self._has_outputs(besides=ended):
+            self._release(release, out)
+
+    def _release(self, release: Request, out: Outbox) -> None:
+        """End the input spec, if one is armed; then the tool gets the release."""
+        victim = self.input
+        if victim is None or not self.is_posted or victim.doomed:
+            out.events.append(Started(release.number))
+            self._begin(release, out)
+            return
+        window = CancelWindow(release.number, release, [victim], forbids=True)
+        self._cancel(out, "Release", release, window, RECEIVES)
 
     def _victims(self, besides: Request | None = None) -> list[Request]:
         """Return what a cancel ends now, in the order in which it will hear of it (section 9)."""
@@ -254,14 +214,6 @@ class NewtonEndpoint(Endpoint):
                 continue  # 6.5: while the InputScript runs there is no receive to be canceled
             ranks.setdefault(DELIVERY_RANK[request.operation], []).append(request)
         return [request for rank in sorted(ranks) for request in ranks[rank]]
-
-    def _perform(self, request: int, operation: str, arguments: Any) -> None:
-        """Hand work to the tool; a tool that fails at it has answered.  No baton."""
-        try:
-            self.tool.perform(request, operation, arguments)
-        except Exception as error:
-            logger.exception("%s failed at %s", self.tool.label, operation)
-            self.port.answer(request, Code.TSYSERR, describe(error))
 
     def _kill(self, cancel: int, operations: frozenset[str]) -> None:
         """Tell the tool to stop; a tool that fails at it does no more.  No baton."""
@@ -321,9 +273,12 @@ class NewtonEndpoint(Endpoint):
         if window is not None and window.timed_out is request:
             self.won(request, self._time_out_code(request), How.TIMED_OUT, out)
         else:
-            code = cancelled_code(request.operation, self.profile)
+            releases = window is not None and window.trigger is self._releasing is not None
+            trigger = "Release" if releases else "Cancel"
+            code = cancelled_code(request.operation, self.profile, trigger)
             self.won(request, code, How.CANCELLED, out)
         self._fall_back(request, out)
+        self._go_on_releasing(request, out)
 
     def _time_out_code(self, request: Request) -> Code:
         if request.asynchronous:
@@ -340,7 +295,7 @@ class NewtonEndpoint(Endpoint):
         trigger = window.trigger
         if trigger is None or self.state == State.UNINIT:
             return  # nobody waits for this cancel's end, or all are being dropped
-        if trigger.operation == "Disconnect" and window.timed_out is None and code is None:
+        if trigger.operation in _TEARS_DOWN and window.timed_out is None and code is None:
             out.events.append(Started(trigger.number))
             self._disconnect(trigger, out)
         else:
@@ -351,6 +306,8 @@ class NewtonEndpoint(Endpoint):
         window = self.window_of(request)
         if window is None or window.timed_out is None:
             request.complete(out, code, How.RESULT if code is None else How.FAILED)
+            if request is self._releasing:
+                self._fall_back(request, out)  # the release never reached the tool
         else:
             request.complete(out, self._time_out_code(request), How.TIMED_OUT, window.cancel)
             self._fall_back(request, out)
@@ -376,11 +333,27 @@ class NewtonEndpoint(Endpoint):
         out.events.append(AnswerIgnored(message.request, code))
 
     def _take_tool_event(self, message: ToolEvent, out: Outbox) -> None:
-        if message.code in REMOTE_EVENT_STATE and self.state != State.UNINIT:
-            self._move(REMOTE_EVENT_STATE[message.code], out)
+        """Move the state as the event's row says; then the application hears of it (3.5)."""
+        if self.state == State.UNINIT:
+            return
+        state = REMOTE_EVENT_STATE.get((message.code, self.state))
+        if state is not None:
+            self._move(state, out)
+        name = EVENT_NAMES.get(message.code, f"event {message.code}")
+        out.events.append(Notified(self.number, self.number, name, None, ""))
+        news = News(self, EventHandler(message.code), "eventhandler", nothing)
+        out.causes.append(news)
+        out.effects.append((self._tell_event, message, news))
 
-    def _take_input_script(self, message: InputScript, out: Outbox) -> None:
-        out.events.append(InputDelivered(message.request))
+    def _tell_event(self, message: ToolEvent, news: News) -> None:
+        if self.api is not None and self.api.event_handler is not None:
+            time_ms = self.runtime.clock.now_ns() // 1_000_000 & _TIME_MS_MAX
+            event = Event(message.code, message.data, self.tool.label, time_ms)
+            news.script = partial(self.api.event_handler, self.api, event)
+            self.lane.append(news)
+
+    def _take_shown(self, message: PartialScript | EventHandler, out: Outbox) -> None:
+        """Nothing follows from what was only shown."""
 
     def _take_drop(self, message: Drop, out: Outbox) -> None:
         """Be gone: the last thing said of the endpoint, when all it drops has been dropped."""
@@ -411,6 +384,7 @@ class NewtonEndpoint(Endpoint):
         elif done is not None:
             self._move(done, out)
         request.complete(out, code, How.RESULT if code is None else How.FAILED, 0, value)
+        self._go_on_releasing(request, out)
 
     def _must_undo(self, request: Request) -> bool:
         return not request.asynchronous and request.operation in SYNCHRONOUS_UNDO
@@ -421,9 +395,12 @@ class NewtonEndpoint(Endpoint):
         self._apply_accepted(event, number)
         if not event.asynchronous:
             self.synchronous = event.request
-        elif event.operation == "Input":
+        if event.operation in RECEIVES:
             self.input = self.requests[event.request]
             self.is_posted = True
+            self.is_in_input_script = False
+        elif event.operation == "Release":
+            self._releasing = self.requests[event.request]
 
     def _apply_own_completed(self, event: Completed, number: int) -> None:
         self._apply_completed(event, number)
@@ -432,22 +409,10 @@ class NewtonEndpoint(Endpoint):
         if self.input is not None and self.input.number == event.request:
             self.input = None
             self.is_posted = self.is_in_input_script = False
+        elif self._releasing is not None and self._releasing.number == event.request:
+            self._releasing = None
 
-    def _apply_arrived(self, _event: InputArrived, number: int) -> None:
-        self.is_posted = False
-        if self._arriving is not None:
-            self._arriving.arrived = number
-            self._arriving = None
-
-    def _apply_input_delivered(self, event: InputDelivered, _: int) -> None:
-        if self.input is not None and self.input.number == event.request:
-            self.is_in_input_script = True
-
-    def _apply_posted(self, _event: InputPosted, _: int) -> None:
-        self.is_posted = True
-        self.is_in_input_script = False
-
-    def still_tells(self, delivery: Request | Input) -> bool:
+    def still_tells(self, delivery: Request | News) -> bool:
         """Tell nothing once Dispose was called, but that it is done (6.4)."""
         if self.state != State.UNINIT:
             return True
@@ -489,8 +454,19 @@ class NewtonEndpoint(Endpoint):
         return CommError(request.code, request=request.number, detail=detail)
 
 
+_TEARS_DOWN = frozenset({"Disconnect", "Release"})
+
+_TIME_MS_MAX = 2**30 - 1
+"""Where an event's time wraps (3.5)."""
+
+
 _SPECIAL: dict[str, Callable[[NewtonEndpoint, Submit, Any, Outbox], Any]] = {
-    "Instantiate": NewtonEndpoint._instantiate,  # noqa: SLF001  # these tables are part of the class
+    "Instantiate": NewtonEndpoint._instantiate,  # noqa: SLF001
+    "Input": NewtonEndpoint._submit_input,  # noqa: SLF001
+    "Partial": NewtonEndpoint._submit_partial,  # noqa: SLF001
+    "FlushInput": NewtonEndpoint._submit_flush,  # noqa: SLF001
+    "FlushPartial": NewtonEndpoint._submit_flush,  # noqa: SLF001
+    "Release": NewtonEndpoint._submit_release,  # noqa: SLF001
     "SetInputSpec": NewtonEndpoint._set_input_spec,  # noqa: SLF001
     "Cancel": NewtonEndpoint._submit_cancel,  # noqa: SLF001
     "Disconnect": NewtonEndpoint._submit_disconnect,  # noqa: SLF001
@@ -504,6 +480,9 @@ _TAKES: dict[type, Callable[[NewtonEndpoint, Any, Outbox], None]] = {
     Received: NewtonEndpoint._take_stray,  # noqa: SLF001
     ToolEvent: NewtonEndpoint._take_tool_event,  # noqa: SLF001
     InputScript: NewtonEndpoint._take_input_script,  # noqa: SLF001
+    PartialDue: NewtonEndpoint._take_partial_due,  # noqa: SLF001
+    PartialScript: NewtonEndpoint._take_shown,  # noqa: SLF001
+    EventHandler: NewtonEndpoint._take_shown,  # noqa: SLF001
     Drop: NewtonEndpoint._take_drop,  # noqa: SLF001
     Stop: NewtonEndpoint._take_stop,  # noqa: SLF001
 }
@@ -521,7 +500,3 @@ NewtonEndpoint.FACTS = {
 
 _STOP = Submit("Dispose", (), asynchronous=True, timeout_ns=None)
 """What a Stop of the actor comes to."""
-
-
-def _parameter(rule: str | None) -> Refusal | None:
-    return None if rule is None else Refusal(rule, REFUSALS[rule])

@@ -11,15 +11,20 @@ from rescind.actors.runtime import Runtime, UsageError, on_loop
 from rescind.events import Manner, Submit
 
 from ._actors import NewtonEndpoint
-from ._codes import CANCELLED_CODES
+from ._codes import CANCELLED_CODES, Code
 from ._errors import CommError
-from ._protocol import PROFILES, STATES, State, is_text
+from ._forms import Template, is_array, is_bytes_like, is_dict
+from ._options import Option, Options, answered, told
+from ._protocol import ENCODINGS, PROFILES, STATES, UTF_8, State
 from ._specs import (
     CallbackSpec,
     CompletionScriptFunction,
+    Event,
     InputSpec,
-    Termination,
-    Terminator,
+    Piece,
+    TimeOut,
+    input_slots,
+    output_slots,
     timeout_ns,
 )
 from .drivers import Tool
@@ -28,54 +33,85 @@ logger = logging.getLogger("rescind.newton")
 
 ExceptionHandlerFunction: TypeAlias = Callable[["Endpoint", dict[str, Any]], object]
 """Called with ``{"name", "data", "debug"}`` as in 3.4 and 3.5."""
+EventHandlerFunction: TypeAlias = Callable[["Endpoint", Event], object]
+"""Called with what the tool reported unasked (3.5)."""
 
 
 class Endpoint:
     """A protoBasicEndpoint over a communications tool.
 
-    Every method returns its request.  A synchronous call (the default) blocks and returns it
-    completed, or raises ``CommError``; an asynchronous one returns at once, and its
-    ``completion_script(endpoint, options, result)`` is called later, one script at a time.  What is
-    not admitted raises ``CommError`` at the call in both cases, and no script is called.
+    Every method that the tool has to carry out returns its request.  A synchronous call (the
+    default) blocks and returns it completed, or raises ``CommError``; an asynchronous one returns
+    at once, and its ``completion_script(endpoint, options, result)`` is called later, one script at
+    a time.  What is not admitted raises ``CommError`` at the call in both cases, and no script is
+    called.  Where a method takes options, ``request.get()`` returns them with their results.
 
     Threads: any thread may call, scripts too.  A synchronous call inside a script lets other
     scripts run meanwhile.  Source: spec/newton.md sections 1 and 2.
+
+    Attributes:
+        exception_handler: hears of failed asynchronous requests without a script, and of scripts
+            that raise.
+        event_handler: hears of what the tool reports unasked.
+        options: the options it was made with, each with its result; None without any.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # most by their names, and most by nobody
         self,
         runtime: Runtime,
         tool: Tool,
+        options: Options = None,
         *,
         profile: str = "guide",
+        encoding: str = UTF_8,
         exception_handler: ExceptionHandlerFunction | None = None,
+        event_handler: EventHandlerFunction | None = None,
     ) -> None:
         """Instantiate: allocate the endpoint and start its tool; no hardware is touched.
 
         Args:
             runtime: whose log tells the endpoint's story.
             tool: what does the work: ``newton.tcp(host, port)``, ``newton.twin()``.
+            options: what to set before anything else; see ``option``.
             profile: ``guide`` reads the rules as the Programmer's Guide does, ``rom`` as the
                 device does where the two differ.
+            encoding: what strings are translated to and from; one of `newton.ENCODINGS`.
             exception_handler: hears of failed asynchronous requests that have no script, and of
                 scripts that raise.
+            event_handler: hears of what the tool reports unasked.
 
         Raises:
-            UsageError: there is no such profile.
+            UsageError: there is no such profile or encoding.
+            CommError: -26004 without a tool, -26005 for what is none.
         """
         if profile not in PROFILES:
             raise UsageError(f"no profile {profile!r}; there are {', '.join(sorted(PROFILES))}")
+        if encoding not in ENCODINGS:
+            raise UsageError(f"no encoding {encoding!r}; there are {', '.join(sorted(ENCODINGS))}")
+        if tool is None:  # pyright: ignore[reportUnnecessaryComparison]
+            raise CommError(
+                Code.NO_SERVICE_OPTION, detail="an endpoint needs a communications tool"
+            )
+        if not isinstance(tool, Tool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise CommError(Code.UNKNOWN_SERVICE, detail=f"{tool!r} is no communications tool")
         self.exception_handler = on_loop(exception_handler)
+        self.event_handler = on_loop(event_handler)
         self._runtime = runtime
         with runtime.holding_baton():
-            actor = NewtonEndpoint(runtime, runtime.next_number(), PROFILES[profile], tool)
+            number = runtime.next_number()
+            actor = NewtonEndpoint(runtime, number, PROFILES[profile], tool, encoding)
             actor.api = self
             class_number = runtime.class_number(NewtonEndpoint)
         self._actor = actor
-        arguments = (profile, tool.label, class_number)
+        arguments: tuple[Any, ...] = (profile, tool.label, class_number)
+        if encoding != UTF_8:
+            arguments += (encoding,)
         runtime.owned.append(self)
         runtime.call(actor, Submit("Instantiate", arguments, asynchronous=False, timeout_ns=None))
         runtime.relieve()
+        self.options: list[Option] | None = None
+        if options is not None:
+            self.options = self.option(options).get()
 
     def __enter__(self) -> Self:
         """Return the endpoint itself."""
@@ -107,6 +143,11 @@ class Endpoint:
         """The endpoint actor's reference."""
         return self._actor.actor_ref
 
+    @property
+    def runtime(self) -> Runtime:
+        """Whose log tells its story."""
+        return self._runtime
+
     def state(self) -> State | None:
         """Return the state; None after Dispose.  For debugging only, as R 29 says."""
         state = State(self._actor.state)
@@ -129,64 +170,237 @@ class Endpoint:
             case _:
                 return bool(outstanding)
 
-    # --- the guide's methods ---------------------------------------------------------------------
+    # --- the connection --------------------------------------------------------------------------
 
     def bind(
         self,
         spec: CallbackSpec | None = None,
         *,
+        options: Options = None,
         asynchronous: bool = False,
-        timeout_s: float | None = None,
+        timeout_s: TimeOut = None,
         completion_script: CompletionScriptFunction | None = None,
     ) -> Request:
         """Claim the tool's resources or address: kUnbnd to kIdle (R 19)."""
         spec = _spec(spec, asynchronous, timeout_s, completion_script)
-        return self._submit("Bind", (), spec)
+        return self._control("Bind", options, spec)
 
     def unbind(
         self,
         spec: CallbackSpec | None = None,
         *,
         asynchronous: bool = False,
-        timeout_s: float | None = None,
+        timeout_s: TimeOut = None,
         completion_script: CompletionScriptFunction | None = None,
     ) -> Request:
         """Give the resources back: kIdle to kUnbnd (R 20)."""
         spec = _spec(spec, asynchronous, timeout_s, completion_script)
-        return self._submit("UnBind", (), spec)
+        return self._control("UnBind", None, spec)
 
     def connect(
         self,
         spec: CallbackSpec | None = None,
         *,
+        options: Options = None,
         asynchronous: bool = False,
-        timeout_s: float | None = None,
+        timeout_s: TimeOut = None,
         completion_script: CompletionScriptFunction | None = None,
     ) -> Request:
-        """Connect to the tool's peer: kIdle to kDataXfer (R 20)."""
-        spec = _spec(spec, asynchronous, timeout_s, completion_script)
-        return self._submit("Connect", (), spec)
+        """Connect to the tool's peer: kIdle to kDataXfer (R 20).
 
-    def output(
+        An option of the type ``address`` says to which other peer.
+        """
+        spec = _spec(spec, asynchronous, timeout_s, completion_script)
+        return self._control("Connect", options, spec)
+
+    def listen(
         self,
-        data: str | bytes | bytearray | memoryview,
+        spec: CallbackSpec | None = None,
+        *,
+        options: Options = None,
+        asynchronous: bool = False,
+        timeout_s: TimeOut = None,
+        completion_script: CompletionScriptFunction | None = None,
+    ) -> Request:
+        """Wait until somebody connects: kIdle to kInCon; then ``accept`` or ``disconnect`` (R 21).
+
+        Raises:
+            CommError: -16002 the tool is none that listens.
+        """
+        spec = _spec(spec, asynchronous, timeout_s, completion_script)
+        return self._control("Listen", options, spec)
+
+    def accept(
+        self,
+        spec: CallbackSpec | None = None,
+        *,
+        options: Options = None,
+        asynchronous: bool = False,
+        timeout_s: TimeOut = None,
+        completion_script: CompletionScriptFunction | None = None,
+    ) -> Request:
+        """Take the connection that ``listen`` has found: kInCon to kDataXfer (R 21)."""
+        spec = _spec(spec, asynchronous, timeout_s, completion_script)
+        return self._control("Accept", options, spec)
+
+    def disconnect(
+        self,
+        spec: CallbackSpec | None = None,
+        *,
+        cancel_pending: bool = True,
+        asynchronous: bool = False,
+        timeout_s: TimeOut = None,
+        completion_script: CompletionScriptFunction | None = None,
+    ) -> Request:
+        """Tear the connection down (5.6), or release it in order (5.7).
+
+        Args:
+            spec: how to run it and whom to tell; or give its slots instead.
+            cancel_pending: True cancels everything outstanding first.  False lets the Outputs end,
+                which may take the peer's time; a receive that is then still posted is canceled.
+            asynchronous: return at once.
+            timeout_s: how long it may take.
+            completion_script: hears of its end.
+        """
+        spec = _spec(spec, asynchronous, timeout_s, completion_script)
+        return self._submit("Disconnect" if cancel_pending else "Release", (), spec)
+
+    def option(
+        self,
+        options: Options,
         spec: CallbackSpec | None = None,
         *,
         asynchronous: bool = False,
-        timeout_s: float | None = None,
+        timeout_s: TimeOut = None,
         completion_script: CompletionScriptFunction | None = None,
     ) -> Request:
-        """Send text (as UTF-8) or bytes; Outputs may be pipelined freely (R 23).
+        """Set or get the tool's options, in any state (R 27).
+
+        An option that fails says so in its ``result``; the request succeeds all the same.
+
+        Raises:
+            CommError: -54004 without options, -36002 for an empty sequence of them.
+        """
+        spec = _spec(spec, asynchronous, timeout_s, completion_script)
+        return self._submit("Option", (told(options),), spec)
+
+    # --- sending ---------------------------------------------------------------------------------
+
+    def output(
+        self,
+        data: Any,
+        spec: CallbackSpec | None = None,
+        *,
+        options: Options = None,
+        asynchronous: bool = False,
+        timeout_s: TimeOut = None,
+        completion_script: CompletionScriptFunction | None = None,
+    ) -> Request:
+        """Send data; Outputs may be pipelined freely (R 23).
+
+        Args:
+            data: text, bytes, an int or a sequence of these; other forms and flags need an
+                `OutputSpec`: ``form="frame"`` for a dict, ``form="template"`` for a `Template`.
+            spec: how to run it and whom to tell; or give its slots instead.
+            options: the tool's options for this Output.
+            asynchronous: return at once.
+            timeout_s: how long the tool's medium may take over it.
+            completion_script: hears of its end.
 
         Raises:
             CommError: at the call: -36003 a cancel is in progress, -36006 not connected, -36030
-                another synchronous call is pending, -54002 nothing to send, -54001 not text or
-                bytes; as the result of a synchronous call: whatever the tool reports.
+                another synchronous call is pending, -54002 nothing to send, -54001 the data does
+                not go with its form, -54008 a target that is not within it; as the result of a
+                synchronous call: whatever the tool reports.
         """
         spec = _spec(spec, asynchronous, timeout_s, completion_script)
-        if isinstance(data, bytearray | memoryview):
-            data = bytes(data)  # as it is now: the caller may go on changing it
-        return self._submit("Output", (data,), spec)
+        slots = output_slots(spec)
+        asked = told(options)
+        if asked:
+            slots["options"] = asked
+        data = _copied(data)
+        return self._submit("Output", (data, slots) if slots else (data,), spec)
+
+    # --- receiving -------------------------------------------------------------------------------
+
+    def set_input_spec(self, spec: InputSpec | None) -> Request | None:
+        """Arm ``spec``, or stop receiving with None; returns the armed spec's request (R 24).
+
+        It is posted again after each piece.  Inside its InputScript it may be replaced or ended;
+        elsewhere only ``cancel`` ends it.
+
+        Raises:
+            CommError: -54012 a spec is active; -36003, -36006 as for Output; -54001 and -54005 to
+                -54013, -54016 the spec contradicts itself.
+        """
+        if spec is None:
+            disarm = Submit("SetInputSpec", (), asynchronous=True, timeout_ns=None)
+            self._call(disarm, None)
+            return None
+        timeout = timeout_ns(spec.timeout_s)
+        message = Submit(
+            "SetInputSpec", self._receive_arguments(spec), asynchronous=True, timeout_ns=timeout
+        )
+        request: Request = self._call(message, spec)
+        return request
+
+    def receive(self, spec: InputSpec | None = None, *, asynchronous: bool = False) -> Request:
+        """Receive one piece; ``request.get()`` returns it as a `Piece`.
+
+        It is what an input spec is, once and without scripts, and good where a loop reads better:
+        the next piece stays in the tool until the next call.  What had come in before the line was
+        gone can still be received; then -16009.
+
+        Raises:
+            CommError: as for ``set_input_spec``; as the result: -16005 it was canceled or its
+                ``timeout_s`` passed in silence, -16009 the line is gone, -16004 and -36010 a frame
+                that is too long or none.
+        """
+        return self._receive("Receive", spec or InputSpec(), asynchronous=asynchronous)
+
+    def _receive(self, operation: str, spec: InputSpec, *, asynchronous: bool) -> Request:
+        arguments = self._receive_arguments(spec)
+        how = CallbackSpec(asynchronous, spec.timeout_s)
+        return self._submit(operation, arguments, how, spec)
+
+    def _receive_arguments(self, spec: InputSpec) -> tuple[dict[str, Any]]:
+        slots = input_slots(spec, self._actor.encoding)
+        options = told(spec.rcv_options)
+        if options:
+            slots["options"] = options
+        return (slots,)
+
+    def input(self) -> None:
+        """Have the InputScript called with all that is buffered, without a terminator (R 25).
+
+        The buffer is empty then, and the spec stays active.  Nothing is called for an empty buffer.
+        For strings and bytes only.
+
+        Raises:
+            CommError: -54000 no spec is active, -54015 not for its form.
+        """
+        self._call(Submit("Input", (), asynchronous=True, timeout_ns=None), None)
+
+    def partial(self) -> Any:
+        """Return what is buffered for the active spec, without consuming it (R 25).
+
+        For strings and bytes only; empty where nothing is.
+
+        Raises:
+            CommError: -54000 no spec is active, -54006 not for its form.
+        """
+        self._call(Submit("Partial", (), asynchronous=True, timeout_ns=None), None)
+        return self._actor.tool.partial()
+
+    def flush_input(self) -> None:
+        """Drop all that is buffered (R 26)."""
+        self._call(Submit("FlushInput", (), asynchronous=True, timeout_ns=None), None)
+
+    def flush_partial(self) -> None:
+        """Drop what the last ``partial`` or PartialScript has seen (R 26)."""
+        self._call(Submit("FlushPartial", (), asynchronous=True, timeout_ns=None), None)
+
+    # --- ending ----------------------------------------------------------------------------------
 
     def cancel(
         self,
@@ -202,36 +416,6 @@ class Endpoint:
         """
         spec = _spec(spec, asynchronous, None, completion_script)
         return self._submit("Cancel", (), CallbackSpec(spec.asynchronous, None, None), spec)
-
-    def disconnect(
-        self,
-        spec: CallbackSpec | None = None,
-        *,
-        asynchronous: bool = False,
-        timeout_s: float | None = None,
-        completion_script: CompletionScriptFunction | None = None,
-    ) -> Request:
-        """Cancel everything outstanding, then tear the connection down (5.6)."""
-        spec = _spec(spec, asynchronous, timeout_s, completion_script)
-        return self._submit("Disconnect", (), spec)
-
-    def set_input_spec(self, spec: InputSpec | None) -> Request | None:
-        """Arm ``spec``, or stop receiving with None; returns the armed spec's request (R 24).
-
-        Raises:
-            CommError: -54012 a spec is active; -36003, -36006 as for Output; -54001, -54005,
-                -54007 the spec contradicts itself.
-        """
-        if spec is None:
-            disarm = Submit("SetInputSpec", (), asynchronous=True, timeout_ns=None)
-            self._call(disarm, None)
-            return None
-        ends = (None, None) if spec.termination is None else _ends(spec.termination)
-        arguments = (spec.form, *ends, spec.discard_after)
-        timeout = timeout_ns(spec.timeout_s)
-        message = Submit("SetInputSpec", arguments, asynchronous=True, timeout_ns=timeout)
-        request: Request = self._call(message, spec)
-        return request
 
     def dispose(self) -> None:
         """Drop what is pending, without any completion, and release the tool (6.4).
@@ -255,17 +439,18 @@ class Endpoint:
 
     # --- the way in ------------------------------------------------------------------------------
 
+    def _control(self, operation: str, options: Options, spec: CallbackSpec) -> Request:
+        asked = told(options)
+        return self._submit(operation, (asked,) if asked else (), spec)
+
     def _submit(
-        self,
-        operation: str,
-        arguments: tuple[Any, ...],
-        spec: CallbackSpec,
-        told: CallbackSpec | None = None,
+        self, operation: str, arguments: tuple[Any, ...], spec: CallbackSpec, kept: Any = None
     ) -> Request:
+        """Call; ``kept`` is what the completion is told to, where that is not ``spec``."""
         if not spec.asynchronous:
             self._runtime.refuse_blocking(f"a synchronous {operation}")
         message = Submit(operation, arguments, spec.asynchronous, timeout_ns(spec.timeout_s))
-        request: Request = self._call(message, told or spec)
+        request: Request = self._call(message, kept or spec)
         if not spec.asynchronous:
             try:
                 request.get()
@@ -286,15 +471,16 @@ class Endpoint:
     def run_completion(self, request: Request, manner: Manner) -> None:
         """Tell the application of a completion."""
         if manner is Manner.SCRIPT:
-            request.spec.completion_script(self, request.value, request.code)
+            options = answered(request.value)
+            request.spec.completion_script(self, options, request.code)
         elif manner is Manner.HANDLER:
             self._handle("evt.ex.comm", request.code, "completionscript")
 
-    def run_input(self, request: Request, data: Any, terminator: Any) -> None:
+    def run_input(self, request: Request, piece: Piece) -> None:
         """Hand received data to the InputScript."""
         script = request.spec.input_script
         if script is not None:
-            script(self, data, Terminator(*terminator) if terminator else None, None)
+            script(self, piece.data, piece.terminator, piece.options)
 
     def report(self, error: Exception, where: str) -> None:
         """Tell the application that one of its scripts raised."""
@@ -320,7 +506,7 @@ _ENDS_OTHERS = frozenset({"Cancel", "Disconnect"})
 def _spec(
     spec: CallbackSpec | None,
     asynchronous: bool,  # noqa: FBT001  # passed on from a keyword of the same name
-    timeout_s: float | None,
+    timeout_s: TimeOut,
     completion_script: CompletionScriptFunction | None,
 ) -> CallbackSpec:
     """Return the spec of a call that may name its slots instead of giving one."""
@@ -331,11 +517,12 @@ def _spec(
     return spec
 
 
-def _ends(termination: Termination) -> tuple[Any, Any]:
-    """Return a termination as the table judges it; text becomes the bytes it is sent as."""
-    if not isinstance(termination, Termination):  # pyright: ignore[reportUnnecessaryIsInstance]
-        raise UsageError(f"termination is a newton.Termination, not {termination!r}")
-    sequence = termination.end_sequence
-    if isinstance(sequence, str) and is_text(sequence):
-        return termination.byte_count, sequence.encode()
-    return termination.byte_count, sequence
+def _copied(data: Any) -> Any:
+    """Return data as it is now: its owner may go on changing it before it is sent."""
+    if isinstance(data, Template):
+        return {"arglist": _copied(data.arglist), "typelist": _copied(data.typelist)}
+    if is_dict(data):
+        return {name: _copied(value) for name, value in data.items()}
+    if is_array(data):
+        return [_copied(each) for each in data]
+    return bytes(data) if is_bytes_like(data) else data

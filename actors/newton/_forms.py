@@ -147,7 +147,7 @@ def default_form(data: object) -> str | None:
     """
     if isinstance(data, str):
         return "string"
-    if _is_bytes_like(data):
+    if is_bytes_like(data):
         return "binary"
     return "number" if _is_int(data) else None
 
@@ -175,13 +175,13 @@ def encode(
             form or reaches past the data; a template contradicts itself; a char is not one byte;
             nothing is left to send.
     """
-    is_array = _is_array(data) and form != "bytes"
+    is_several = is_array(data) and form != "bytes"
     name = default_form(data) if form is None else form
-    if not (is_array and form is None) and not is_form(name):
+    if not (is_several and form is None) and not is_form(name):
         raise FormError(FORM)
     if offset is not None or length is not None:
         raw = _cut(data, name, offset, length)
-    elif is_array:
+    elif is_several:
         raw = b"".join([_encode_element(each, form, encoding) for each in data])
     else:
         raw = _ENCODERS[cast("str", name)](data, encoding)
@@ -242,15 +242,15 @@ def is_form(name: object) -> bool:
     return isinstance(name, str) and name in FORMS
 
 
-def _is_bytes_like(value: object) -> TypeGuard[BytesLike]:
+def is_bytes_like(value: object) -> TypeGuard[BytesLike]:
     return isinstance(value, bytes | bytearray | memoryview)
 
 
-def _is_array(value: object) -> TypeGuard[Sequence[Any]]:
+def is_array(value: object) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, list | tuple)
 
 
-def _is_dict(value: object) -> TypeGuard[dict[Any, Any]]:
+def is_dict(value: object) -> TypeGuard[dict[Any, Any]]:
     return isinstance(value, dict)
 
 
@@ -308,7 +308,7 @@ def _encode_string(data: Any, encoding: str) -> bytes:
 
 
 def _encode_bytes(data: Any, encoding: str) -> bytes:
-    if not _is_array(data):
+    if not is_array(data):
         return _encode_binary(data, encoding)
     if not all(map(_is_int, data)):
         raise FormError(FORM)
@@ -318,7 +318,7 @@ def _encode_bytes(data: Any, encoding: str) -> bytes:
 def _encode_binary(data: Any, _encoding: str) -> bytes:
     if isinstance(data, bytes):
         return data
-    if not _is_bytes_like(data):
+    if not is_bytes_like(data):
         raise FormError(FORM)
     try:
         return bytes(data)
@@ -328,7 +328,7 @@ def _encode_binary(data: Any, _encoding: str) -> bytes:
 
 def _cut(data: Any, name: str | None, offset: object, length: object) -> bytes:
     """Return the part of one binary that a target names."""
-    if name != "binary" or _is_array(data):
+    if name != "binary" or is_array(data):
         raise FormError(TARGET)
     raw = _encode_binary(data, "")
     begin = 0 if offset is None else offset
@@ -384,7 +384,7 @@ class _Fields:
 
 
 def _fields(typelist: object) -> _Fields:
-    if not _is_array(typelist) or not typelist:
+    if not is_array(typelist) or not typelist:
         raise FormError(TEMPLATE)
     is_struct = typelist[0] == "struct"
     items = [_field(each) for each in typelist[is_struct:]]
@@ -406,10 +406,12 @@ def _field(item: object) -> _Field:
 
 
 def _encode_template(data: Any, encoding: str) -> bytes:
-    if not isinstance(data, Template):
-        raise FormError(TEMPLATE)
-    fields = _fields(data.typelist)
-    values = _values(data.arglist, len(fields.items))
+    match data:
+        case Template(arglist, typelist) | {"arglist": arglist, "typelist": typelist}:
+            fields = _fields(typelist)
+        case _:
+            raise FormError(TEMPLATE)
+    values = _values(arglist, len(fields.items))
     parts = [
         _encode_field(field, value, encoding)
         for field, value in zip(fields.items, values, strict=True)
@@ -419,7 +421,7 @@ def _encode_template(data: Any, encoding: str) -> bytes:
 
 
 def _values(values: object, count: int) -> Sequence[Any]:
-    if not _is_array(values) or len(values) != count:
+    if not is_array(values) or len(values) != count:
         raise FormError(TEMPLATE)
     return values
 
@@ -548,7 +550,7 @@ def _is_frame(value: object) -> bool:
     Goes down level by level, and once through an object that stands there twice: what holds itself
     ends at the greatest depth.
     """
-    if not _is_dict(value):
+    if not is_dict(value):
         return False
     level: list[Sequence[Any] | dict[Any, Any]] = [value]
     for _ in range(FRAME_DEPTH_MAX):
@@ -557,7 +559,7 @@ def _is_frame(value: object) -> bool:
             for member in _members(container):
                 if isinstance(member, ExtType | Timestamp):
                     return False
-                if member and (_is_array(member) or _is_dict(member)):
+                if member and (is_array(member) or is_dict(member)):
                     below[id(member)] = member
         if not below:
             return True
@@ -567,7 +569,7 @@ def _is_frame(value: object) -> bool:
 
 def _members(container: Sequence[Any] | dict[Any, Any]) -> Iterable[Any]:
     """Return the values of a container; a dict with a key that is no str raises TypeError."""
-    if not _is_dict(container):
+    if not is_dict(container):
         return container
     if not all(isinstance(key, str) for key in container):
         raise TypeError("the keys of a frame are strings")

@@ -128,7 +128,7 @@ def _has_bad_sequence(facts: InputFacts) -> bool:
         return False
     sequences = facts.get("end_sequence")
     return not (
-        _is_array(sequences)
+        is_array(sequences)
         and len(sequences) > 0
         and all(isinstance(each, bytes) and each for each in sequences)
     )
@@ -150,7 +150,7 @@ def _has_bad_filter(facts: InputFacts) -> bool:
     if not facts.has("byte_proxy"):
         return False
     pairs = facts.get("byte_proxy")
-    return not (_is_array(pairs) and all(_is_array(each) and len(each) == 2 for each in pairs))
+    return not (is_array(pairs) and all(is_array(each) and len(each) == 2 for each in pairs))
 
 
 def _has_bad_proxy(facts: InputFacts) -> bool:
@@ -193,7 +193,7 @@ def _is_byte(value: object) -> bool:
     return _is_int(value) and NOT_ONE_BYTE <= value <= 0xFF
 
 
-def _is_array(value: object) -> TypeGuard[Sequence[Any]]:
+def is_array(value: object) -> TypeGuard[Sequence[Any]]:
     return isinstance(value, list | tuple)
 
 

@@ -5,35 +5,45 @@ from typing import TYPE_CHECKING, Any
 
 from rescind.events import Answer, Killed, Origin, Received, ToolEvent
 
+from ._forms import is_bytes_like
+
 if TYPE_CHECKING:
-    from ._actors import NewtonEndpoint
+    from ._receiving import ReceivingEndpoint
 
 
 class EndpointPort:
     """The tool's side of an endpoint; any thread, never blocks."""
 
-    __slots__ = ("_endpoint",)
+    __slots__ = ("_endpoint", "encoding")
 
-    def __init__(self, endpoint: "NewtonEndpoint") -> None:
+    def __init__(self, endpoint: "ReceivingEndpoint") -> None:
         """Stand before ``endpoint``."""
         self._endpoint = endpoint
+        self.encoding = endpoint.encoding
 
     def answer(self, request: int, code: int | None, value: Any = None) -> None:
         """Report a request's result; 0 is work that nobody waits for."""
         if request:
             self._post(request, Answer(request, code, value))
 
-    def received(self, request: int, data: Any, terminator: Any) -> None:
+    def received(self, request: int, data: Any, terminator: Any, options: Any = None) -> None:
         """Hand over a complete piece of input."""
-        self._post(request, Received(request, data, terminator))
+        if is_bytes_like(data):
+            data = bytes(data)  # of the application's own buffer, which it may change at any time
+        self._post(request, Received(request, data, terminator, options))
 
     def arrived(self, request: int) -> None:
-        """Start the inactivity time-out anew (3.3)."""
+        """Start the inactivity time-out anew, and have partial input looked at (3.3)."""
         endpoint = self._endpoint
+        # Without the baton first: it would be taken for every buffer that comes in.
+        posted = endpoint.requests.get(request)
+        if posted is None or not endpoint.watches_arrivals(posted):
+            return
         with endpoint.runtime.baton:
-            armed = endpoint.requests.get(request)
-            if armed is not None and armed.timeout_ns is not None:
-                endpoint.arm(armed, armed.timeout_ns)
+            if request in endpoint.requests:
+                if posted.timeout_ns is not None:
+                    endpoint.arm(posted, posted.timeout_ns)
+                endpoint.note_arrival(posted)
 
     def killed(self, cancel: int, code: int | None, taken: Mapping[int, int]) -> None:
         """Say that the work stopped that ``cancel`` was to stop."""

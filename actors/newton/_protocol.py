@@ -10,14 +10,16 @@ touch the state machine: it is a *window* beside it.  While the window is open e
 refused, and it closes only when the last victim's completion was delivered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import IntEnum, StrEnum
-from typing import NamedTuple
+from enum import IntEnum, IntFlag, StrEnum
+from typing import Any, NamedTuple
 
 from rescind.actors.kernel._rules import Admission, Canceller, Check
 
 from ._codes import Code
+from ._forms import FORM_REFUSALS, FormError, encode
+from ._parameters import INPUT_REFUSALS
 
 
 class State(IntEnum):
@@ -114,20 +116,71 @@ OPERATIONS: dict[str, Operation] = {
             State.OUT_REL, State.IDLE, State.DATA_XFER,
         ),
         Operation("Output", Channel.PUT, frozenset({State.DATA_XFER})),
+        Operation("StreamOut", Channel.PUT, frozenset({State.DATA_XFER})),
         Operation("Input", Channel.GET, frozenset({State.DATA_XFER})),
+        # What had come in before the line was gone can still be read, until -16009 (6.11).
+        Operation(
+            "Receive", Channel.GET, frozenset({State.DATA_XFER, State.IN_REL, State.IDLE})
+        ),
+        Operation("StreamIn", Channel.GET, frozenset({State.DATA_XFER})),
         Operation("Option", Channel.CONTROL, ANY),
         Operation("Cancel", Channel.KILL, ANY),
     )
 }  # fmt: skip
-"""Every operation that can be outstanding.  ``Input`` is an armed input spec."""
+"""Every operation that can be outstanding.
+
+``Input`` is an armed input spec, ``Receive`` one piece of input without scripts; ``StreamIn`` and
+``StreamOut`` are one chunk each.
+"""
+
+RECEIVES = frozenset({"Input", "Receive", "StreamIn"})
+"""What posts a receive; there is one at a time."""
 
 NOT_CONNECTED_MEANS_IDLE = frozenset({"Disconnect", "Release"})
 """A tool that answers one of these with -16009 makes it -36006 with state kIdle (section 2)."""
 
-REMOTE_EVENT_STATE: dict[int, State] = {2: State.IDLE, 3: State.IN_REL}
-"""Tool events that move the state before anybody hears of them: disconnect, release (3.5)."""
 
-REMOTE_DISCONNECT = 2
+class EventCode(IntEnum):
+    """What a tool may report unasked (3.5)."""
+
+    TOOL_SPECIFIC = 1
+    DISCONNECT = 2
+    RELEASE = 3
+    IDLE_TIMER = 4
+    LISTEN_TIMER = 5
+    PROGRESS = 6
+    TAPI = 7
+
+
+EVENT_NAMES: dict[int, str] = {
+    EventCode.TOOL_SPECIFIC: "tool-specific event",
+    EventCode.DISCONNECT: "remote disconnect",
+    EventCode.RELEASE: "remote orderly release",
+    EventCode.IDLE_TIMER: "idle timer",
+    EventCode.LISTEN_TIMER: "listen timer",
+    EventCode.PROGRESS: "progress",
+    EventCode.TAPI: "TAPI event",
+}
+
+CONNECTED = frozenset({State.IN_CON, State.DATA_XFER, State.OUT_REL, State.IN_REL})
+"""States with a connection that the other side may end."""
+
+REMOTE_EVENT_STATE: dict[tuple[int, int], State] = {
+    **{(EventCode.DISCONNECT, state): State.IDLE for state in CONNECTED},
+    **{(EventCode.RELEASE, state): State.IN_REL for state in CONNECTED},
+}
+"""Where a tool's event moves the state, before anybody hears of it (3.5)."""
+
+
+class SendFlag(IntFlag):
+    """Flags of Outputs and receives (R 7)."""
+
+    EOP = 0
+    """The last packet."""
+    MORE = 1
+    """More data is coming."""
+    PACKET = 2
+    """The data is in packets."""
 
 
 class Facts(NamedTuple):
@@ -174,8 +227,14 @@ SYNCHRONOUS = Check(
 SYNCHRONOUS_ROM = Check("N-36030-synchronous-rom", Code.TALRDYSYNC, _beside("Cancel"), "1.7, 6.6")
 
 
-FORMS = ("string", "bytes")
-"""The forms of an input spec (3.3)."""
+DISCARD_AFTER = 1024
+"""How many bytes wait for the end of a piece, unless a spec says otherwise (3.3)."""
+
+UTF_8 = "utf-8"
+ENCODINGS = frozenset(
+    {UTF_8, "ascii", "latin-1", "mac-roman", "cp1252", "cp437", "shift-jis", "utf-16-be"}
+)
+"""What strings may be translated to and from; a closed list, because logs name one of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,6 +254,8 @@ class Profile:
     """What a synchronous call hears whose success came while a cancel was ending it (5.10)."""
     release_input_code: Code
     """What an input spec hears that an orderly release ends (5.7)."""
+    streams_need_spec: bool
+    """Whether StreamIn and StreamOut refuse to do without a spec (section 2)."""
 
 
 GUIDE = Profile(
@@ -206,6 +267,7 @@ GUIDE = Profile(
     connection_cancel_code=Code.REQUEST_CANCELED,
     synchronous_undo_code=Code.REQUEST_CANCELED,
     release_input_code=Code.REQUEST_CANCELED,
+    streams_need_spec=False,
 )
 ROM = Profile(
     name="rom",
@@ -216,6 +278,7 @@ ROM = Profile(
     connection_cancel_code=Code.CONNECTION_ABORTED,
     synchronous_undo_code=Code.CALL_ABORTED,
     release_input_code=Code.CONNECTION_ABORTED,
+    streams_need_spec=True,
 )
 PROFILES = {profile.name: profile for profile in (GUIDE, ROM)}
 DEFAULT_PROFILE = GUIDE
@@ -229,6 +292,10 @@ CANCELLERS: dict[str, Canceller] = {
         Canceller(
             "Disconnect", "the application, also in a script",
             "all that is outstanding, then the connection", "5.6",
+        ),
+        Canceller(
+            "Release", "the application, by Disconnect without cancelPending",
+            "the input spec, once all Outputs have completed", "5.7",
         ),
         Canceller(
             TIME_OUT, "a request's own deadline", "all (guide), or its channel (rom)", "5.1, 5.8"
@@ -257,7 +324,10 @@ WINDOW_OPERATIONS = frozenset(OPERATIONS)
 
 DELIVERY_RANK: dict[str, int] = {
     "Input": 0,
+    "Receive": 0,
+    "StreamIn": 0,
     "Output": 1,
+    "StreamOut": 1,
     "Bind": 2,
     "UnBind": 2,
     "Connect": 2,
@@ -281,52 +351,50 @@ SYNCHRONOUS_RANK = 4
 
 REFUSALS: dict[str, Code] = {
     "N-54012-active": Code.INPUT_SPEC_ALREADY_ACTIVE,
-    "N-54001-form": Code.BAD_FORM,
-    "N-54002-empty": Code.ZERO_LENGTH_DATA,
-    "N-54005-sequence": Code.INVALID_END_SEQUENCE,
-    "N-16006-discard": Code.BAD_PARAMETER,
-    "N-54007-termination": Code.INAPPROPRIATE_TERMINATION,
+    "N-54000-spec": Code.NO_ACTIVE_INPUT_SPEC,
+    "N-54015-form": Code.INAPPROPRIATE_CALL,
+    "N-54006-partial": Code.INAPPROPRIATE_PARTIAL,
+    "N-54004-options": Code.INVALID_OPTION,
+    "N-36002-options": Code.TBADOPT,
+    **FORM_REFUSALS,
+    **{row.rule: row.code for row in INPUT_REFUSALS.values()},
 }
 """Parameter checks, made after admission: rule id to code (sections 3 and 7)."""
 
+READABLE_FORMS = frozenset({"string", "bytes"})
+"""What ``Input`` and ``Partial`` may be called for (R 25)."""
 
-def refuse_output(data: object) -> str | None:
+
+def refuse_output(arguments: Sequence[Any], encoding: str) -> str | None:
     """Return the rule by which this data cannot be sent, or None."""
-    if not isinstance(data, str | bytes) or not is_text(data):
-        return "N-54001-form"
-    return None if data else "N-54002-empty"
-
-
-def is_text(data: str | bytes) -> bool:
-    """Tell whether data can go over a wire: a lone surrogate is no character."""
-    if isinstance(data, bytes) or data.isascii():
-        return True
+    data = arguments[0]
+    if len(arguments) == 1 and data and type(data) is bytes:
+        return None  # nearly every Output
+    slots: Mapping[str, Any] = arguments[1] if len(arguments) > 1 else {}
     try:
-        data.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
+        encode(
+            data,
+            slots.get("form"),
+            encoding=encoding,
+            offset=slots.get("offset"),
+            length=slots.get("length"),
+        )
+    except FormError as error:
+        return error.rule
+    return None
 
 
-def refuse_input(
-    form: object, byte_count: object, end_sequence: object, discard_after: object
-) -> str | None:
-    """Return the rule by which this input spec cannot be armed, or None."""
-    if not isinstance(form, str) or form not in FORMS:
-        return "N-54001-form"
-    if byte_count is not None and not _is_count(byte_count):
-        return "N-54007-termination"
-    if end_sequence is not None and not (isinstance(end_sequence, bytes) and end_sequence):
-        return "N-54005-sequence"
-    return None if _is_count(discard_after) else "N-16006-discard"
+def refuse_options(options: Sequence[Any] | None) -> str | None:
+    """Return the rule by which ``Option`` cannot be asked for these, or None."""
+    if options is None:
+        return "N-54004-options"
+    return None if options else "N-36002-options"
 
 
-def _is_count(value: object) -> bool:
-    return isinstance(value, int) and value > 0
-
-
-def cancelled_code(operation: str, profile: Profile) -> Code:
-    """Return what a canceled request of this operation hears."""
+def cancelled_code(operation: str, profile: Profile, trigger: str = "Cancel") -> Code:
+    """Return what a request of this operation hears that a cancel of this kind ends."""
+    if trigger == "Release":
+        return profile.release_input_code
     if operation in IN_HAND_ABORTED:
         return profile.connection_cancel_code
     return CANCELLED_CODE

@@ -129,11 +129,11 @@ class Line:
 
     def send(self, peer: socket.socket, data: bytes) -> None:
         """Send a packet of its own: return once the tool has read it."""
-        tool_socket: Any = self.tool._socket
+        medium: Any = self.tool._medium
         peer.sendall(data)
         unread = bytearray(b"once")
         while unread != bytes(4) or unsent(peer):
-            fcntl.ioctl(tool_socket, termios.FIONREAD, unread)
+            fcntl.ioctl(medium._sock, termios.FIONREAD, unread)
 
     def close(self) -> None:
         """Close everything, and audit the log."""

@@ -138,8 +138,13 @@ class Stage:
         self.twin = DirectedTwin(**twin)
         self.heard: list[Any] = []
         self.reports: list[dict[str, Any]] = []
+        self.events: list[newton.Event] = []
         self.endpoint = newton.Endpoint(
-            self.runtime, self.twin, profile=profile, exception_handler=self._report
+            self.runtime,
+            self.twin,
+            profile=profile,
+            exception_handler=self._report,
+            event_handler=lambda _endpoint, event: self.events.append(event),
         )
         self._bell: newton.Endpoint | None = None
         self._bell_twin = DirectedTwin(label="bell")
@@ -207,8 +212,8 @@ class Stage:
     def cancel(self, name: str = "X", then: Callable[[], object] | None = None) -> Any:
         return self.endpoint.cancel(self.spec(name, then))
 
-    def disconnect(self, name: str = "Y") -> Any:
-        return self.endpoint.disconnect(self.spec(name))
+    def disconnect(self, name: str = "Y", *, cancel_pending: bool = True) -> Any:
+        return self.endpoint.disconnect(self.spec(name), cancel_pending=cancel_pending)
 
     def arm(
         self,

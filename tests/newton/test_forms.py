@@ -311,7 +311,8 @@ def test_a_string_that_the_encoding_lacks_is_refused():
 
 TEMPLATES_REFUSED: list[tuple[Any, str]] = [
     # not a template at all
-    ({"arglist": [1], "typelist": ["byte"]}, TEMPLATE),
+    ({"arglist": [1], "typelist": ["int"]}, TEMPLATE),
+    ({"arglist": [1]}, TEMPLATE),
     ("a", TEMPLATE),
     (None, TEMPLATE),
     ([[1]], TEMPLATE),

@@ -217,6 +217,6 @@ def test_the_input_script_hears_what_ended_its_piece(either):
     spec = newton.InputSpec(lambda _ep, data, terminator, _options: ends.append((data, terminator)))
     stage.endpoint.set_input_spec(spec)
     stage.settle()
-    stage.twin.receive("abc\n", ["endSequence", 4])
+    stage.twin.receive("abc\n", ["endSequence", 0, 4])
     stage.settle()
-    assert ends == [("abc\n", newton.Terminator("endSequence", 4))]
+    assert ends == [("abc\n", newton.Terminator("endSequence", 4, 0))]

@@ -205,7 +205,7 @@ def test_what_has_no_end_yet_is_not_hoarded(line):
     for _ in range(20):
         line.send(peer, b"x" * 1000)
     line.send(peer, b"y")  # who has read this has dealt with what came before
-    assert len(line.tool._buffer) <= 10 + 1
+    assert len(line.tool._receiver._buffer) <= 10 + 1
 
 
 def test_bytes_that_no_spec_took_wait_for_the_next_one(line):
@@ -384,7 +384,7 @@ def test_data_before_the_peers_close_is_handed_over_first(line):
     peer.close()
     line.wait_for(("I", NOT_CONNECTED))
     assert line.heard == [("I", "one\n"), ("I", "two\n"), ("I", NOT_CONNECTED)]
-    assert line.endpoint.state() is newton.State.IDLE
+    assert line.endpoint.state() is newton.State.IN_REL
 
 
 def test_a_disposed_endpoint_hangs_up_and_says_nothing_more(line):
@@ -427,5 +427,5 @@ def test_two_endpoints_share_the_poller_and_nothing_else(new_line):
 def test_the_small_send_buffer_is_what_the_tool_asked_for(line):
     """Otherwise the kernel would take whole Outputs, and the cancels above would test nothing."""
     line.connect()
-    kept = line.tool._socket.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+    kept = line.tool._medium._sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
     assert kept <= 4 * SMALL_BUFFER_BYTES

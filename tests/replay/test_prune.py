@@ -46,7 +46,7 @@ def save_framed(turns, path, size):
 @pytest.fixture
 def framed(tmp_path):
     """A log of several segments, with keyframes between its batches."""
-    return save_framed(everything().turns, tmp_path / "a.log", 6000)
+    return save_framed(everything().turns, tmp_path / "a.log", 6500)
 
 
 @pytest.fixture

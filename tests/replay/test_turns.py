@@ -112,7 +112,7 @@ def test_ranges_are_folded():
 
 
 def test_the_words_of_a_kind_need_no_ledger():
-    assert describe_item(InputScript(4)) == "InputScript request=4"
+    assert describe_item(InputScript(4)) == "InputScript request=4 asked=False"
     assert describe_item([1, 2]) == "[1, 2]"
     assert event_text(Completed(4, -7, 0, 0), Ledger()) == "Completed r4: -7"
     assert "Submit" in kind_text(Submit("x", (), True, None))

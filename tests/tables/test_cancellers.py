@@ -87,6 +87,10 @@ def run_newton(path: Path) -> None:
         endpoint.output("in vain", asynchronous=True)
         endpoint.disconnect(asynchronous=True)
         stepped.run()
+        endpoint.connect()
+        endpoint.set_input_spec(newton.InputSpec())
+        endpoint.disconnect(cancel_pending=False, asynchronous=True)
+        stepped.run()
         endpoint.dispose()
 
 

@@ -323,7 +323,7 @@ def test_the_cancelled_code_counts_as_cancelled(dialect: str) -> None:
 
 TRIGGERS = {
     "native": {native.CANCEL, native.TIME_OUT, native.STOP, native.RESTART, native.TASK},
-    "newton": {"Cancel", "Disconnect", newton.TIME_OUT},
+    "newton": {"Cancel", "Disconnect", "Release", newton.TIME_OUT},
     "rpc": set(rpc.TRIGGERS.values()),
     "tapi": {*tapi.Order, *tapi.Closing} - {tapi.Closing.FORCED},
     "winsock": {"WSACancelAsyncRequest", "WSACleanup", "WSACancelBlockingCall"},

@@ -117,7 +117,10 @@ def test_scenario_31_and_34_a_cancelled_control_operation_goes_back() -> None:
 
 
 def test_section_3_5_remote_events_move_the_state_first() -> None:
-    assert REMOTE_EVENT_STATE == {2: State.IDLE, 3: State.IN_REL}
+    for state in State:
+        is_connected = state in {State.IN_CON, State.DATA_XFER, State.OUT_REL, State.IN_REL}
+        assert REMOTE_EVENT_STATE.get((2, state)) == (State.IDLE if is_connected else None)
+        assert REMOTE_EVENT_STATE.get((3, state)) == (State.IN_REL if is_connected else None)
 
 
 def test_scenario_17_and_section_9_the_order_of_deliveries() -> None:

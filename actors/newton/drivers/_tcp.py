@@ -1,308 +1,204 @@
-"""A communications tool over TCP: real sockets, real back-pressure, real cancels.
+"""TCP, over IPv4 and IPv6, with TLS if asked for: the side that calls and the side that listens."""
 
-An Output completes when the kernel took its last byte.  What the kernel took cannot be recalled, so
-its send buffer is kept small: a cancel then finds the rest still here.  After ``killed`` nothing of
-a canceled Output is handed to the kernel.
-"""
-
-import errno
-import selectors
 import socket
+import ssl
 import threading
 from collections import deque
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from rescind.actors.newton._codes import Code
 from rescind.actors.newton._errors import CommError
 
-from ._framing import discard_oldest, find_piece
-from ._poller import Poller
-from ._tool import Port
+from ._medium import MediumError
+from ._options import Setting
+from ._sockets import BACKLOG, SEND_BUFFER_BYTES, Candidate, SocketMedium, SocketOption
+from ._stream import StreamTool
+from ._tls import TlsStream
 
-SEND_BUFFER_BYTES = 64 * 1024
-RECEIVE_BYTES = 64 * 1024
-_IN_PROGRESS = {0, errno.EINPROGRESS, errno.EWOULDBLOCK}
-REMOTE_DISCONNECT = 2
 _PORT_MAX = 65_535
 
 
-class _Output:
-    """One Output on its way into the kernel."""
+class TcpMedium(SocketMedium):
+    """A TCP connection, to be made or to be waited for."""
 
-    __slots__ = ("data", "request", "sent")
-
-    def __init__(self, request: int, data: str | bytes) -> None:
-        self.request = request
-        self.data = memoryview(data.encode() if isinstance(data, str) else data)
-        self.sent = 0
-
-
-class _Receive:
-    """The posted receive."""
-
-    __slots__ = ("byte_count", "discard_after", "end_sequence", "form", "request")
-
-    def __init__(self, request: int, arguments: Sequence[Any]) -> None:
-        self.request = request
-        self.form, self.byte_count, self.end_sequence, self.discard_after = arguments
-
-
-class TcpTool:
-    """Connects to one TCP peer.  Everything private belongs to the poller's thread."""
+    OPTIONS: ClassVar[dict[str, SocketOption]] = {
+        **SocketMedium.OPTIONS,
+        "no_delay": SocketOption(socket.IPPROTO_TCP, socket.TCP_NODELAY, bool),
+    }
 
     def __init__(
-        self, host: str, port: int, *, send_buffer_bytes: int | None = SEND_BUFFER_BYTES
+        self,
+        address: tuple[str, int],
+        *,
+        tls: ssl.SSLContext | None,
+        server_hostname: str | None,
+        send_buffer_bytes: int | None,
+        backlog: int | None,
     ) -> None:
-        """Remember where to connect to.
-
-        Args:
-            host: a name or an address, IPv4 or IPv6.
-            port: the peer's port.
-            send_buffer_bytes: how much the kernel may hold back (Linux doubles it); None leaves
-                the choice to the kernel, at the price that cancels find less to stop.
-
-        Raises:
-            CommError: -36001, there is no such port.
-        """
-        if not 0 < port <= _PORT_MAX:
-            raise CommError(Code.TBADADDR, detail=f"there is no port {port}")
-        self.host = host
-        self.tcp_port = port
-        self.label = f"tcp {host}:{port}"
-        self.send_buffer_bytes = send_buffer_bytes
-        self._socket: socket.socket | None = None
-        self._connecting = 0
+        """Remember where to connect to, or where to listen if there is a ``backlog``."""
+        wanted = {"send_buffer_bytes": send_buffer_bytes, "no_delay": True, "keep_alive": False}
+        super().__init__(wanted, backlog=backlog)
+        self._address = address
+        self._tls = tls
+        self._server_hostname = server_hostname
         self._attempt = 0
-        self._outputs: deque[_Output] = deque()
-        self._receive: _Receive | None = None
-        self._buffer = bytearray()
-        self._is_closed = False
+        self._settings["cipher"] = Setting(self._cipher)
+        self.label = f"tcp {'listener ' if self.listens else ''}{address[0]}:{address[1]}"
 
-    # --- what the runtime calls ----------------------------------------------------------------
+    @property
+    def address(self) -> tuple[str, int]:
+        """The host and the port; of a listener that is bound, those that it got."""
+        return self._address if self._listener is None else self._bound
 
-    def open(self, port: Port) -> None:
-        """Serve the endpoint behind ``port``."""
-        self._port = port
-        self._poller = Poller.acquire()
+    def _shown(self, address: Any) -> Any:
+        host, port, *_ = address
+        return [host, port]
 
-    def perform(self, request: int, operation: str, arguments: Sequence[Any]) -> None:
-        """Begin an operation."""
-        match operation:
-            case "Connect":
-                self._poller.call(self._connect, request)
-            case "Output":
-                self._poller.call(self._output, _Output(request, arguments[0]))
-            case "Input":
-                self._poller.call(self._post, _Receive(request, arguments))
-            case "Disconnect":
-                self._poller.call(self._disconnect, request)
-            case _:  # Bind and UnBind: TCP has nothing to claim
-                self._poller.call(self._answer, request, None)
+    def _cipher(self) -> Any:
+        return self._wire.cipher if isinstance(self._wire, TlsStream) else None
 
-    def kill(self, cancel: int, operations: frozenset[str]) -> None:
-        """Stop all work on these operations."""
-        self._poller.call(self._kill, cancel, operations)
+    def _new_tls(self, sock: socket.socket) -> TlsStream | None:
+        if self._tls is None:
+            return None
+        hostname = None if self.listens else self._server_hostname or self._called_host
+        return TlsStream(sock, self._tls, server_hostname=hostname)
 
-    def close(self) -> None:
-        """Stop everything and say nothing more."""
-        if not self._is_closed:
-            self._is_closed = True
-            self._poller.call(self._close_socket)
-            Poller.release()
+    # --- the side that calls ---------------------------------------------------------------------
 
-    # --- the poller's thread -------------------------------------------------------------------
-
-    def _answer(self, request: int, code: int | None, value: Any = None) -> None:
-        if not self._is_closed:
-            self._port.answer(request, code, value)
-
-    def _connect(self, request: int) -> None:
-        """Look the name up beside the poller, which must not wait for it."""
-        self._connecting = request
+    def connect(self, address: Any) -> None:
+        """Look the name up beside the poller, which must not wait, then try what was found."""
+        host, port = _checked(address)
+        self._called_host = host
         self._attempt += 1
         attempt = self._attempt
 
         def look_up() -> None:
             try:
-                found = socket.getaddrinfo(self.host, self.tcp_port, type=socket.SOCK_STREAM)
+                found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
             except (OSError, UnicodeError) as error:
-                self._poller.call(self._looked_up, attempt, [], error)
+                self.poller.call(self._looked_up, attempt, [], error)
             else:
-                self._poller.call(self._looked_up, attempt, found, None)
+                self.poller.call(self._looked_up, attempt, found, None)
 
         threading.Thread(target=look_up, name="rescind-lookup", daemon=True).start()
 
     def _looked_up(self, attempt: int, found: list[Any], error: Exception | None) -> None:
-        if attempt != self._attempt or self._is_closed:
-            return  # canceled meanwhile
+        if attempt != self._attempt:
+            return  # abandoned meanwhile
         if error is not None:
-            self._fail_connect(Code.TBADADDR, error)
+            self.host.done(MediumError(Code.TBADADDR, str(error)))
             return
-        self._candidates = deque(found)
+        candidates: list[Candidate] = [
+            (family, kind, protocol, where) for family, kind, protocol, _, where in found
+        ]
+        self._candidates = deque(candidates)
         self._try_next(None)
 
-    def _try_next(self, error: Exception | None) -> None:
-        """Try the next address the name has; one that fails leaves the others a chance."""
-        self._close_socket()
-        if not self._candidates:
-            self._fail_connect(Code.NOT_CONNECTED, error)
-            return
-        family, kind, protocol, _, address = self._candidates.popleft()
-        sock = self._socket = socket.socket(family, kind, protocol)
-        sock.setblocking(False)  # noqa: FBT003  # the standard library's own signature
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.send_buffer_bytes is not None:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self.send_buffer_bytes)
-        result = sock.connect_ex(address)
-        if result in _IN_PROGRESS:
-            self._poller.watch(sock, selectors.EVENT_WRITE, self._connected)
-        else:
-            self._try_next(OSError(result, errno.errorcode.get(result, "connect failed")))
+    def abandon(self) -> None:
+        """Stop whatever was begun, and ignore what the look-up will find."""
+        self._attempt += 1
+        super().abandon()
 
-    def _connected(self, _events: int) -> None:
-        assert self._socket is not None, "a connect without a socket"
-        result = self._socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-        if result:
-            self._try_next(OSError(result, errno.errorcode.get(result, "connect failed")))
-            return
-        request, self._connecting = self._connecting, 0
-        self._buffer.clear()
-        self._watch()
-        self._answer(request, None)
+    # --- the side that is called -----------------------------------------------------------------
 
-    def _fail_connect(self, code: Code, error: Exception | None) -> None:
-        request, self._connecting = self._connecting, 0
-        self._close_socket()
-        self._answer(request, code, f"{self.label}: {error}")
-
-    def _watch(self) -> None:
-        """Read while there is room, write while there is something to write."""
-        if self._socket is None or self._connecting:
-            return
-        events = selectors.EVENT_WRITE if self._outputs else 0
-        # A posted receive may want more than is kept for one that is not posted yet.
-        if self._receive is not None or len(self._buffer) < RECEIVE_BYTES:
-            events |= selectors.EVENT_READ
-        self._poller.watch(self._socket, events, self._ready)
-
-    def _ready(self, events: int) -> None:
-        if events & selectors.EVENT_READ:
-            self._read()
-        if events & selectors.EVENT_WRITE:
-            self._send()
-        self._watch()
-
-    def _output(self, output: _Output) -> None:
-        if self._socket is None:
-            self._answer(output.request, Code.NOT_CONNECTED)
-            return
-        self._outputs.append(output)
-        if len(self._outputs) == 1:
-            self._send()
-            self._watch()
-
-    def _send(self) -> None:
-        outputs = self._outputs
-        while outputs and self._socket is not None:
-            output = outputs[0]
-            try:
-                output.sent += self._socket.send(output.data[output.sent :])
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as error:
-                self._lose(error)
-                return
-            if output.sent == len(output.data):
-                outputs.popleft()
-                self._answer(output.request, None)
-
-    def _read(self) -> None:
-        if self._socket is None:
-            return
+    def _new_listener(self) -> socket.socket:
+        host, port = self._address
+        flags = socket.AI_PASSIVE | (0 if host == "localhost" else socket.AI_NUMERICHOST)
         try:
-            data = self._socket.recv(RECEIVE_BYTES)
-        except (BlockingIOError, InterruptedError):
-            return
-        except OSError as error:
-            self._lose(error)
-            return
-        if not data:
-            self._lose(None)
-            return
-        self._buffer += data
-        if self._receive is not None:
-            self._port.arrived(self._receive.request)
-            self._hand_over()
-
-    def _post(self, receive: _Receive) -> None:
-        self._receive = receive
-        was_handed_over = self._hand_over()
-        if self._socket is None and not was_handed_over:
-            self._receive = None
-            self._answer(receive.request, Code.NOT_CONNECTED)
-        self._watch()
-
-    def _hand_over(self) -> bool:
-        """End the posted receive if a complete piece is there; tell whether it was."""
-        receive, buffer = self._receive, self._buffer
-        if receive is None:
-            return False
-        piece = find_piece(buffer, receive.byte_count, receive.end_sequence)
-        if piece is None:
-            if receive.byte_count is None:
-                discard_oldest(buffer, receive.discard_after)
-            return False
-        data = bytes(buffer[: piece.length])
-        del buffer[: piece.length]
-        data = data[-receive.discard_after :] if receive.byte_count is None else data
-        self._receive = None
-        value = data.decode(errors="replace") if receive.form == "string" else data
-        self._port.received(receive.request, value, [piece.condition, piece.length])
-        return True
-
-    def _lose(self, error: OSError | None) -> None:
-        """The connection is gone: say so, then end what was outstanding, in its order."""
-        self._close_socket()
-        detail = "the peer closed the connection" if error is None else str(error)
-        if not self._is_closed:
-            self._port.event(REMOTE_DISCONNECT, detail)
-        outputs, self._outputs = self._outputs, deque()
-        for output in outputs:
-            self._answer(output.request, Code.NOT_CONNECTED, detail)
-        receive, self._receive = self._receive, None
-        if receive is not None:
-            self._answer(receive.request, Code.NOT_CONNECTED, detail)
-
-    def _kill(self, cancel: int, operations: frozenset[str]) -> None:
-        taken: dict[int, int] = {}
-        if "Output" in operations:
-            taken = {each.request: each.sent for each in self._outputs if each.sent}
-            self._outputs.clear()
-        if "Input" in operations:
-            self._receive = None
-        if "Connect" in operations and self._connecting:
-            self._attempt += 1
-            self._connecting = 0
-            self._close_socket()
-        self._watch()
-        if not self._is_closed:
-            self._port.killed(cancel, None, taken)
-
-    def _disconnect(self, request: int) -> None:
-        code = None if self._socket is not None else Code.NOT_CONNECTED
-        self._close_socket()
-        self._outputs.clear()
-        self._receive = None
-        self._answer(request, code)
-
-    def _close_socket(self) -> None:
-        if self._socket is not None:
-            self._poller.watch(self._socket, 0, self._ready)
-            self._socket.close()
-            self._socket = None
+            found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=flags)
+        except (OSError, UnicodeError) as error:
+            raise MediumError(Code.TBADADDR, str(error)) from error
+        family, kind, protocol, _, where = found[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(where)
+        except OSError:
+            listener.close()
+            raise
+        name = listener.getsockname()
+        self._bound = (name[0], name[1])
+        return listener
 
 
-def tcp(host: str, port: int, *, send_buffer_bytes: int | None = SEND_BUFFER_BYTES) -> TcpTool:
-    """Return a tool that connects to ``host``:``port``; see ``TcpTool``."""
-    return TcpTool(host, port, send_buffer_bytes=send_buffer_bytes)
+def _checked(address: Any) -> tuple[str, int]:
+    """Return a host and a port; raises MediumError for what is neither."""
+    match address:
+        case [str() as host, int() as port] if 0 < port <= _PORT_MAX:
+            return host, port
+        case _:
+            raise MediumError(Code.TBADADDR, f"{address!r} is no host and port")
+
+
+def tcp(
+    host: str,
+    port: int,
+    *,
+    tls: ssl.SSLContext | bool | None = None,
+    server_hostname: str | None = None,
+    send_buffer_bytes: int | None = SEND_BUFFER_BYTES,
+) -> StreamTool:
+    """Return a tool that connects to one TCP peer.
+
+    Connect tries all addresses that the name has, IPv4 and IPv6.  Its options: send_buffer_bytes,
+    receive_buffer_bytes, no_delay, keep_alive; to be read, local_address, remote_address, cipher.
+
+    Args:
+        host: a name or an address, IPv4 or IPv6.
+        port: the peer's port.
+        tls: speak TLS by this context; True is the default context, which checks certificates.
+        server_hostname: the name that the peer's certificate must have, if it is not ``host``.
+        send_buffer_bytes: how much the kernel may hold back; None leaves the choice to the kernel,
+            at the price that cancels find less to stop.
+
+    Raises:
+        CommError: -36001, there is no such port.
+    """
+    if not 0 < port <= _PORT_MAX:
+        raise CommError(Code.TBADADDR, detail=f"there is no port {port}")
+    context = ssl.create_default_context() if tls is True else tls or None
+    medium = TcpMedium(
+        (host, port),
+        tls=context,
+        server_hostname=server_hostname,
+        send_buffer_bytes=send_buffer_bytes,
+        backlog=None,
+    )
+    return StreamTool(medium)
+
+
+def tcp_listener(
+    host: str,
+    port: int = 0,
+    *,
+    tls: ssl.SSLContext | None = None,
+    backlog: int = BACKLOG,
+    send_buffer_bytes: int | None = SEND_BUFFER_BYTES,
+) -> StreamTool:
+    """Return a tool that waits for TCP peers, one after the other.
+
+    Bind claims the port, Listen waits for one caller, Accept takes the connection (and shakes hands
+    when there is TLS), Disconnect instead turns it away.  When a connection has ended, Listen waits
+    for the next caller; who comes in between waits in the backlog.  ``tool.address`` tells where it
+    listens.  Options as ``tcp``.
+
+    Args:
+        host: an address of this machine, or ``localhost``; empty for all of its addresses.
+        port: 0 for any that is free.
+        tls: speak TLS by this context, which holds the certificate.
+        backlog: how many callers may wait.
+        send_buffer_bytes: as ``tcp``.
+
+    Raises:
+        CommError: -36001, there is no such port.
+    """
+    if not 0 <= port <= _PORT_MAX:
+        raise CommError(Code.TBADADDR, detail=f"there is no port {port}")
+    medium = TcpMedium(
+        (host, port),
+        tls=tls,
+        server_hostname=None,
+        send_buffer_bytes=send_buffer_bytes,
+        backlog=backlog,
+    )
+    return StreamTool(medium)

@@ -1,18 +1,40 @@
 """What a communications tool is to an endpoint, and what the endpoint is to it."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+
+TOOL_EVENT = 1
+"""Something of the tool's own; its data is a dict."""
+REMOTE_DISCONNECT = 2
+"""The connection is gone: reset, hung up, the child process ended."""
+REMOTE_RELEASE = 3
+"""The other side has said its last: end of stream.  It may still listen."""
 
 
 class Port(Protocol):
     """How a tool answers; every method may be called on any thread and returns at once."""
 
-    def answer(self, request: int, code: int | None, value: Any = None) -> None:
-        """Report a request's result; a result that comes too late is recorded and ignored."""
+    @property
+    def encoding(self) -> str:
+        """The endpoint's encoding of strings and characters."""
         ...
 
-    def received(self, request: int, data: Any, terminator: Any) -> None:
-        """Hand over a complete piece of input; nothing more until the receive is posted again."""
+    def answer(self, request: int, code: int | None, value: Any = None) -> None:
+        """Report a request's result; a result that comes too late is recorded and ignored.
+
+        ``value``: of a request with options the processed ones, each ``[type, label, op_code, data,
+        result]``; of a failed one what went wrong, in words.
+        """
+        ...
+
+    def received(
+        self, request: int, data: Any, terminator: Any, options: Sequence[Any] | None = None
+    ) -> None:
+        """Hand over a complete piece of input; nothing more until the receive is posted again.
+
+        ``terminator``: ``[condition, index, byte_count]``, or None when Input() asked for what is
+        there.  ``options``: the processed rcvOptions, with the first piece only.
+        """
         ...
 
     def arrived(self, request: int) -> None:
@@ -24,14 +46,16 @@ class Port(Protocol):
         ...
 
     def event(self, code: int, data: Any) -> None:
-        """Report what nobody asked for; 2 is the remote's disconnect."""
+        """Report what nobody asked for: one of the three codes above (spec/newton.md 3.5)."""
         ...
 
 
+@runtime_checkable
 class Tool(Protocol):
     """Does the real work.  The runtime calls it after the record of the call is durable.
 
-    One thread calls at a time, in the order of the log; no method may block.
+    One thread calls at a time, in the order of the log; no method may block.  ``partial`` and
+    ``flush`` may be called by any thread at any time.
     """
 
     @property
@@ -49,6 +73,17 @@ class Tool(Protocol):
 
     def kill(self, cancel: int, operations: frozenset[str]) -> None:
         """Stop all work on these operations, then call ``killed``."""
+        ...
+
+    def partial(self) -> Any:
+        """Return what has come in for the posted receive, in its form, and leave it there.
+
+        None if nothing has, or if no receive is posted.
+        """
+        ...
+
+    def flush(self, *, partial: bool) -> None:
+        """Drop what has come in, or only what the last ``partial`` returned."""
         ...
 
     def close(self) -> None:

@@ -1,0 +1,100 @@
+"""protoStreamingEndpoint: whole frames, chunk by chunk (spec/newton.md 2)."""
+
+from itertools import pairwise
+from typing import Any
+
+from ._api import Endpoint
+from ._codes import Code
+from ._errors import CommError
+from ._forms import FRAME_HEADER, FormError, decode, encode, frame_length
+from ._protocol import SendFlag
+from ._specs import CallbackSpec, InputSpec, StreamSpec, Termination
+
+CHUNK_BYTES = 16 * 1024
+
+
+class StreamingEndpoint(Endpoint):
+    """An endpoint that sends and receives frames of any size in chunks, and says how far it is.
+
+    Both methods block, and raise what ``output`` and ``receive`` raise.  Every chunk is a request
+    of its own, which a cancel ends like any other, and which has the spec's time-out.  A frame of
+    which the peer does not get the rest leaves the connection of no use: later Outputs are answered
+    -16009.
+    """
+
+    def stream_out(self, data: Any, spec: StreamSpec | None = None) -> None:
+        """Send a frame; returns when its last chunk was sent, or the progress script said to stop.
+
+        Raises:
+            CommError: -54001 the data is no frame; as for ``output``.
+        """
+        spec = self._checked(spec)
+        raw = _as_form(encode, data, "frame")
+        total = len(raw)
+        how = CallbackSpec(timeout_s=spec.timeout_s)
+        for start, end in pairwise([*range(0, total, CHUNK_BYTES), total]):
+            slots: dict[str, Any] = {"form": "frame", "part": [start, total]}
+            if spec.flags:
+                slots["send_flags"] = int(spec.flags)
+            self._submit("StreamOut", (raw[start:end], slots), how)
+            if not self._goes_on(spec, end, total):
+                return
+
+    def stream_in(self, spec: StreamSpec | None = None) -> Any:
+        """Receive a frame; None if the progress script said to stop.
+
+        With a ``store`` the frame's MessagePack goes there as it comes, and the number of its bytes
+        is returned.
+
+        Raises:
+            CommError: -54012 a receive is posted, -16004 the frame is longer than the spec allows,
+                -36010 it is none; as for ``receive``.
+        """
+        spec = self._checked(spec)
+        header = self._chunk(FRAME_HEADER, spec)
+        size = frame_length(header)
+        if size > spec.bytes_max and spec.store is None:
+            raise CommError(Code.BUFFER_OVERFLOW, detail=f"a frame of {size:,} bytes")
+        kept = [header]
+        received = 0
+        while received < size:
+            chunk = self._chunk(min(CHUNK_BYTES, size - received), spec)
+            received += len(chunk)
+            if spec.store is None:
+                kept.append(chunk)
+            else:
+                spec.store.write(chunk)
+            if not self._goes_on(spec, FRAME_HEADER + received, FRAME_HEADER + size):
+                return None
+        return received if spec.store is not None else _as_form(decode, b"".join(kept), "frame")
+
+    def _checked(self, spec: StreamSpec | None) -> StreamSpec:
+        """Return the spec, or the default one; the device insists on one (ROM)."""
+        if self.state() is None:
+            raise CommError(Code.NO_ENDPOINT_AVAILABLE)
+        if spec is None and self._actor.profile.streams_need_spec:
+            raise CommError(Code.EXPECTED_SPEC)
+        spec = spec or StreamSpec()
+        if spec.form != "frame":
+            raise CommError(Code.BAD_FORM, detail=f"a stream of the form {spec.form!r}")
+        return spec
+
+    def _chunk(self, byte_count: int, spec: StreamSpec) -> bytes:
+        is_packet = bool(spec.flags & SendFlag.PACKET)
+        end = Termination(byte_count=byte_count, use_eop=False if is_packet else None)
+        wanted = InputSpec(
+            form="bytes", termination=end, timeout_s=spec.timeout_s, rcv_flags=spec.flags
+        )
+        data: bytes = self._receive("StreamIn", wanted, asynchronous=False).get().data
+        return data
+
+    def _goes_on(self, spec: StreamSpec, done: int, total: int) -> bool:
+        script = spec.progress_script
+        return script is None or bool(script(self, done, total))
+
+
+def _as_form(translate: Any, data: Any, form: str) -> Any:
+    try:
+        return translate(data, form, encoding="utf-8")
+    except FormError as error:
+        raise CommError(error.code, rule=error.rule) from error
