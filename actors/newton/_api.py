@@ -344,7 +344,7 @@ class Endpoint:
         request: Request = self._call(message, spec)
         return request
 
-    def receive(self, spec: InputSpec | None = None, *, asynchronous: bool = False) -> Request:
+    def receive(self, spec: InputSpec, *, asynchronous: bool = False) -> Request:
         """Receive one piece; ``request.get()`` returns it as a `Piece`.
 
         It is what an input spec is, once and without scripts, and good where a loop reads better:
@@ -356,7 +356,7 @@ class Endpoint:
                 ``timeout_s`` passed in silence, -16009 the line is gone, -16004 and -36010 a frame
                 that is too long or none.
         """
-        return self._receive("Receive", spec or InputSpec(), asynchronous=asynchronous)
+        return self._receive("Receive", spec, asynchronous=asynchronous)
 
     def _receive(self, operation: str, spec: InputSpec, *, asynchronous: bool) -> Request:
         arguments = self._receive_arguments(spec)
@@ -384,7 +384,7 @@ class Endpoint:
     def partial(self) -> Any:
         """Return what is buffered for the active spec, without consuming it (R 25).
 
-        For strings and bytes only; empty where nothing is.
+        For strings and bytes only; None where nothing is buffered.
 
         Raises:
             CommError: -54000 no spec is active, -54006 not for its form.
@@ -394,11 +394,15 @@ class Endpoint:
 
     def flush_input(self) -> None:
         """Drop all that is buffered (R 26)."""
-        self._call(Submit("FlushInput", (), asynchronous=True, timeout_ns=None), None)
+        self._flush("FlushInput", partial=False)
 
     def flush_partial(self) -> None:
         """Drop what the last ``partial`` or PartialScript has seen (R 26)."""
-        self._call(Submit("FlushPartial", (), asynchronous=True, timeout_ns=None), None)
+        self._flush("FlushPartial", partial=True)
+
+    def _flush(self, operation: str, *, partial: bool) -> None:
+        self._call(Submit(operation, (), asynchronous=True, timeout_ns=None), None)
+        self._actor.tool.flush(partial=partial)
 
     # --- ending ----------------------------------------------------------------------------------
 

@@ -371,6 +371,8 @@ def refuse_output(arguments: Sequence[Any], encoding: str) -> str | None:
     if len(arguments) == 1 and data and type(data) is bytes:
         return None  # nearly every Output
     slots: Mapping[str, Any] = arguments[1] if len(arguments) > 1 else {}
+    if "part" in slots:
+        return None  # of a frame that was encoded as a whole
     try:
         encode(
             data,

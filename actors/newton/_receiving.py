@@ -78,8 +78,8 @@ class ReceivingEndpoint(Endpoint):
     """An endpoint with a tool, which sends and receives; the rest is the dialect's control."""
 
     __slots__ = (
-        "_is_partial_due", "api", "encoding", "input", "is_in_input_script",
-        "is_posted", "port", "profile", "synchronous", "tool",
+        "_partial_due", "api", "encoding", "input", "is_in_input_script", "is_posted", "port",
+        "profile", "synchronous", "tool",
     )  # fmt: skip
 
     REQUEST = NewtonRequest
@@ -111,8 +111,8 @@ class ReceivingEndpoint(Endpoint):
         """Whether a receive is posted for it: not while its InputScript is due or running."""
         self.is_in_input_script = False
         """Whether the InputScript runs: only then the spec may be replaced or ended."""
-        self._is_partial_due = False
-        """Whether a look at what has come in is on its way."""
+        self._partial_due = 0
+        """The request for which a look at what has come in is on its way, or 0."""
 
     # --- the way to the tool ---------------------------------------------------------------------
 
@@ -263,11 +263,7 @@ class ReceivingEndpoint(Endpoint):
             refusal = self._refusal("Input", message)
             assert refusal is not None, "an endpoint that is gone refuses everything"
             return self.refuse(out, message.operation, refusal)
-        out.effects.append((self._flush, message.operation == "FlushPartial"))
         return None
-
-    def _flush(self, partial: bool) -> None:  # noqa: FBT001  # an effect has no keywords
-        self.tool.flush(partial=partial)
 
     # --- partial input: sampled in its own time, never by what comes in (3.3) ------------------
 
@@ -278,15 +274,16 @@ class ReceivingEndpoint(Endpoint):
     def note_arrival(self, request: Request) -> None:
         """Have a look at what has come in when it is time to, unless one is on its way."""
         frequency_ns = request.arguments[0].get("partial_frequency_ns")
-        if frequency_ns is None or self._is_partial_due:
+        if frequency_ns is None or self._partial_due == request.number:
             return
-        self._is_partial_due = True
+        self._partial_due = request.number
         due = PartialDue(request.number)
         runtime = self.runtime
         runtime.arm(frequency_ns, lambda: runtime.post(self, due, Origin.TIMER, request.turn))
 
     def _take_partial_due(self, message: PartialDue, out: Outbox) -> None:
-        self._is_partial_due = False
+        if message.request == self._partial_due:
+            self._partial_due = 0
         request = self.input
         if request is not None and request.number == message.request and self.is_posted:
             news = News(self, PartialScript(request.number), "partialscript", nothing)

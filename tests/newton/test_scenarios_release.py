@@ -329,8 +329,8 @@ def test_after_dispose_every_call_says_that_the_endpoint_is_gone(either):
         endpoint.disconnect, lambda: endpoint.disconnect(cancel_pending=False), endpoint.cancel,
         lambda: endpoint.output("A"), lambda: endpoint.option([newton.Option("speed")]),
         lambda: endpoint.set_input_spec(None), lambda: endpoint.set_input_spec(newton.InputSpec()),
-        endpoint.receive, endpoint.input, endpoint.partial, endpoint.flush_input,
-        endpoint.flush_partial,
+        lambda: endpoint.receive(newton.InputSpec()), endpoint.input, endpoint.partial,
+        endpoint.flush_input, endpoint.flush_partial,
     ]  # fmt: skip
     assert [code_of(call) for call in calls] == [GONE] * len(calls)
     assert endpoint.state() is None
