@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable
+from traceback import walk_tb
 from types import TracebackType
 from typing import Any, Self, TypeAlias
 
@@ -487,8 +488,11 @@ class Endpoint:
             script(self, piece.data, piece.terminator, piece.options)
 
     def report(self, error: Exception, where: str) -> None:
-        """Tell the application that one of its scripts raised."""
-        self._handle(type(error).__name__, str(error), where)
+        """Tell the application that one of its scripts raised, or could not be called (3.4)."""
+        if isinstance(error, TypeError) and not _has_run(error):
+            self._handle("evt.ex.comm", Code.WRONG_ARGUMENT_COUNT, where)
+        else:
+            self._handle(type(error).__name__, str(error), where)
 
     def _handle(self, name: str, data: Any, debug: str) -> None:
         handler = self.exception_handler
@@ -519,6 +523,12 @@ def _spec(
     if asynchronous or timeout_s is not None or completion_script is not None:
         raise UsageError("give a spec or its slots, not both")
     return spec
+
+
+def _has_run(error: Exception) -> bool:
+    """Tell whether any code but this package's has run before the error came."""
+    modules = [frame.f_globals.get("__name__", "") for frame, _ in walk_tb(error.__traceback__)]
+    return not all(name.startswith("rescind.") for name in modules)
 
 
 def _copied(data: Any) -> Any:

@@ -209,7 +209,7 @@ def test_a_script_that_cannot_be_called_is_reported_and_the_rest_delivered(stage
     stage.cancel("X")
     stage.settle()
     assert stage.heard == [("B", CANCELED), ("X", None)]
-    assert [report["name"] for report in stage.take_reports()] == ["TypeError"]
+    assert [report["data"] for report in stage.take_reports()] == [-48803]
 
 
 def test_an_exception_handler_that_raises_stops_nothing(stage):
@@ -430,3 +430,33 @@ def test_waiting_on_a_stepped_runtime_for_what_can_never_come_is_an_error_and_no
         endpoint.output("A")
     runtime.close()
     audit(runtime)
+
+
+def test_a_script_that_takes_other_arguments_is_reported_as_such(either):
+    """R 28: -48803, and which script it was."""
+    few: Any = lambda _endpoint: None  # noqa: E731
+    either.endpoint.event_handler = few
+    spec = either.input_spec("I", termination=newton.Termination(end_sequence="\n"))
+    spec.input_script = spec.partial_script = few
+    spec.partial_frequency_s = 0.1
+    either.endpoint.set_input_spec(spec)
+    either.endpoint.output("A", newton.CallbackSpec(True, None, few))
+    either.answer_next()
+    either.twin.event(newton.EventCode.TOOL_SPECIFIC)
+    either.twin.feed(b"line")
+    either.advance(0.1)
+    either.twin.feed(b"\n")
+    either.settle()
+    assert [(report["data"], report["debug"]) for report in either.take_reports()] == [
+        (-48803, "completionscript"), (-48803, "eventhandler"), (-48803, "partialscript"),
+        (-48803, "inputscript"),
+    ]  # fmt: skip
+
+
+def test_a_type_error_of_a_scripts_own_is_told_as_what_it_is(either):
+    def fail(_endpoint, _options, _result):
+        len(None)  # type: ignore[arg-type]  # the mistake
+
+    either.endpoint.output("A", newton.CallbackSpec(True, None, fail))
+    either.answer_next()
+    assert [report["name"] for report in either.take_reports()] == ["TypeError"]
