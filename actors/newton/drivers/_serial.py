@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import os
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
 from importlib import import_module
 from typing import Any
 
@@ -20,6 +20,15 @@ PARITIES = {"none": "N", "even": "E", "odd": "O", "mark": "M", "space": "S"}
 FLOW_CONTROLS = {None: None, "rts_cts": "rtscts", "dsr_dtr": "dsrdtr", "xon_xoff": "xonxoff"}
 _DRAINED_S = 0.01
 _BREAK_S_MAX = 10.0
+
+
+@contextlib.contextmanager
+def _system_errors() -> Generator[None]:
+    """Have what the terminal driver refuses raise OSError: its own error is none."""
+    try:
+        yield
+    except import_module("termios").error as error:
+        raise OSError(*error.args) from error
 
 
 class SerialMedium(Medium):
@@ -61,7 +70,8 @@ class SerialMedium(Medium):
         names = {value: label for label, value in values.items()}
 
         def read() -> Any:
-            now = self._wanted.get(name) if self._serial is None else getattr(self._serial, name)
+            with _system_errors():
+                now = getattr(self._serial, name, self._wanted.get(name))
             return names.get(now, now)
 
         def write(value: Any) -> None:
@@ -69,7 +79,8 @@ class SerialMedium(Medium):
                 raise ValueError(f"{value!r} is none of {', '.join(values)}")
             now = values.get(value, value)
             if self._serial is not None:
-                setattr(self._serial, name, now)
+                with _system_errors():
+                    setattr(self._serial, name, now)
             self._wanted[name] = now
 
         first = self._wanted.get(name)
@@ -85,12 +96,14 @@ class SerialMedium(Medium):
         if not 0 < duration_s <= _BREAK_S_MAX:
             raise ValueError(f"a break of {duration_s!r} s")
         line = self._standing()
-        line.break_condition = True
+        with _system_errors():
+            line.break_condition = True
         self.poller.call_later(duration_s, self._end_break, line)
 
     def _end_break(self, line: Any) -> None:
         if line.is_open:
-            line.break_condition = False
+            with contextlib.suppress(OSError), _system_errors():
+                line.break_condition = False
 
     # --- life ------------------------------------------------------------------------------------
 
@@ -105,11 +118,14 @@ class SerialMedium(Medium):
         if self._flow_control is not None:
             wanted[self._flow_control] = True
         try:
-            line = pyserial.Serial(address, timeout=0, write_timeout=0, exclusive=True, **wanted)
+            with _system_errors():
+                line = pyserial.Serial(
+                    address, timeout=0, write_timeout=0, exclusive=True, **wanted
+                )
         except (TypeError, ValueError) as error:
             raise MediumError(Code.BAD_PARAMETER, str(error)) from error
         for name in _LINES & self._wanted.keys():
-            with contextlib.suppress(OSError):  # a line without modem signals
+            with contextlib.suppress(OSError), _system_errors():  # a line without modem signals
                 setattr(line, name, self._wanted[name])
         self._serial = line
         self._line = Descriptor(line, self.poller)
@@ -123,7 +139,8 @@ class SerialMedium(Medium):
     def release(self) -> None:
         """Wait until the line has sent what the kernel took."""
         try:
-            is_drained = self._standing().out_waiting == 0
+            with _system_errors():
+                is_drained = self._standing().out_waiting == 0
         except OSError:
             is_drained = True  # by a hang-up
         if is_drained:
@@ -135,7 +152,7 @@ class SerialMedium(Medium):
         """Close the line; what it has not sent is dropped, or closing would wait for it."""
         if self._line is None:
             return
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError), _system_errors():
             self._serial.reset_output_buffer()
         self._line.close()
         self._serial = self._line = None

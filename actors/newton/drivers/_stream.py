@@ -204,13 +204,12 @@ class StreamTool:
             self._answer(request, code_of(error), self._detail(error))
             return
         processed = self._processed(options, takes_address=operation == "Connect")
-        if operation == "Release":
-            if not self._is_at_end:
-                self._read_rest()
-            self._disconnect()
-        elif operation != "Listen":
+        if operation in ("Connect", "Accept"):
             self._be_connected()
         self._answer(request, None, processed)
+        if operation == "Release":
+            # After the answer: with a release the endpoint itself ends what it still receives.
+            self._end_release()
         self._watch()
 
     def _be_connected(self) -> None:
@@ -218,6 +217,15 @@ class StreamTool:
         self._is_connected = True
         self._is_at_end = self._is_deaf = False
         self._unfit = ""
+
+    def _end_release(self) -> None:
+        """Let go of a connection that was ended in order."""
+        if not self._is_at_end:
+            # A socket that is closed before all was read breaks the connection, and the other side
+            # might lose what it has not read yet.
+            self._read_rest()
+        self._medium.close()
+        self._end_all("released")
 
     def _disconnect(self) -> None:
         """Let go of the connection; the endpoint has ended what was outstanding."""
@@ -371,8 +379,9 @@ class StreamTool:
             self._lose(None)
             return
         self._is_at_end = True
-        self._port.event(REMOTE_RELEASE, None)
-        self._receiver.end(Code.NOT_CONNECTED, "the peer sends no more")
+        if self._in_hand is None:  # else our own release is under way, which ends the input, too
+            self._port.event(REMOTE_RELEASE, None)
+            self._receiver.end(Code.NOT_CONNECTED, "the peer sends no more")
 
     # --- readiness -------------------------------------------------------------------------------
 

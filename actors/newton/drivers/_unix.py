@@ -15,6 +15,9 @@ from ._medium import MediumError
 from ._sockets import BACKLOG, SEND_BUFFER_BYTES, SocketMedium
 from ._stream import StreamTool
 
+_PATH_BYTES_MAX = 107
+"""What fits into a UNIX socket's address (unix(7))."""
+
 
 class UnixMedium(SocketMedium):
     """A UNIX connection, to be made or to be waited for."""
@@ -36,28 +39,26 @@ class UnixMedium(SocketMedium):
 
     def connect(self, address: Any) -> None:
         """Connect to the socket at a path."""
-        if not isinstance(address, str) or not address:
-            raise MediumError(Code.TBADADDR, f"{address!r} is no path")
-        self._candidates = deque([(socket.AF_UNIX, self._kind, 0, address)])
+        self._candidates = deque([(socket.AF_UNIX, self._kind, 0, _checked(address))])
         self._try_next(None)
 
     def _new_listener(self) -> socket.socket:
+        path = _checked(self._path)
         listener = socket.socket(socket.AF_UNIX, self._kind)
         try:
-            listener.bind(self._path)
-        except (OSError, ValueError) as error:
+            listener.bind(path)
+        except OSError:
             listener.close()
-            if isinstance(error, OSError) and error.errno is not None:
-                raise
-            raise MediumError(Code.TBADADDR, str(error)) from error
+            raise
         return listener
 
     def unbind(self) -> None:
         """Turn away whoever waits, and remove the socket from its folder."""
-        if self._listener is not None:
+        was_bound = self._listener is not None
+        super().unbind()
+        if was_bound:
             with contextlib.suppress(OSError):  # somebody else has removed it
                 Path(self._path).unlink()
-        super().unbind()
 
     # --- packets ---------------------------------------------------------------------------------
 
@@ -87,6 +88,18 @@ class UnixMedium(SocketMedium):
         poll = select.poll()
         poll.register(self._standing(), select.POLLRDHUP)
         return bool(poll.poll(0))
+
+
+def _checked(path: Any) -> str:
+    """Return a path that a socket can have; raises MediumError.
+
+    A zero begins a name of Linux's own that is no path, and elsewhere ends it unseen.
+    """
+    if not isinstance(path, str) or not 0 < len(os.fsencode(path)) <= _PATH_BYTES_MAX:
+        raise MediumError(Code.TBADADDR, f"{path!r} is no path for a socket")
+    if "\0" in path:
+        raise MediumError(Code.TBADADDR, f"{path!r} has a zero in it")
+    return path
 
 
 def unix(
