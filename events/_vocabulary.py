@@ -227,11 +227,15 @@ class Received(NamedTuple):
 
 
 class Killed(NamedTuple):
-    """The driver stopped its work for ``cancel``; ``taken`` maps a cut request to bytes taken."""
+    """The driver stopped its work for ``cancel``; ``taken`` maps a cut request to bytes taken.
+
+    ``spared``: requests that it cannot stop; they run on, and this cancel does not end them.
+    """
 
     cancel: int
     code: int | None
     taken: dict[int, int]
+    spared: tuple[int, ...] = ()
 
 
 class ToolEvent(NamedTuple):
@@ -666,5 +670,5 @@ EVENTS: tuple[type[tuple[Any, ...]], ...] = (
 )  # fmt: skip
 KINDS = MESSAGES + EVENTS
 
-LEDGER_VERSION: dict[str, int] = {"InputScript": 2, "Received": 2}
+LEDGER_VERSION: dict[str, int] = {"InputScript": 2, "Killed": 2, "Received": 2}
 """Kinds whose version is not 1."""

@@ -10,7 +10,7 @@ the last delivery ... ``Complete`` for the trigger ... its delivery ... blocked 
 ended.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -180,8 +180,8 @@ class Endpoint(Actor):
                 self._deliver(requests, manner, out, running=running)
             case Returned(number, error):
                 self._script_came_back(number, error, out)
-            case Killed(cancel, code, _):
-                self._driver_stopped(cancel, code, out)
+            case Killed(cancel, code, _, spared):
+                self._driver_stopped(cancel, code, spared, out)
             case _:
                 return super().receive(message, out)
         return None
@@ -277,8 +277,10 @@ class Endpoint(Actor):
         for request in late:
             out.events.append(CancelOutcome(window.cancel, request.number, Outcome.TOO_LATE))
 
-    def _driver_stopped(self, cancel: int, code: int | None, out: Outbox) -> None:
-        """Let every victim that is left complete, in a turn of its own."""
+    def _driver_stopped(
+        self, cancel: int, code: int | None, spared: Sequence[int], out: Outbox
+    ) -> None:
+        """Let every victim that is left complete, in a turn of its own; what is spared runs on."""
         window = self.windows.get(cancel)
         if window is None:
             return  # disposed of meanwhile
@@ -286,9 +288,15 @@ class Endpoint(Actor):
         left = [
             each for each in window.victims if each.status is OUTSTANDING and each.doomed == cancel
         ]
+        waiting = window.waiting
+        if spared:
+            for request in [each for each in left if each.number in spared]:
+                out.events.append(CancelOutcome(cancel, request.number, Outcome.IGNORED))
+                waiting -= window.counts(request)
+                left.remove(request)
         if left:
             out.broadcast.append((left, Cancel(cancel)))
-        if window.waiting == 0:
+        if waiting == 0:
             self._end_window(window, code, out)
 
     def won(self, request: Request, code: int, how: How, out: Outbox) -> None:
@@ -491,7 +499,13 @@ class Endpoint(Actor):
         return any(each.is_ending and each.trigger is request for each in self.windows.values())
 
     def _apply_outcome(self, event: CancelOutcome, _: int) -> None:
-        """A duplicate of a cancel by that cancel's own trigger: its end is now a time-out's."""
+        """A duplicate of a cancel by that cancel's own trigger: its end is now a time-out's.
+
+        A victim that ignores its cancel is none any more.
+        """
+        if event.outcome == Outcome.IGNORED and event.target in self.requests:
+            self._supersede(self.requests[event.target])
+            self.requests[event.target].doomed = 0
         window = self.windows.get(event.other)
         trigger = None if window is None else window.trigger
         is_own = trigger is not None and trigger.number == event.target

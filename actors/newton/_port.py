@@ -1,6 +1,6 @@
 """How a communications tool reaches its endpoint: every report becomes a message."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from rescind.events import Answer, Killed, Origin, Received, ToolEvent
@@ -41,14 +41,22 @@ class EndpointPort:
             return
         with endpoint.runtime.baton:
             if request in endpoint.requests:
-                if posted.timeout_ns is not None:
+                if posted.timeout_ns is not None and endpoint.restarts_time_out(posted):
                     endpoint.arm(posted, posted.timeout_ns)
                 endpoint.note_arrival(posted)
 
-    def killed(self, cancel: int, code: int | None, taken: Mapping[int, int]) -> None:
-        """Say that the work stopped that ``cancel`` was to stop."""
+    def killed(
+        self,
+        cancel: int,
+        code: int | None,
+        taken: Mapping[int, int],
+        spared: Sequence[int] = (),
+    ) -> None:
+        """Say that the work stopped that ``cancel`` was to stop, but for what is spared (5.10)."""
         endpoint = self._endpoint
-        message = Killed(cancel, code, dict(taken))
+        if spared and not endpoint.profile.spares_what_runs_on:
+            code, spared = None, ()  # in the guide nothing outlives a cancel
+        message = Killed(cancel, code, dict(taken), tuple(spared))
         endpoint.runtime.post(endpoint, message, Origin.IO, self._cause_of_cancel(cancel))
 
     def event(self, code: int, data: Any) -> None:

@@ -254,6 +254,10 @@ class Profile:
     """What a synchronous call hears whose success came while a cancel was ending it (5.10)."""
     release_input_code: Code
     """What an input spec hears that an orderly release ends (5.7)."""
+    spares_what_runs_on: bool
+    """Whether what the tool cannot stop goes on as if nothing had been asked (5.10)."""
+    time_out_restarts_in_binary: bool
+    """Whether each arrival starts the time-out of binary input anew, or only a block does (5.8)."""
     streams_need_spec: bool
     """Whether StreamIn and StreamOut refuse to do without a spec (section 2)."""
 
@@ -267,6 +271,8 @@ GUIDE = Profile(
     connection_cancel_code=Code.REQUEST_CANCELED,
     synchronous_undo_code=Code.REQUEST_CANCELED,
     release_input_code=Code.REQUEST_CANCELED,
+    spares_what_runs_on=False,
+    time_out_restarts_in_binary=True,
     streams_need_spec=False,
 )
 ROM = Profile(
@@ -278,6 +284,8 @@ ROM = Profile(
     connection_cancel_code=Code.CONNECTION_ABORTED,
     synchronous_undo_code=Code.CALL_ABORTED,
     release_input_code=Code.CONNECTION_ABORTED,
+    spares_what_runs_on=True,
+    time_out_restarts_in_binary=False,
     streams_need_spec=True,
 )
 PROFILES = {profile.name: profile for profile in (GUIDE, ROM)}

@@ -271,6 +271,11 @@ class ReceivingEndpoint(Endpoint):
         """Tell whether anything follows from data that has come in.  No baton."""
         return request.timeout_ns is not None or "partial_frequency_ns" in request.arguments[0]
 
+    def restarts_time_out(self, request: Request) -> bool:
+        """Tell whether data that has come in starts a receive's time-out anew (5.8)."""
+        is_binary = request.arguments[0].get("form") == "binary"
+        return not is_binary or self.profile.time_out_restarts_in_binary
+
     def note_arrival(self, request: Request) -> None:
         """Have a look at what has come in when it is time to, unless one is on its way."""
         frequency_ns = request.arguments[0].get("partial_frequency_ns")

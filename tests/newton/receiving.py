@@ -26,7 +26,7 @@ class FakePort:
     def arrived(self, request: int) -> None:
         self.calls.append(("arrived", request))
 
-    def killed(self, cancel: int, code: int | None, taken: Any) -> None:
+    def killed(self, cancel: int, code: int | None, taken: Any, _spared: Any = ()) -> None:
         self.calls.append(("killed", cancel, code, dict(taken)))
 
     def event(self, code: int, data: Any) -> None:

@@ -12,6 +12,7 @@ from rescind.events import EventHandler, read
 
 from .stage import (
     ABORTED,
+    BAD_COMMAND,
     CANCELED,
     GONE,
     IN_PROGRESS,
@@ -233,6 +234,72 @@ def test_scenario_47_a_blocked_listen_that_had_succeeded_when_it_was_canceled_is
     assert stage.heard == [("X", None), ("L", -10039 if stage.rom else CANCELED)]
     assert stage.state == State.IDLE
     assert stage.twin.asked[-1] == "Disconnect"
+
+
+# --- what a tool cannot stop --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("operation", ["Bind", "Option"])
+def test_section_5_10_what_the_tool_cannot_stop_runs_on_only_on_the_device(
+    new_stage, profile, operation
+):
+    stage = new_stage(profile, at_once=frozenset(), unkillable=frozenset({operation}))
+    if operation == "Bind":
+        stage.endpoint.bind(stage.spec("S"))
+    else:
+        stage.endpoint.option(newton.Option("speed"), stage.spec("S"))
+    stage.settle()
+    stage.cancel("X")
+    stage.settle()
+    if not stage.rom:
+        assert stage.heard == [("S", CANCELED), ("X", None)]
+        assert stage.state == State.UNBND
+        return
+    assert stage.heard == [("X", BAD_COMMAND)]
+    stage.twin.complete_next(newton.Channel.CONTROL)
+    stage.settle()
+    assert stage.heard == [("X", BAD_COMMAND), ("S", None)]
+    assert stage.state == (State.IDLE if operation == "Bind" else State.UNBND)
+
+
+def test_section_5_10_what_can_be_stopped_beside_it_is(new_stage, profile):
+    stage = new_stage(profile, unkillable=frozenset({"Option"})).connect()
+    stage.twin.at_once -= {"Option"}
+    stage.outputs("AB")
+    stage.endpoint.option(newton.Option("speed"), stage.spec("S"))
+    stage.cancel("X")
+    stage.settle()
+    stage.twin.complete(stage.twin.performed[-1][0])
+    stage.settle()
+    victims = [("A", CANCELED), ("B", CANCELED)]
+    ended = [("X", BAD_COMMAND), ("S", None)] if stage.rom else [("S", CANCELED), ("X", None)]
+    assert stage.heard == [*victims, *ended]
+
+
+def test_section_5_8_a_time_out_of_what_cannot_be_stopped_has_no_effect_on_the_device(
+    new_stage, profile
+):
+    stage = new_stage(profile, at_once=frozenset(), unkillable=frozenset({"Bind"}))
+    stage.endpoint.bind(stage.spec("S", timeout_s=0.05))
+    stage.advance(1)
+    if not stage.rom:
+        assert stage.heard == [("S", CANCELED)]
+        return
+    assert stage.heard == []
+    stage.twin.complete_next(newton.Channel.CONTROL)
+    stage.settle()
+    assert stage.heard == [("S", None)]
+    assert stage.state == State.IDLE
+
+
+def test_section_5_8_the_time_out_of_binary_input_is_of_a_block_on_the_device(either):
+    target = newton.InputTarget(bytearray(100))
+    either.arm("I", form="binary", target=target, timeout_s=0.1)
+    for _ in range(5):
+        either.advance(0.06)
+        either.twin.feed(b".")
+        either.settle()
+    assert either.heard == ([("I", CANCELED)] if either.rom else [])
 
 
 # --- what the other side does -----------------------------------------------------------------

@@ -302,8 +302,8 @@ def test_a_release_sends_all_that_was_output_and_then_the_end(bench, kind):
 
 @pytest.mark.parametrize("operation", ["Output", "Input", "Disconnect", "Release"])
 def test_what_needs_a_connection_fails_without_one(idle, operation):
-    arguments = {"Output": (b"x",), "Input": ({}, None)}.get(operation, ([],))
-    assert idle.do(operation, *arguments) == NOT_CONNECTED
+    arguments: dict[str, tuple[Any, ...]] = {"Output": (b"x",), "Input": ({}, None)}
+    assert idle.do(operation, *arguments.get(operation, ([],))) == NOT_CONNECTED
 
 
 @pytest.mark.parametrize("operation", ["Listen", "Accept", "Sing"])

@@ -55,7 +55,7 @@ class NotedPort:
     def arrived(self, request: int) -> None:
         self._note("arrived", request)
 
-    def killed(self, cancel: int, code: int | None, taken: Any) -> None:
+    def killed(self, cancel: int, code: int | None, taken: Any, _spared: Any = ()) -> None:
         self._note("killed", cancel, code, dict(taken))
 
     def event(self, code: int, data: Any) -> None:

@@ -41,8 +41,17 @@ class Port(Protocol):
         """Say that data came in, so that the inactivity time-out starts again."""
         ...
 
-    def killed(self, cancel: int, code: int | None, taken: Mapping[int, int]) -> None:
-        """Say that all work has stopped; ``taken``: bytes already sent of a request cut short."""
+    def killed(
+        self,
+        cancel: int,
+        code: int | None,
+        taken: Mapping[int, int],
+        spared: Sequence[int] = (),
+    ) -> None:
+        """Say that all work has stopped; ``taken``: bytes already sent of a request cut short.
+
+        ``spared``: requests that can't be stopped and that will be answered all the same.
+        """
         ...
 
     def event(self, code: int, data: Any) -> None:

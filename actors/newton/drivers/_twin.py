@@ -45,6 +45,7 @@ class TwinTool:
         *,
         at_once: frozenset[str] = ANSWERED_AT_ONCE,
         holds_kills: bool = False,
+        unkillable: frozenset[str] = frozenset(),
         options: Mapping[str, bool] | None = None,
     ) -> None:
         """Begin with nothing outstanding.
@@ -53,12 +54,15 @@ class TwinTool:
             label: the tool's name in logs.
             at_once: operations that succeed as soon as they are asked for.
             holds_kills: leave ``killed`` to ``finish_kill``.
+            unkillable: operations that run on when they are to be killed; ``killed`` then has the
+                code -16002 and names them.
             options: the labels of the options that there are, and whether they may be set; None
                 lets every option succeed.
         """
         self.label = label
         self.at_once = at_once
         self.holds_kills = holds_kills
+        self.unkillable = unkillable
         self.options = options
         self.pending: dict[int, tuple[int, str, Sequence[Any]]] = {}
         self.performed: list[tuple[int, str, Sequence[Any]]] = []
@@ -125,6 +129,7 @@ class TwinTool:
     def kill(self, cancel: int, operations: frozenset[str]) -> None:
         """Forget what is pending of these operations, and say so unless kills are held."""
         self.kills.append(cancel)
+        operations -= self.unkillable
         killed = {n: asked for n, asked in self.pending.items() if asked[1] in operations}
         for request in killed:
             del self.pending[request]
@@ -167,7 +172,10 @@ class TwinTool:
 
     def finish_kill(self, code: int | None = None) -> None:
         """Report that the last kill has stopped everything, or failed with ``code``."""
-        self.port.killed(self.kills[-1], code, self._killed)
+        spared = [n for n, asked in self.pending.items() if asked[1] in self.unkillable]
+        if spared and code is None:
+            code = Code.BAD_COMMAND
+        self.port.killed(self.kills[-1], code, self._killed, spared)
 
     def complete(self, request: int, code: int | None = None, value: Any = None) -> None:
         """Answer a request, also one that is not pending any more (too late).
