@@ -169,12 +169,9 @@ class NewtonEndpoint(ReceivingEndpoint):
         refusal = self._refusal("Release", message)
         if refusal is not None:
             return self.refuse(out, "Release", refusal)
-        waits = self.input is not None or self._has_outputs()
-        request = self.accept(out, "Release", message, extra, started=not waits)
+        request = self.accept(out, "Release", message, extra, started=False)
         self._move(State.OUT_REL, out)
-        if not waits:
-            self._begin(request, out)
-        elif not self._has_outputs():
+        if not self._has_outputs():
             self._release(request, out)
         return request
 
@@ -231,7 +228,11 @@ class NewtonEndpoint(ReceivingEndpoint):
         window: CancelWindow,
         operations: frozenset[str],
     ) -> None:
-        late = [each for each in self.requests.values() if each.status is not OUTSTANDING]
+        late = [
+            each
+            for each in self.requests.values()
+            if each.status is not OUTSTANDING and each.operation in operations
+        ]
         self.begin_cancel(out, trigger, by, window, late)
         out.effects.append((self._kill, window.cancel, operations))
 
@@ -273,9 +274,9 @@ class NewtonEndpoint(ReceivingEndpoint):
         if window is not None and window.timed_out is request:
             self.won(request, self._time_out_code(request), How.TIMED_OUT, out)
         else:
-            releases = window is not None and window.trigger is self._releasing is not None
-            trigger = "Release" if releases else "Cancel"
-            code = cancelled_code(request.operation, self.profile, trigger)
+            trigger = None if window is None else window.trigger
+            by = "" if trigger is None else trigger.operation
+            code = cancelled_code(request.operation, self.profile, by)
             self.won(request, code, How.CANCELLED, out)
         self._fall_back(request, out)
         self._go_on_releasing(request, out)

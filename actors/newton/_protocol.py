@@ -401,8 +401,8 @@ def refuse_options(options: Sequence[Any] | None) -> str | None:
     return None if options else "N-36002-options"
 
 
-def cancelled_code(operation: str, profile: Profile, trigger: str = "Cancel") -> Code:
-    """Return what a request of this operation hears that a cancel of this kind ends."""
+def cancelled_code(operation: str, profile: Profile, trigger: str = "") -> Code:
+    """Return what a request of this operation hears when ``trigger`` cancels it."""
     if trigger == "Release":
         return profile.release_input_code
     if operation in IN_HAND_ABORTED:
