@@ -22,6 +22,7 @@ INCOMPATIBLE = -16010
 ALREADY_BOUND = -16018
 NOT_BOUND = -16019
 BAD_ADDRESS = -36001
+BAD_DATA = -36010
 ADDRESS_BUSY = -36023
 
 
@@ -291,3 +292,34 @@ def test_options_of_sockets(new_bench):
         assert bench.option("keep_alive", 512, True) == [True, None]
         assert bench.option("cipher") == [None, None]
         assert bench.option("local_address")[0] == list(bench.tool.address)
+
+
+def test_a_packet_that_is_too_long_fails_alone(new_bench, tmp_path):
+    listener = new_bench(drivers.unix_listener(tmp_path / "socket", packets=True))
+    assert listener.do("Bind", []) is None
+    caller = new_bench(drivers.unix(listener.tool.address, packets=True, send_buffer_bytes=4096))
+    assert caller.do("Connect", []) is None
+    assert listener.do("Listen", []) is None
+    assert listener.do("Accept", []) is None
+    too_long = caller.output(bytes(1 << 20))
+    fits = caller.output(b"fits")
+    assert caller.code_of(too_long) == BAD_DATA
+    assert caller.code_of(fits) is None
+    request = listener.post(form="bytes", rcv_flags=2)
+    listener.port.wait_for("received", request, b"fits", ["useEOP", None, 4])
+
+
+def test_who_calls_a_unix_socket_that_is_full_waits_until_there_is_room(new_bench, tmp_path):
+    listener = new_bench(drivers.unix_listener(tmp_path / "socket", backlog=0))
+    assert listener.do("Bind", []) is None
+    with call(listener.tool):
+        caller = new_bench(drivers.unix(listener.tool.address))
+        impatient = new_bench(drivers.unix(listener.tool.address))
+        connecting, never = caller.ask("Connect", []), impatient.ask("Connect", [])
+        impatient.kill(frozenset({"Connect"}))
+        for _ in range(2):
+            assert listener.do("Listen", []) is None
+            assert listener.do("Accept", []) is None
+            assert listener.do("Disconnect", []) is None
+        assert caller.code_of(connecting) is None
+        assert never not in {request for request, _ in impatient.port.codes()}

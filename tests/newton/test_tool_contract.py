@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from .sockets import assert_no_thread_is_left
-from .tools import KINDS, Bench, connect, connected, open_files, unconnected
+from .tools import KINDS, WITH_TWIN, Bench, connect, connected, open_files, unconnected
 
 NOT_CONNECTED = -16009
 BAD_COMMAND = -16002
@@ -41,6 +42,13 @@ def bench(kind: str, tmp_path: Path) -> Iterator[Bench]:
         yield bench
 
 
+@pytest.fixture(params=WITH_TWIN)
+def any_bench(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Bench]:
+    """The same, or the scripted twin."""
+    with connected(request.param, tmp_path) as bench:
+        yield bench
+
+
 @pytest.fixture
 def idle(kind: str, tmp_path: Path) -> Iterator[Bench]:
     """A tool that could connect."""
@@ -57,58 +65,58 @@ def fill(bench: Bench, kind: str) -> list[int]:
     return [each for each in requests if each not in answered]
 
 
-def test_outputs_arrive_whole_and_are_answered_in_order(bench):
+def test_outputs_arrive_whole_and_are_answered_in_order(any_bench):
     sizes = [1, 10, 3000, 200, 4000]
-    requests = [bench.output(PIECE[:size]) for size in sizes]
+    requests = [any_bench.output(PIECE[:size]) for size in sizes]
     for size in sizes:
-        assert bench.peer.read(size) == PIECE[:size]
-    assert bench.code_of(requests[-1]) is None
-    assert bench.port.codes()[-5:] == [(request, None) for request in requests]
+        assert any_bench.peer.read(size) == PIECE[:size]
+    assert any_bench.code_of(requests[-1]) is None
+    assert any_bench.port.codes()[-5:] == [(request, None) for request in requests]
 
 
-def test_input_comes_in_pieces_in_its_order(bench):
-    request = bench.post(form="bytes", byte_count=100)
+def test_input_comes_in_pieces_in_its_order(any_bench):
+    request = any_bench.post(form="bytes", byte_count=100)
     for start in range(0, 1000, 100):
-        bench.peer.send(PIECE[start : start + 100])
+        any_bench.peer.send(PIECE[start : start + 100])
     for count in range(1, 11):
-        bench.port.wait(lambda count=count: len(bench.port.of("received")) == count)
+        any_bench.port.wait(lambda count=count: len(any_bench.port.of("received")) == count)
         if count < 10:
-            bench.post(request, form="bytes", byte_count=100)
-    pieces = [data for _, data, _, _ in bench.port.of("received")]
+            any_bench.post(request, form="bytes", byte_count=100)
+    pieces = [data for _, data, _, _ in any_bench.port.of("received")]
     assert b"".join(pieces) == PIECE[:1000]
     assert all(len(piece) == 100 for piece in pieces)
 
 
-def test_binary_input_goes_where_it_is_to_go(bench):
+def test_binary_input_goes_where_it_is_to_go(any_bench):
     buffer = bytearray(110)
-    request = bench.post(None, memoryview(buffer), form="binary", offset=10)
-    bench.peer.send(PIECE[:100])
-    assert bench.port.wait_for("received", request)[3] == ["byteCount", None, 100]
+    request = any_bench.post(None, memoryview(buffer), form="binary", offset=10)
+    any_bench.peer.send(PIECE[:100])
+    assert any_bench.port.wait_for("received", request)[3] == ["byteCount", None, 100]
     assert buffer == bytes(10) + PIECE[:100]
 
 
-def test_a_receive_that_completes_a_request_is_handed_over_alike(bench):
-    request = bench.ask("Receive", {"form": "string", "end_sequence": [b"\n"]}, None)
-    bench.peer.send(b"line\n")
-    assert bench.port.wait_for("received", request)[2] == "line\n"
+def test_a_receive_that_completes_a_request_is_handed_over_alike(any_bench):
+    request = any_bench.ask("Receive", {"form": "string", "end_sequence": [b"\n"]}, None)
+    any_bench.peer.send(b"line\n")
+    assert any_bench.port.wait_for("received", request)[2] == "line\n"
 
 
-def test_what_has_come_in_can_be_looked_at_dropped_and_taken(bench):
-    request = bench.post(end_sequence=[b"\n"])
-    assert bench.tool.partial() is None
-    bench.peer.send(b"abc")
-    bench.until(lambda: bench.tool.partial() == "abc")
-    bench.tool.flush(partial=True)
-    assert bench.tool.partial() is None
-    bench.peer.send(b"def")
-    bench.until(lambda: bench.tool.partial() == "def")
-    bench.tool.perform(request, "Take", ())
-    assert bench.port.wait_for("received", request)[2:4] == ("def", None)
-    bench.peer.send(b"ghi")
-    bench.until(lambda: bench.tool.partial() == "ghi")
-    bench.tool.flush(partial=False)
-    bench.peer.send(b"jkl\n")
-    bench.port.wait_for("received", request, "jkl\n")
+def test_what_has_come_in_can_be_looked_at_dropped_and_taken(any_bench):
+    request = any_bench.post(end_sequence=[b"\n"])
+    assert any_bench.tool.partial() is None
+    any_bench.peer.send(b"abc")
+    any_bench.until(lambda: any_bench.tool.partial() == "abc")
+    any_bench.tool.flush(partial=True)
+    assert any_bench.tool.partial() is None
+    any_bench.peer.send(b"def")
+    any_bench.until(lambda: any_bench.tool.partial() == "def")
+    any_bench.tool.perform(request, "Take", ())
+    assert any_bench.port.wait_for("received", request)[2:4] == ("def", None)
+    any_bench.peer.send(b"ghi")
+    any_bench.until(lambda: any_bench.tool.partial() == "ghi")
+    any_bench.tool.flush(partial=False)
+    any_bench.peer.send(b"jkl\n")
+    any_bench.port.wait_for("received", request, "jkl\n")
 
 
 def test_a_kill_stops_outputs_and_says_how_much_was_sent(bench, kind):
@@ -128,21 +136,41 @@ def test_a_kill_stops_outputs_and_says_how_much_was_sent(bench, kind):
         return
     assert 0 < count < len(BIG)
     tail = bench.output(b"tail")
-    if kind == "tls" and bench.code_of(tail) is not None:
-        return  # a record was cut, and with it the connection
+    if kind == "tls":
+        return  # see below
     assert bench.peer.read(count + 4) == BIG[:count] + b"tail"
     assert bench.code_of(tail) is None
 
 
-def test_a_kill_keeps_what_has_come_in_for_the_next_receive(bench):
-    request = bench.post(form="bytes", byte_count=5)
-    bench.settle()
-    bench.peer.send(b"ab")
-    bench.port.wait_for("arrived", request)
-    assert bench.kill() == {}
-    request = bench.post(form="bytes", byte_count=5)
-    bench.peer.send(b"cde")
-    assert bench.port.wait_for("received", request)[2] == b"abcde"
+def test_a_record_of_tls_that_was_cut_short_poisons_the_connection(tmp_path):
+    """A kernel that is full has nearly always taken a part of a record, and here it has."""
+    with connected("tls", tmp_path) as bench:
+        request = bench.output(BIG)
+        assert bench.peer.read(1) == BIG[:1]
+        bench.settle()
+        count = bench.kill()[request]
+        later = bench.output(b"tail")
+        cut = [data for code, data in bench.port.of("event") if code == 1]
+        if not cut:
+            assert bench.peer.read(count - 1 + 4) == BIG[1:count] + b"tail"
+            return
+        assert cut == [{"poisoned": request, "sent": count, "length": len(BIG)}]
+        assert bench.code_of(later) == NOT_CONNECTED
+        bench.tool.close()
+        received = b"x" + bench.peer.read_to_end()
+        assert len(received) < count
+        assert received[1:] == BIG[1 : len(received)]
+
+
+def test_a_kill_keeps_what_has_come_in_for_the_next_receive(any_bench):
+    request = any_bench.post(form="bytes", byte_count=5)
+    any_bench.settle()
+    any_bench.peer.send(b"ab")
+    any_bench.port.wait_for("arrived", request)
+    assert any_bench.kill() == {}
+    request = any_bench.post(form="bytes", byte_count=5)
+    any_bench.peer.send(b"cde")
+    assert any_bench.port.wait_for("received", request)[2] == b"abcde"
 
 
 def test_a_kill_of_outputs_leaves_the_receive_alone(bench, kind):
@@ -241,6 +269,23 @@ def test_what_came_before_a_break_is_handed_over_first(bench, kind):
     assert bench.code_of(request) == NOT_CONNECTED
 
 
+@pytest.mark.parametrize("kind", ["unix", "packets"])
+def test_a_break_behind_what_nobody_has_read_yet_is_told_when_it_has_been(bench):
+    count = 20  # 80 KiB: more than is read unasked, and less than makes the peer wait
+    for _ in range(count):
+        bench.peer.send(PIECE)
+    bench.peer.reset()
+    bench.settle()
+    assert bench.port.of("event") == []
+    request = bench.post(form="bytes", byte_count=len(PIECE))
+    for number in range(1, count + 1):
+        bench.port.wait(lambda number=number: len(bench.port.of("received")) == number)
+        bench.post(request, form="bytes", byte_count=len(PIECE))
+    assert bench.code_of(request) == NOT_CONNECTED
+    assert [data for _, data, _, _ in bench.port.of("received")] == [PIECE] * count
+    bench.port.wait_for("event", 2)
+
+
 def test_no_more_is_read_than_somebody_wants(bench, kind):
     """Back-pressure: a peer that floods is stopped, and nothing is lost when reading goes on."""
     if kind == "serial":
@@ -300,10 +345,24 @@ def test_a_release_sends_all_that_was_output_and_then_the_end(bench, kind):
     assert bench.do("Disconnect", []) == NOT_CONNECTED
 
 
+@pytest.mark.parametrize("kind", ["tcp4", "unix"])
+def test_a_release_does_not_wait_for_a_peer_that_never_stops_sending(bench):
+    def flood() -> None:
+        with suppress(OSError):
+            while True:
+                bench.peer.send(PIECE)
+
+    flooding = threading.Thread(target=flood)
+    flooding.start()
+    bench.port.wait_for("received", bench.post(form="bytes", byte_count=1))
+    assert bench.do("Release", []) is None
+    flooding.join()
+
+
 @pytest.mark.parametrize("operation", ["Output", "Input", "Disconnect", "Release"])
 def test_what_needs_a_connection_fails_without_one(idle, operation):
-    arguments: dict[str, tuple[Any, ...]] = {"Output": (b"x",), "Input": ({}, None)}
-    assert idle.do(operation, *arguments.get(operation, ([],))) == NOT_CONNECTED
+    arguments: Any = {"Output": (b"x",), "Input": ({}, None)}.get(operation, ([],))
+    assert idle.do(operation, *arguments) == NOT_CONNECTED
 
 
 @pytest.mark.parametrize("operation", ["Listen", "Accept", "Sing"])
@@ -329,16 +388,18 @@ def test_options_have_results_of_their_own(bench):
     assert bench.option(label, 17)[1] == -54025
 
 
-def test_options_come_back_with_the_request_that_they_went_with(bench):
+def test_options_come_back_with_the_request_that_they_went_with(any_bench):
     asked = [["option", "nonsense", 1024, 5]]
-    request = bench.output(b"x", options=asked)
-    assert bench.value_of(request) == [["option", "nonsense", 1024, 5, -54024]]
-    request = bench.post(byte_count=1, options=asked)
-    bench.peer.send(b"yz")
+    request = any_bench.output(b"x", options=asked)
+    any_bench.settle()
+    assert any_bench.peer.read(1) == b"x"
+    assert any_bench.value_of(request) == [["option", "nonsense", 1024, 5, -54024]]
+    request = any_bench.post(byte_count=1, options=asked)
+    any_bench.peer.send(b"yz")
     processed = [["option", "nonsense", 1024, 5, -54024]]
-    assert bench.port.wait_for("received", request)[4] == processed
-    bench.post(request, byte_count=1)
-    assert bench.port.wait_for("received", request, "z")[4] is None
+    assert any_bench.port.wait_for("received", request)[4] == processed
+    any_bench.post(request, byte_count=1)
+    assert any_bench.port.wait_for("received", request, "z")[4] is None
 
 
 def test_the_label_tells_what_it_talks_over(idle, kind):

@@ -19,6 +19,8 @@ from .sockets import SMALL_BUFFER_BYTES, WAIT_S, read_exactly, read_to_end, rese
 
 CERTIFICATE = Path(__file__).with_name("certificate.pem")
 KINDS = ("tcp4", "tcp6", "tls", "unix", "packets", "serial", "child")
+WITH_TWIN = (*KINDS, "twin")
+"""What a script has to decide for the twin is no promise of its."""
 ALL_OPERATIONS = frozenset(
     ("Bind", "UnBind", "Connect", "Listen", "Accept", "Disconnect", "Release", "Output", "Input")
 ) | {"Receive", "Option"}
@@ -364,6 +366,28 @@ class ChildPeer:
             self.control.close()
 
 
+class TwinPeer:
+    """What a test does for the scripted twin."""
+
+    can_half_close = True
+
+    def __init__(self, tool: Any) -> None:
+        self.tool = tool
+
+    def send(self, data: bytes) -> None:
+        self.tool.feed(data)
+
+    def read(self, count: int) -> bytes:
+        """Take the oldest Output whole."""
+        request = self.tool.complete_next()
+        data = next(each[2][0] for each in self.tool.performed if each[0] == request)
+        assert len(data) == count
+        return bytes(data)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
 # --- benches -----------------------------------------------------------------------------------
 
 
@@ -453,6 +477,13 @@ def _child(folder: Path) -> tuple[Bench, Callable[[], None]]:
     return bench, lambda: None
 
 
+def _twin(_folder: Path) -> tuple[Bench, Callable[[], None]]:
+    tool = drivers.twin(options={})
+    bench: Any = Bench(tool, TwinPeer(tool))
+    bench.meet = lambda: None
+    return bench, lambda: None
+
+
 _MAKERS: dict[str, Callable[[Path], tuple[Bench, Callable[[], None]]]] = {
     "tcp4": lambda _: _tcp(socket.AF_INET, "127.0.0.1"),
     "tcp6": lambda _: _tcp(socket.AF_INET6, "::1"),
@@ -461,6 +492,7 @@ _MAKERS: dict[str, Callable[[Path], tuple[Bench, Callable[[], None]]]] = {
     "packets": lambda folder: _unix(folder, packets=True),
     "serial": _serial,
     "child": _child,
+    "twin": _twin,
 }
 
 

@@ -22,6 +22,8 @@ from ._tool import REMOTE_DISCONNECT, REMOTE_RELEASE, TOOL_EVENT, Port
 READS_AT_ONCE = 8
 SENDS_AT_ONCE = 16
 """How often one connection may read and send before the others get their turn."""
+READS_AT_LAST = 256
+"""How often it is read at its end: more than kernels keep, and not for ever."""
 
 
 class _Output:
@@ -61,7 +63,12 @@ class StreamTool:
         """Whether the medium is gone, as far as we know, but for input that nobody wants yet."""
         self._unfit = ""
         """Why nothing can be sent over this connection any more, although it stands."""
-        self._is_closed = False
+        self._is_end_untold = False
+        """Whether it said so while our own release was under way."""
+        self._is_closed = True
+        """Whether there is nobody to speak to: not yet, or no more."""
+        self._receives_killed = 0
+        """How often receives were killed; changes on the thread that performs."""
 
     @property
     def address(self) -> Any:
@@ -76,7 +83,9 @@ class StreamTool:
         self._poller = Poller.acquire()
         self._medium.attach(self, self._poller)
         self._receiver.open(port)
+        self._receiver.set_listener(self._resume)
         self._receiver.end(Code.NOT_CONNECTED, "not connected yet")
+        self._is_closed = False
 
     def perform(self, request: int, operation: str, arguments: Sequence[Any]) -> None:
         """Begin an operation."""
@@ -84,15 +93,19 @@ class StreamTool:
             case "Output":
                 self._perform_output(request, *arguments)
             case "Input" | "Receive":
-                self._poller.call(self._post, request, *arguments)
+                self._post(request, *arguments)
             case "Take":
-                self._poller.call(self._take, request)
+                self._receiver.take(request)
             case _:
                 options = arguments[0] if arguments else ()
                 self._poller.call(self._control, request, operation, options)
 
     def kill(self, cancel: int, operations: frozenset[str]) -> None:
         """Stop all work on these operations."""
+        if not operations.isdisjoint(_RECEIVES):
+            # Here and now, as a receive is posted here: one that comes next is no victim.
+            self._receives_killed += 1
+            self._receiver.stop()
         self._poller.call(self._kill, cancel, operations)
 
     def partial(self) -> Any:
@@ -102,7 +115,6 @@ class StreamTool:
     def flush(self, *, partial: bool) -> None:
         """Drop what has come in; see ``Tool``."""
         self._receiver.flush(partial=partial)
-        self._poller.call(self._watch)
 
     def close(self) -> None:
         """Stop everything and say nothing more."""
@@ -127,7 +139,9 @@ class StreamTool:
         try:
             self._begin(request, operation, options)
         except (OSError, MediumError) as error:
-            self._in_hand = None
+            if self._in_hand is not None:
+                self._in_hand = None
+                self._medium.close()
             self._answer(request, code_of(error), self._detail(error))
 
     def _refusal(self, operation: str) -> Code | None:
@@ -198,6 +212,9 @@ class StreamTool:
         """Complete the control request in hand; called by the medium."""
         if self._in_hand is None:
             return
+        if error is not None and self._is_connected:
+            self._lose(error)  # before it could be released
+            return
         (request, operation, options), self._in_hand = self._in_hand, None
         if error is not None:
             self._medium.close()
@@ -215,14 +232,14 @@ class StreamTool:
     def _be_connected(self) -> None:
         self._receiver.reset()
         self._is_connected = True
-        self._is_at_end = self._is_deaf = False
+        self._is_at_end = self._is_end_untold = self._is_deaf = False
         self._unfit = ""
 
     def _end_release(self) -> None:
         """Let go of a connection that was ended in order."""
         if not self._is_at_end:
-            # A socket that is closed before all was read breaks the connection, and the other side
-            # might lose what it has not read yet.
+            # A socket that is closed before all was read breaks the connection, and what we sent
+            # last might never arrive.
             self._read_rest()
         self._medium.close()
         self._end_all("released")
@@ -318,19 +335,27 @@ class StreamTool:
     # --- input -----------------------------------------------------------------------------------
 
     def _post(self, request: int, slots: dict[str, Any], buffer: memoryview | None) -> None:
+        """Post a receive, on the thread that asks for it: what it wants may be here already."""
         if self._is_closed:
             return
         if slots.get("options"):
-            slots = {**slots, "options": self._processed(slots["options"])}
-        self._receiver.post(request, slots, buffer)
-        self._read_on()
+            killed = self._receives_killed
+            self._poller.call(self._post_with_options, killed, request, slots, buffer)
+        else:
+            self._receiver.post(request, slots, buffer)
 
-    def _take(self, request: int) -> None:
-        self._receiver.take(request)
-        self._read_on()
+    def _post_with_options(
+        self, killed: int, request: int, slots: dict[str, Any], buffer: memoryview | None
+    ) -> None:
+        if killed == self._receives_killed and not self._is_closed:
+            slots = {**slots, "options": self._processed(slots["options"])}
+            self._receiver.post(request, slots, buffer)
+
+    def _resume(self) -> None:
+        """Go on reading, now that the receiver wants more than it did; any thread."""
+        self._poller.call(self._read_on)
 
     def _read_on(self) -> None:
-        """Go on reading, now that the receiver may want more than it did."""
         if self._medium.holds and self._may_read:
             self._read()
         self._watch()
@@ -350,7 +375,7 @@ class StreamTool:
     def _read_some(self) -> bool:
         """Read once; tell whether there may be more."""
         medium, receiver = self._medium, self._receiver
-        room = None if medium.is_packets else receiver.room()
+        room = None if medium.is_packets else receiver.room() or None
         try:
             if room is None:
                 data = medium.receive(RECEIVE_BYTES)
@@ -379,9 +404,15 @@ class StreamTool:
             self._lose(None)
             return
         self._is_at_end = True
-        if self._in_hand is None:  # else our own release is under way, which ends the input, too
-            self._port.event(REMOTE_RELEASE, None)
-            self._receiver.end(Code.NOT_CONNECTED, "the peer sends no more")
+        # Our own release, when one is under way, ends the input by itself.
+        self._is_end_untold = self._in_hand is not None
+        if not self._is_end_untold:
+            self._tell_end()
+
+    def _tell_end(self) -> None:
+        self._is_end_untold = False
+        self._port.event(REMOTE_RELEASE, None)
+        self._receiver.end(Code.NOT_CONNECTED, "the peer sends no more")
 
     # --- readiness -------------------------------------------------------------------------------
 
@@ -423,7 +454,7 @@ class StreamTool:
             self._port.event(REMOTE_RELEASE, None)
         self._lose(None, data)
 
-    def _lose(self, error: OSError | None, data: Any = None) -> None:
+    def _lose(self, error: Exception | None, data: Any = None) -> None:
         """The connection is gone: say so, then end what was outstanding, in its order."""
         if not self._is_connected or self._is_closed:
             return
@@ -440,9 +471,12 @@ class StreamTool:
             self._answer(request, Code.NOT_CONNECTED, detail)
 
     def _read_rest(self) -> None:
-        """Read what the kernel still holds: a peer that is gone sends no more, so it has an end."""
+        """Read what the kernel still holds, however much of it is wanted."""
         with contextlib.suppress(OSError):
-            while data := self._medium.receive(RECEIVE_BYTES):
+            for _ in range(READS_AT_LAST):
+                data = self._medium.receive(RECEIVE_BYTES)
+                if not data:
+                    return
                 self._receiver.feed(data)
 
     def _end_all(self, detail: str) -> None:
@@ -456,11 +490,11 @@ class StreamTool:
         taken: dict[int, int] = {}
         if "Output" in operations:
             taken = self._kill_outputs()
-        if not operations.isdisjoint(_RECEIVES):
-            self._receiver.stop()
         if self._in_hand is not None and self._in_hand[1] in operations:
             self._in_hand = None
             self._medium.abandon()
+            if self._is_end_untold:
+                self._tell_end()
         self._watch()
         self._port.killed(cancel, None, taken)
 

@@ -38,12 +38,14 @@ class TcpMedium(SocketMedium):
         """Remember where to connect to, or where to listen if there is a ``backlog``."""
         wanted = {"send_buffer_bytes": send_buffer_bytes, "no_delay": True, "keep_alive": False}
         super().__init__(wanted, backlog=backlog)
-        self._address = address
+        self._address = self._bound = address
+        self._called_host = address[0]
         self._tls = tls
         self._server_hostname = server_hostname
         self._attempt = 0
         self._settings["cipher"] = Setting(self._cipher)
-        self.label = f"tcp {'listener ' if self.listens else ''}{address[0]}:{address[1]}"
+        host = f"[{address[0]}]" if ":" in address[0] else address[0]
+        self.label = f"tcp {'listener ' if self.listens else ''}{host}:{address[1]}"
 
     @property
     def address(self) -> tuple[str, int]:
