@@ -156,7 +156,7 @@ class Notes:
 
     def taken(self) -> Noted:
         """What was noted since this was last asked."""
-        noted = Noted(self._actors.copy(), *(each.copy() for each in self._lists))
+        noted = Noted(self._actors.copy(), *[each.copy() for each in self._lists])
         self._actors.clear()
         for each in self._lists:
             each.clear()

@@ -116,7 +116,13 @@ def withholding(packing: Pack, policy: Mapping[str, str], kind_ids: Mapping[type
         return packing
 
     def pack_rest(record: Record) -> bytes:
-        record = _withheld_from(record, rules)
+        # Most records hold nothing of these kinds, and are not to pay for those that do.
+        message = record[4]
+        has_payload = message is not None and message[0] in rules
+        for event in record[5]:
+            has_payload = has_payload or event[0] in rules
+        if has_payload:
+            record = _withheld_from(record, rules)
         try:
             return packing(record)
         except CANNOT_PACK:

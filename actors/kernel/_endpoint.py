@@ -362,7 +362,8 @@ class Endpoint(Actor):
         """Close a window with its last victim: its script returned, or nobody will hear of it."""
         requests = self.requests
         for window in self.windows.values():
-            if window.is_open and window.is_stopped:
+            # Counted only when they may be the last: each victim of a cancel comes through here.
+            if window.is_open and window.is_stopped and len(returned) >= window.waiting:
                 count = sum(window.counts(requests[number]) for number in returned)
                 if count and count == window.waiting:
                     self._end_window(window, window.code, out)
@@ -433,17 +434,16 @@ class Endpoint(Actor):
         if request.timer is not None:
             request.timer.cancel()
         if self.windows:
-            self._forget_window(request.doomed, request)
-            self._forget_window(request.number, request)
+            self._forget_window(request)
         if self.calls:
             for call in self.calls.values():
                 call.requests.pop(event.request, None)
 
-    def _forget_window(self, cancel: int, trigger: Request) -> None:
+    def _forget_window(self, trigger: Request) -> None:
         """Forget a closed cancel whose end has completed."""
-        window = self.windows.get(cancel)
-        if window is not None and window.trigger is trigger and not window.is_open:
-            del self.windows[cancel]
+        window = self.window_of(trigger)
+        if window is not None and not window.is_open:
+            del self.windows[window.cancel]
 
     def _apply_running(self, event: ScriptRunning, _: int) -> None:
         self.requests[event.request].status = RUNNING

@@ -41,7 +41,7 @@ class CancelWindow:
         self.victims = victims
         self.forbids = forbids
         self.timed_out = timed_out
-        self.waiting = sum(each.asynchronous or trigger is None for each in victims)
+        self.waiting = sum([each.asynchronous or trigger is None for each in victims])
         """Victims that have to be through before the window closes."""
         self.turn = 0
         """The turn that began it."""

@@ -230,8 +230,12 @@ class Exits(Engine):
                     return True
                 if batch is not None:
                     self._write(batch)
-                for effect in effects:
-                    self._let_happen(effect)
+                for function, *arguments in effects:
+                    # A defect in one effect must not take the others with it.
+                    try:
+                        function(*arguments)
+                    except Exception:  # noqa: BLE001  # logged; each is tried by itself
+                        logger.exception("an effect failed: %r", function)
                 if not may_block:
                     # Whoever only helps must not be kept by those who record on and on.
                     if self.log.pending or self._effects:
@@ -240,14 +244,6 @@ class Exits(Engine):
         finally:
             self._commit.release()
         return False
-
-    def _let_happen(self, effect: tuple[Any, ...]) -> None:
-        """Call one effect; a defect in one must not take the others with it."""
-        function, *arguments = effect
-        try:
-            function(*arguments)
-        except Exception:  # noqa: BLE001  # logged; the effects behind it go on
-            logger.exception("an effect failed: %r", function)
 
     def _write(self, batch: Any) -> None:
         try:
@@ -392,6 +388,11 @@ class Exits(Engine):
     def has_work(self) -> bool:
         """Tell whether a pump would find anything but timers."""
         return self.has_turns or self.has_output or bool(self._lanes)
+
+    @property
+    def can_go_on(self) -> bool:
+        """Tell whether a pump would find anything to do while a batch is being written."""
+        return self.has_turns or bool(self._lanes)
 
     @property
     def others_could_act(self) -> bool:

@@ -102,6 +102,8 @@ class ThreadDispatcher(Dispatcher):
         """The runner that runs turns now."""
         self._is_awake = False
         """Whether some runner is going to look for work, whatever it is doing now."""
+        self._sleeps_until_ns: int | None = None
+        """The deadline until which the runner sleeps that went to sleep last."""
 
     def attach(self, runtime: "Runtime") -> None:
         """Serve ``runtime``."""
@@ -112,6 +114,8 @@ class ThreadDispatcher(Dispatcher):
         # Called at every call and report: nothing but a look when a runner is awake already.
         if not self._is_awake:
             self._is_awake = True
+            if self._worker is not None:
+                return  # it looks once more before it sleeps
             self._work.set()
             if len(self._threads) <= len(self._blocked):
                 self._spare()
@@ -197,8 +201,12 @@ class ThreadDispatcher(Dispatcher):
             self._blocked.add(current)
             if self._worker is current:
                 self._worker = None
-        # Whoever brought work since the last look counts on this runner, which may block for long.
-        if self._is_awake or self._runtime.has_work:
+            self._is_awake = False
+        # Whoever brought work since the last look counts on this runner, which may block for long;
+        # and who sleeps may not know when the next timer is due.
+        runtime = self._runtime
+        if runtime.can_go_on or runtime.timers.next_deadline_ns() != self._sleeps_until_ns:
+            self._is_awake = True
             self._work.set()
             self._spare()
 
@@ -252,7 +260,8 @@ class ThreadDispatcher(Dispatcher):
             if self._worker is not threading.current_thread():
                 return
             self._worker = None
-        # What came since the last look may have woken only a runner that could not claim.
+            self._is_awake = False
+        # What came since the last look has woken nobody, or only a runner that could not claim.
         if self._runtime.has_work:
             self._work.set()
 
@@ -267,7 +276,7 @@ class ThreadDispatcher(Dispatcher):
         return True
 
     def _next_s(self) -> float | None:
-        deadline_ns = self._runtime.timers.next_deadline_ns()
+        deadline_ns = self._sleeps_until_ns = self._runtime.timers.next_deadline_ns()
         if deadline_ns is None:
             return None
         return max(0.0, (deadline_ns - self._runtime.clock.monotonic_ns()) / 1e9)

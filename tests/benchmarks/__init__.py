@@ -11,6 +11,7 @@ from .registry import Benchmark
 NAMES = (
     *("lifecycle", "outstanding", "tell", "ask", "spawn", "control-lane", "log"),
     *("append", "scan", "lookup", "keyframe", "resolve"),
+    *("endpoint-throughput", "cancel-latency"),
 )
 
 

@@ -146,6 +146,18 @@ def test_what_comes_just_before_a_write_does_not_wait_for_it(gated, monkeypatch)
     gate.open()
 
 
+def test_a_timer_that_was_set_just_before_a_write_does_not_wait_for_it(gated):
+    """The runner that would have slept until it is due is the one that writes."""
+    runtime, gate = gated
+    bell = threading.Event()
+    rings = runtime.start(Bell, bell)
+    runtime.flush()
+    gate.shut()
+    rings.tell(0.001)
+    assert bell.wait(PATIENCE_S), "it waits for the medium"
+    gate.open()
+
+
 def test_records_of_many_threads_share_a_write(gated):
     runtime, gate = gated
     ref = runtime.start(Doubler)
