@@ -219,6 +219,20 @@ def test_a_release_that_takes_too_long_can_be_killed(new_bench):
     assert bench.do("Disconnect", []) is None
 
 
+def test_the_end_of_output_that_a_release_has_hidden_is_told_when_it_is_killed(new_bench):
+    program = "import os, sys, time; os.close(1); os.write(2, b'closed'); time.sleep(1000)"
+    bench = new_bench(python("import sys; sys.stdin.read()\n" + program))
+    assert bench.do("Connect", []) is None
+    receive = bench.post(form="bytes", byte_count=1)
+    bench.ask("Release", [])
+    bench.port.wait_for("event", 1, {"stderr": "closed"})
+    bench.settle()
+    assert [code for code, _ in bench.port.of("event")] == [1]
+    bench.kill(frozenset({"Release"}))
+    bench.port.wait_for("event", 3)
+    assert bench.code_of(receive) == NOT_CONNECTED
+
+
 def test_a_program_that_is_not_there_is_a_bad_address(new_bench):
     assert new_bench(drivers.child(["./no-such-program"])).do("Connect", []) == BAD_ADDRESS
 

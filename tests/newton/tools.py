@@ -230,11 +230,6 @@ class TlsPeer(SocketPeer):
             self.sock.unwrap()
         self.sock.settimeout(WAIT_S)
 
-    def read_to_end(self) -> bytes:
-        with suppress(ssl.SSLEOFError):
-            return super().read_to_end()
-        raise AssertionError("read_to_end lost what it read")
-
 
 class LinePeer:
     """The other end of a serial line: the master of a pseudo-terminal."""
