@@ -10,7 +10,7 @@ touch the state machine: it is a *window* beside it.  While the window is open e
 refused, and it closes only when the last victim's completion was delivered.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import IntEnum, IntFlag, StrEnum
 from typing import Any, NamedTuple
@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from rescind.actors.kernel._rules import Admission, Canceller, Check
 
 from ._codes import Code
-from ._forms import FORM_REFUSALS, FormError, encode
+from ._forms import FORM_REFUSALS, FormError, wire_form
 from ._parameters import INPUT_REFUSALS
 
 
@@ -378,17 +378,8 @@ def refuse_output(arguments: Sequence[Any], encoding: str) -> str | None:
     data = arguments[0]
     if len(arguments) == 1 and data and type(data) is bytes:
         return None  # nearly every Output
-    slots: Mapping[str, Any] = arguments[1] if len(arguments) > 1 else {}
-    if "part" in slots:
-        return None  # of a frame that was encoded as a whole
     try:
-        encode(
-            data,
-            slots.get("form"),
-            encoding=encoding,
-            offset=slots.get("offset"),
-            length=slots.get("length"),
-        )
+        wire_form(data, arguments[1] if len(arguments) > 1 else {}, encoding)
     except FormError as error:
         return error.rule
     return None

@@ -33,7 +33,7 @@ class StreamingEndpoint(Endpoint):
         total = len(raw)
         how = CallbackSpec(timeout_s=spec.timeout_s)
         for start, end in pairwise([*range(0, total, CHUNK_BYTES), total]):
-            slots: dict[str, Any] = {"form": "frame", "part": [start, total]}
+            slots: dict[str, Any] = {"form": "frame", "chunk": [start, total]}
             if spec.flags:
                 slots["send_flags"] = int(spec.flags)
             self._submit("StreamOut", (raw[start:end], slots), how)

@@ -8,6 +8,7 @@ import io
 import pytest
 
 from rescind import newton
+from rescind.actors.newton._forms import encode
 from rescind.events import Completed, PartialDue, PartialScript, Received, read
 
 from .stage import CANCELED, IN_PROGRESS, NOT_CONNECTED, SPEC_ACTIVE, WRONG_STATE, code_of, refused
@@ -407,9 +408,13 @@ def test_options_are_returned_with_their_results_and_fail_no_request(new_stage, 
 # --- streaming -----------------------------------------------------------------------------------
 
 
+CHUNK = 16 * 1024
+CONTROL = frozenset({"Bind", "Connect", "Disconnect"})
+
+
 @pytest.fixture
 def streaming(new_stage, profile):
-    stage = new_stage(profile, at_once=frozenset({"Bind", "Connect", "Output", "StreamOut"}))
+    stage = new_stage(profile, at_once=CONTROL | {"Output", "StreamOut"})
     stage.endpoint.dispose()
     stage.twin = type(stage.twin)(at_once=stage.twin.at_once)
     stage.endpoint = newton.StreamingEndpoint(stage.runtime, stage.twin, profile=profile)
@@ -441,7 +446,39 @@ def test_a_frame_streams_out_in_chunks_and_says_how_far_it_is(streaming):
 def test_scenario_49_a_progress_script_that_says_no_stops_it_without_an_error(streaming):
     spec = newton.StreamSpec(progress_script=lambda _ep, done, _total: done < 40_000)
     streaming.endpoint.stream_out(FRAME, spec)
-    assert len(wire(streaming)) == 3 * 16 * 1024
+    assert len(wire(streaming)) == 3 * CHUNK
+
+
+def test_nothing_comes_between_the_chunks_of_a_frame_nor_after_one_that_was_given_up(streaming):
+    told = []
+
+    def tell(endpoint, done, _total):
+        told.append((done, code_of(lambda: endpoint.output(b"between", asynchronous=True).get())))
+        return len(told) < 2
+
+    streaming.endpoint.stream_out(FRAME, newton.StreamSpec(progress_script=tell))
+    assert told == [(CHUNK, NOT_CONNECTED), (2 * CHUNK, NOT_CONNECTED)]
+    with refused(NOT_CONNECTED):
+        streaming.endpoint.output(b"after")
+    streaming.endpoint.disconnect()
+    streaming.endpoint.connect()
+    streaming.endpoint.output(b"anew")
+
+
+def test_a_cancel_between_two_chunks_leaves_the_connection_of_no_use(streaming):
+    raw = encode(FRAME, "frame")
+    streaming.twin.at_once -= {"Output", "StreamOut"}
+    streaming.endpoint.event_handler = lambda _ep, event: streaming.events.append(event)
+    streaming.twin.reactions[raw[:CHUNK]] = streaming.twin.complete_next
+    cancel = lambda: streaming.endpoint.cancel(asynchronous=True)  # noqa: E731
+    streaming.while_blocked_in(raw[CHUNK : 2 * CHUNK], cancel)
+    with refused(CANCELED):
+        streaming.endpoint.stream_out(FRAME, newton.StreamSpec())
+    streaming.settle()
+    (event,) = streaming.events
+    assert (event.data["sent"], event.data["length"]) == (CHUNK, len(raw))
+    with refused(NOT_CONNECTED):
+        streaming.endpoint.output("after")
 
 
 def test_a_frame_streams_in_as_it_streamed_out(streaming):

@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from rescind.actors.newton._codes import Code
-from rescind.actors.newton._forms import FormError, encode
+from rescind.actors.newton._forms import FormError, wire_form
 
+from ._frames import FrameUnderWay
 from ._medium import Medium, MediumError, code_of
 from ._options import process
 from ._poller import GONE, READ, WRITE, Poller
@@ -29,13 +30,20 @@ READS_AT_LAST = 256
 class _Output:
     """One Output on its way into the kernel."""
 
-    __slots__ = ("data", "is_whole", "length", "options", "processed", "request", "sent")
+    __slots__ = (
+        "begin", "chunk", "data", "is_whole", "length", "options", "processed", "request", "sent",
+        "total",
+    )  # fmt: skip
 
     def __init__(self, request: int, data: bytes | memoryview, slots: dict[str, Any]) -> None:
         self.request = request
         self.data = memoryview(data)
         self.length = len(self.data)
         self.sent = 0
+        self.chunk: Sequence[int] | None = slots.get("chunk")
+        """Where it stands in a frame that is sent in several Outputs."""
+        self.begin: int = self.chunk[0] if self.chunk else 0
+        self.total: int = self.chunk[1] if self.chunk else self.length
         self.is_whole = slots.get("form") == "frame"
         """Whether the peer can make nothing of a part of it."""
         self.options = slots.get("options")
@@ -61,6 +69,7 @@ class StreamTool:
         """Whether the other side has said its last."""
         self._is_deaf = False
         """Whether the medium is gone, as far as we know, but for input that nobody wants yet."""
+        self._frame = FrameUnderWay()
         self._unfit = ""
         """Why nothing can be sent over this connection any more, although it stands."""
         self._is_end_untold = False
@@ -233,6 +242,7 @@ class StreamTool:
         self._receiver.reset()
         self._is_connected = True
         self._is_at_end = self._is_end_untold = self._is_deaf = False
+        self._frame.reset()
         self._unfit = ""
 
     def _end_release(self) -> None:
@@ -262,13 +272,7 @@ class StreamTool:
 
     def _perform_output(self, request: int, data: Any, slots: dict[str, Any] = _NO_SLOTS) -> None:
         try:
-            encoded = encode(
-                data,
-                slots.get("form"),
-                encoding=self._port.encoding,
-                offset=slots.get("offset"),
-                length=slots.get("length"),
-            )
+            encoded = wire_form(data, slots, self._port.encoding)
         except FormError as error:  # what the endpoint checks at the call
             self._poller.call(self._answer, request, error.code, str(error))
             return
@@ -277,6 +281,9 @@ class StreamTool:
     def _output(self, output: _Output) -> None:
         if not self._is_connected or self._unfit:
             self._answer(output.request, Code.NOT_CONNECTED, self._unfit or "not connected")
+            return
+        if not self._frame.lets_in(output.chunk, output.length):
+            self._answer(output.request, Code.NOT_CONNECTED, str(self._frame))
             return
         self._outputs.append(output)
         if len(self._outputs) == 1:
@@ -502,16 +509,22 @@ class StreamTool:
         """Forget all Outputs; only the first can have been begun."""
         is_spoiled = self._medium.cut()
         outputs, self._outputs = self._outputs, deque()
-        if not outputs or not (is_spoiled or outputs[0].sent):
+        if not outputs:
             return {}
         first = outputs[0]
-        if is_spoiled or (first.is_whole and first.sent < first.length):
-            self._poison(first)
-        return {first.request: first.sent}
+        is_begun = is_spoiled or first.sent > 0
+        cut = [each for each in outputs if each.begin]
+        if is_spoiled or (first.is_whole and 0 < first.sent < first.length):
+            cut.append(first)
+        if cut:
+            self._poison(cut[0])
+        else:
+            self._frame.reset()
+        return {first.request: first.sent} if is_begun else {}
 
     def _poison(self, output: _Output) -> None:
         """Send nothing any more: the peer would take it for the rest of what was cut short."""
-        request, sent, length = output.request, output.sent, output.length
+        request, sent, length = output.request, output.begin + output.sent, output.total
         self._unfit = f"r{request} was cut short after {sent} of {length} bytes"
         self.event({"poisoned": request, "sent": sent, "length": length})
 

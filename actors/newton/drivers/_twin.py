@@ -10,9 +10,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rescind.actors.newton._codes import Code
-from rescind.actors.newton._forms import encode
+from rescind.actors.newton._forms import wire_form
 from rescind.actors.newton._protocol import OPERATIONS, Channel
 
+from ._frames import FrameUnderWay
 from ._receiver import Receiver
 from ._tool import Port
 
@@ -72,6 +73,7 @@ class TwinTool:
         self._receiver = Receiver()
         self._killed: dict[int, int] = {}
         self._is_poisoned = False
+        self._frame = FrameUnderWay()
 
     def open(self, port: Port) -> None:
         """Serve the endpoint behind ``port``."""
@@ -90,7 +92,8 @@ class TwinTool:
         if operation in _BEGINS_CONNECTION:
             self._receiver.reset()
             self._is_poisoned = False
-        if self._is_poisoned and OPERATIONS[operation].channel is Channel.PUT:
+            self._frame.reset()
+        if OPERATIONS[operation].channel is Channel.PUT and not self._lets_in(arguments):
             self.port.answer(request, Code.NOT_CONNECTED, _POISONED)
         elif operation in self.at_once:
             self.port.answer(request, None, self._options_of(operation, arguments))
@@ -136,23 +139,33 @@ class TwinTool:
         if not operations.isdisjoint(_RECEIVES):
             self._receiver.stop()
         self._killed = {n: self.taken.pop(n) for n in list(self.taken) if n in killed}
-        for request, sent in self._killed.items():
-            self._cut(request, sent, killed[request][2])
+        for request, (_, operation, arguments) in killed.items():
+            if OPERATIONS[operation].channel is Channel.PUT:
+                self._cut(request, self._killed.get(request, 0), _slots(arguments), arguments)
         if not self.holds_kills:
             self.finish_kill()
 
-    def _cut(self, request: int, sent: int, arguments: Sequence[Any]) -> None:
+    def _lets_in(self, arguments: Sequence[Any]) -> bool:
+        chunk = _slots(arguments).get("chunk")
+        return not self._is_poisoned and self._frame.lets_in(chunk, self._length(arguments))
+
+    def _cut(
+        self, request: int, sent: int, slots: Mapping[str, Any], arguments: Sequence[Any]
+    ) -> None:
         """Cut an Output short; the other side would take what comes after for its frame's rest."""
-        if _slots(arguments).get("form") == "frame":
+        if slots.get("form") != "frame":
+            return
+        begin, total = slots.get("chunk") or (0, self._length(arguments))
+        if begin + sent:
             self._is_poisoned = True
-            cut = {"poisoned": request, "sent": sent, "length": self._length(arguments)}
+            cut = {"poisoned": request, "sent": begin + sent, "length": total}
             self.event(TOOL_SPECIFIC, cut)
+        else:
+            self._frame.reset()
 
     def _length(self, arguments: Sequence[Any]) -> int:
         """Return how many bytes an Output is on the wire."""
-        slots = _slots(arguments)
-        target = {name: slots.get(name) for name in ("offset", "length")}
-        return len(encode(arguments[0], slots.get("form"), encoding=self._encoding, **target))
+        return len(wire_form(arguments[0], _slots(arguments), self._encoding))
 
     def partial(self) -> Any:
         """Return what is buffered for the posted receive, and leave it there."""
