@@ -287,6 +287,7 @@ def test_options_of_sockets(new_bench):
         assert result == -54022
         assert now > 1
         assert bench.option("send_buffer_bytes", 768) == [65536, None]
+        assert bench.option("send_buffer_bytes") == [now, None]  # as it was: 768 only asks
         assert bench.option("no_delay") == [True, None]
         assert bench.option("no_delay", 512, False) == [False, None]
         assert bench.option("no_delay", 512, 17)[1] == -54021

@@ -62,6 +62,7 @@ def test_a_line_is_set_as_it_is_asked_for(line):
     assert line.option("baud_rate", 512, 115_200) == [115_200, None]
     assert line.option("stop_bits", 256, 2) == [2, None]
     assert line.option("baud_rate", 768) == [9600, None]
+    assert line.option("baud_rate") == [115_200, None]  # as it was: 768 only asks
     assert line.option("data_bits", 512, 9)[1] == -54021
     assert line.option("parity", 512, "odd")[1] in (None, -54021)  # a pseudo-terminal has none
     assert line.option("parity", 512, "strange")[1] == -54021
@@ -70,11 +71,13 @@ def test_a_line_is_set_as_it_is_asked_for(line):
 def test_bytes_that_nobody_reads_can_be_counted(line):
     assert line.option("bytes_available") == [0, None]
     assert line.option("bytes_available", 512, 5)[1] == -54023
+    assert line.option("bytes_available", 768)[1] == -54024
 
 
 def test_a_break_can_only_be_sent(line):
     assert line.option("send_break")[1] == -54024
     assert line.option("send_break", 512, 0)[1] == -54021
+    assert line.option("send_break", 768) == [0.25, None]
     assert line.option("send_break", 512, 0.01) == [0.01, None]
 
 

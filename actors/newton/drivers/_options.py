@@ -11,7 +11,7 @@ NEGOTIATE = 256
 REQUIRED = 512
 """Set, or fail and leave things as they are."""
 DEFAULT = 768
-"""Set back to what holds when nobody says anything."""
+"""Say what holds when nobody sets anything."""
 CURRENT = 1024
 """Say what holds now."""
 OP_CODES = (NEGOTIATE, REQUIRED, DEFAULT, CURRENT)
@@ -66,11 +66,11 @@ def _apply(setting: Setting, op_code: int, data: Any) -> tuple[Any, Code | None]
     """Return an option's data and result; raises what its setting raises."""
     if op_code == CURRENT:
         return _read(setting, data)
+    if op_code == DEFAULT:
+        has_default = setting.write is not None
+        return (setting.default, None) if has_default else (data, Code.OPTION_NOT_SUPPORTED_HERE)
     if setting.write is None:
         return data, Code.OPTION_READ_ONLY
-    if op_code == DEFAULT:
-        setting.write(setting.default)
-        return _read(setting, data)[0], None
     before, _ = _read(setting, data)
     setting.write(data)
     now, _ = _read(setting, data)
