@@ -68,7 +68,7 @@ class Endpoint:
         exception_handler: ExceptionHandlerFunction | None = None,
         event_handler: EventHandlerFunction | None = None,
     ) -> None:
-        """Instantiate: allocate the endpoint and start its tool; no hardware is touched.
+        """Instantiate: allocate the endpoint and start its tool; touch no hardware (R 18).
 
         Args:
             runtime: whose log tells the endpoint's story.

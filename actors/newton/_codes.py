@@ -1,6 +1,7 @@
 """The result codes of the Newton endpoint interface: value, name, meaning.
 
-Names follow Apple's headers without their prefixes; meanings are in our own words.
+Names follow Apple's headers without their prefixes, which ``constant`` puts back; meanings are in
+our own words.
 Source: spec/newton.md section 7.
 """
 
@@ -195,6 +196,28 @@ CANCELLED_CODES = frozenset(
 def name(code: int) -> str | None:
     """Return the code's name in Python spelling, or None for a code of nobody's."""
     return Code(code).name if code in MEANINGS else None
+
+
+_PREFIXES = {10: "kOSErr", 16: "kCommErr", 36: "", 54: "kCommScript"}
+"""What the documented names of a group begin with; its number is the codes' thousands."""
+
+
+def constant(code: int) -> str | None:
+    """Return the documented name, like ``kCommErrRequestCanceled``, or None if we know of none.
+
+    Sources: the Reference's tables 20-4 and 20-5 for -54xxx, Apple's headers for the others.
+    """
+    prefix = _PREFIXES.get(-code // 1000)
+    if code not in MEANINGS or prefix is None:
+        return None
+    found = Code(code)
+    if not prefix:
+        return found.name
+    if found is Code.OPTION_NOT_SUPPORTED_HERE:  # there are two of that name
+        return "kCommOptionNotSupported"
+    if found <= Code.OPTION_FAILURE:
+        prefix = "kComm"
+    return prefix + "".join(word.capitalize() for word in found.name.split("_"))
 
 
 def meaning(code: int) -> str:

@@ -134,6 +134,10 @@ class Template:
 
     In the arglist an array of ``char`` or ``unicodechar`` is one str that fills exactly ``n`` units
     of 1 or 2 bytes; ``n`` = 0 is a whole str, followed by a zero.  Other arrays are lists.
+
+    Attributes:
+        arglist: the values; for input nobody reads them.
+        typelist: their types.
     """
 
     arglist: Sequence[Any]

@@ -20,7 +20,18 @@ class OpCode(IntEnum):
     SET_REQUIRED = 512
     """Set it, or fail."""
     GET_DEFAULT = 768
+    """Say what it is when nobody sets it."""
     GET_CURRENT = 1024
+    """Say what it is now."""
+
+
+OP_CODES: dict[int, str] = {
+    OpCode.SET_NEGOTIATE: "opSetNegotiate",
+    OpCode.SET_REQUIRED: "opSetRequired",
+    OpCode.GET_DEFAULT: "opGetDefault",
+    OpCode.GET_CURRENT: "opGetCurrent",
+}
+"""The documented constant of each."""
 
 
 @dataclass(frozen=True, slots=True)

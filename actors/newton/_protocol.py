@@ -183,6 +183,14 @@ class SendFlag(IntFlag):
     """The data is in packets."""
 
 
+SEND_FLAGS: dict[int, str] = {
+    SendFlag.EOP: "kEOP",
+    SendFlag.MORE: "kMore",
+    SendFlag.PACKET: "kPacket",
+}
+"""The documented constant of each flag."""
+
+
 class Facts(NamedTuple):
     """What the admission checks know of a call and its endpoint."""
 
@@ -245,11 +253,13 @@ class Profile:
     admission: Admission[Facts]
     """Admission checks in their order; parameters are checked by the call afterwards."""
     time_out_cancels_all: bool
-    """True: everything outstanding (guide).  False: only the channel of the timed-out request."""
+    """Whether a time-out ends all that is outstanding, or only its own request's channel (5.8)."""
     time_out_opens_window: bool
+    """Whether new work is refused while a time-out is ending what is outstanding (5.8)."""
     synchronous_time_out_code: Code
+    """What a blocked call hears whose own time ran out (5.8)."""
     connection_cancel_code: Code
-    """What a canceled Connect, Listen, Accept or release in hand hears."""
+    """What a canceled Connect, Listen, Accept or release in hand hears (5.10)."""
     synchronous_undo_code: Code
     """What a synchronous call hears whose success came while a cancel was ending it (5.10)."""
     release_input_code: Code
@@ -357,13 +367,20 @@ SYNCHRONOUS_RANK = 4
 """A blocked synchronous victim hears last of all (5.2, 5.3)."""
 
 
+CALL_REFUSALS: dict[str, tuple[Code, str]] = {
+    "N-54012-active": (
+        Code.INPUT_SPEC_ALREADY_ACTIVE, "SetInputSpec, or a receive, while one is posted",
+    ),
+    "N-54000-spec": (Code.NO_ACTIVE_INPUT_SPEC, "Input or Partial while no spec is active"),
+    "N-54015-form": (Code.INAPPROPRIATE_CALL, "Input for a form but string and bytes"),
+    "N-54006-partial": (Code.INAPPROPRIATE_PARTIAL, "Partial for a form but string and bytes"),
+    "N-54004-options": (Code.INVALID_OPTION, "Option without options"),
+    "N-36002-options": (Code.TBADOPT, "Option with an empty sequence of them"),
+}  # fmt: skip
+"""What single calls are refused for, besides their data and specs: code and meaning."""
+
 REFUSALS: dict[str, Code] = {
-    "N-54012-active": Code.INPUT_SPEC_ALREADY_ACTIVE,
-    "N-54000-spec": Code.NO_ACTIVE_INPUT_SPEC,
-    "N-54015-form": Code.INAPPROPRIATE_CALL,
-    "N-54006-partial": Code.INAPPROPRIATE_PARTIAL,
-    "N-54004-options": Code.INVALID_OPTION,
-    "N-36002-options": Code.TBADOPT,
+    **{rule: code for rule, (code, _) in CALL_REFUSALS.items()},
     **FORM_REFUSALS,
     **{row.rule: row.code for row in INPUT_REFUSALS.values()},
 }

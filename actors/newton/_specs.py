@@ -32,8 +32,13 @@ class CallbackSpec:
     """How to run a request and whom to tell (3.1).
 
     ``asynchronous`` and ``timeout_s`` are read at the call; ``completion_script`` is read when it
-    is to be called, so it may still be replaced.  Synchronous calls never call it.  A coroutine
-    function is started as a task of the loop that runs when the spec is made.
+    is to be called, so it may still be replaced.
+
+    Attributes:
+        asynchronous: return at once; a synchronous call blocks until the request has ended.
+        timeout_s: how long it may take; a cancel has no time-out.
+        completion_script: hears of the end of an asynchronous request.  A coroutine function is
+            started as a task of the loop that runs when the spec is made.
     """
 
     asynchronous: bool = False
@@ -48,7 +53,12 @@ class CallbackSpec:
 
 @dataclass(frozen=True, slots=True)
 class OutputTarget:
-    """The part of a binary object that is sent: ``length`` bytes from ``offset`` on (3.2)."""
+    """The part of a binary object that is sent (3.2).
+
+    Attributes:
+        offset: where it begins, in bytes.
+        length: how many bytes it has; None is all of the rest.
+    """
 
     offset: int = 0
     length: int | None = None
@@ -106,7 +116,12 @@ class Terminator:
 
 @dataclass(frozen=True, slots=True)
 class InputTarget:
-    """Where binary data is received in place: ``data`` from ``offset`` on; it never grows (3.3)."""
+    """Where binary data is received in place (3.3).
+
+    Attributes:
+        data: the object that the bytes are put into; it never grows.
+        offset: where in it the first one goes.
+    """
 
     data: bytearray | memoryview
     offset: int = 0
@@ -185,7 +200,13 @@ class InputSpec:
 
 @dataclass(frozen=True, slots=True)
 class Piece:
-    """One complete piece of input, as `Endpoint.receive` returns it."""
+    """One complete piece of input, as `Endpoint.receive` returns it.
+
+    Attributes:
+        data: the value, in the form that was asked for.
+        terminator: what ended it, and how many bytes it had.
+        options: the receive's, each with its result, with the first piece only.
+    """
 
     data: Any
     terminator: Terminator | None
