@@ -20,6 +20,8 @@ import rescind.actors.winsock._codes as winsock_codes
 import rescind.actors.winsock._protocol as winsock
 from rescind.actors.kernel._rules import Check, first_refusal
 
+from .sources import Row, table
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "dialects.md"
 HEAD = """\
 # The dialects side by side
@@ -34,7 +36,6 @@ Sources are sections of the dialect's specification; the native dialect's are th
 """  # noqa: E501  # prose: a sentence per line
 EVERY = "every"
 
-Row = Sequence[object]
 Heard = tuple[str, int | None, str]
 """A profile, a code, and who hears it."""
 
@@ -58,12 +59,6 @@ class Dialect:
         if code is None:
             return str(self.protocol.CANCELLED_WORD)
         return f"`{self.shown(code)}` {self.code_name(code)}"
-
-
-def table(head: Row, rows: Iterable[Row]) -> str:
-    """Return a table, and what separates it from the next thing."""
-    lines = [head, ["---"] * len(head), *rows]
-    return "".join(f"| {' | '.join(str(cell) for cell in line)} |\n" for line in lines) + "\n"
 
 
 # --- what the victim hears -----------------------------------------------------------------------
