@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._api import Endpoint
+    from ._async import AsyncEndpoint
     from ._codes import CANCELLED_CODES, Code, is_cancelled, meaning
     from ._errors import CommError
     from ._forms import FORMS, Form, Template
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     )
 
 _HOMES = {
+    "AsyncEndpoint": "_async",
     "CANCELLED_CODES": "_codes",
     "CallbackSpec": "_specs",
     "Channel": "_protocol",
@@ -86,6 +88,7 @@ __all__ = [
     "CANCELLED_CODES",
     "ENCODINGS",
     "FORMS",
+    "AsyncEndpoint",
     "CallbackSpec",
     "Channel",
     "Code",

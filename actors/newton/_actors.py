@@ -60,7 +60,7 @@ from ._protocol import (
     cancelled_code,
 )
 from ._receiving import ReceivingEndpoint, nothing
-from ._specs import Event
+from ._specs import Event, awaited
 
 if TYPE_CHECKING:
     from .drivers import Tool
@@ -425,9 +425,10 @@ class NewtonEndpoint(ReceivingEndpoint):
         """Tell how the application will hear of a completion (3.5)."""
         if not request.asynchronous:
             return Manner.RETURNED if request.code is None else Manner.RAISED
-        if request.spec is not None and request.spec.completion_script is not None:
+        script = None if request.spec is None else request.spec.completion_script
+        if script is not None and script is not awaited:
             return Manner.SCRIPT
-        if request.code is None or request.waiter is not None:
+        if request.code is None or script is awaited or request.waiter is not None:
             return Manner.FUTURE
         return Manner.HANDLER
 

@@ -357,12 +357,8 @@ class Endpoint:
                 ``timeout_s`` passed in silence, -16009 the line is gone, -16004 and -36010 a frame
                 that is too long or none.
         """
-        return self._receive("Receive", spec, asynchronous=asynchronous)
-
-    def _receive(self, operation: str, spec: InputSpec, *, asynchronous: bool) -> Request:
         arguments = self._receive_arguments(spec)
-        how = CallbackSpec(asynchronous, spec.timeout_s)
-        return self._submit(operation, arguments, how, spec)
+        return self._submit("Receive", arguments, CallbackSpec(asynchronous, spec.timeout_s), spec)
 
     def _receive_arguments(self, spec: InputSpec) -> tuple[dict[str, Any]]:
         slots = input_slots(spec, self._actor.encoding)
@@ -422,21 +418,42 @@ class Endpoint:
         spec = _spec(spec, asynchronous, None, completion_script)
         return self._submit("Cancel", (), CallbackSpec(spec.asynchronous, None, None), spec)
 
+    def cancel_in_progress(self) -> Request | None:
+        """Return what completes at the end of the cancel that refuses new requests now (5.5).
+
+        That is a Cancel or Disconnect, or the request that timed out; None where nothing refuses.
+        """
+        with self._runtime.baton:
+            for window in self._actor.windows.values():
+                if window.is_open and window.forbids:
+                    return window.trigger
+        return None
+
     def dispose(self) -> None:
         """Drop what is pending, without any completion, and release the tool (6.4).
 
         Blocked synchronous callers get -54014, as does every later call but another dispose.
         """
-        actor, runtime = self._actor, self._runtime
-        runtime.refuse_blocking("dispose")
-        message = Submit("Dispose", (), asynchronous=False, timeout_ns=None)
-        request: Request | None = runtime.call(actor, message, None, actor.lane.cut)
+        self._runtime.refuse_blocking("dispose")
+        request = self.begin_dispose()
         if request is not None:
             request.get()
-        if self in runtime.owned:
-            runtime.owned.remove(self)
+        self.disown()
 
     close = dispose
+
+    def begin_dispose(self) -> Request | None:
+        """Do the first half of ``dispose``: what is to be waited for; None when it was called."""
+        message = Submit("Dispose", (), asynchronous=False, timeout_ns=None)
+        actor = self._actor
+        request: Request | None = self._runtime.call(actor, message, None, actor.lane.cut)
+        self._runtime.relieve()
+        return request
+
+    def disown(self) -> None:
+        """Do the second half of ``dispose``: the runtime does not close it any more."""
+        if self in self._runtime.owned:
+            self._runtime.owned.remove(self)
 
     def stop(self) -> None:
         """Stop the tool at once; the runtime's log has failed."""

@@ -27,6 +27,14 @@ CompletionScriptFunction: TypeAlias = Callable[["Endpoint", Any, int | None], ob
 """
 
 
+def awaited(_endpoint: "Endpoint", _options: Any, _result: int | None) -> None:
+    """Stand where a CompletionScript would: a coroutine hears of it, or nobody any more.
+
+    It is never called.  Without it, what fails before the coroutine waits would be reported as
+    nobody's.
+    """
+
+
 @dataclass(slots=True)
 class CallbackSpec:
     """How to run a request and whom to tell (3.1).

@@ -1,16 +1,33 @@
 """protoStreamingEndpoint: whole frames, chunk by chunk (spec/newton.md 2)."""
 
+from collections.abc import Generator
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple, TypeAlias, TypeVar
+
+from rescind.actors.kernel._request import Request
 
 from ._api import Endpoint
 from ._codes import Code
 from ._errors import CommError
 from ._forms import FRAME_HEADER, FormError, decode, encode, frame_length
 from ._protocol import SendFlag
-from ._specs import CallbackSpec, InputSpec, StreamSpec, Termination
+from ._specs import CallbackSpec, InputSpec, StreamSpec, Termination, TimeOut
+
+T = TypeVar("T")
 
 CHUNK_BYTES = 16 * 1024
+
+
+class Chunk(NamedTuple):
+    """One chunk's request, as a stream asks for it."""
+
+    operation: str
+    arguments: tuple[Any, ...]
+    timeout_s: TimeOut
+
+
+Stream: TypeAlias = Generator[Chunk, Any, T]
+"""A stream, chunk by chunk: whoever runs it makes each request and sends its value back."""
 
 
 class StreamingEndpoint(Endpoint):
@@ -23,25 +40,15 @@ class StreamingEndpoint(Endpoint):
     """
 
     def stream_out(self, data: Any, spec: StreamSpec | None = None) -> None:
-        """Send a frame; return after its last chunk, or when the script says to stop (R 31).
+        """Send a frame; returns when its last chunk was sent, or the progress script said to stop.
 
         Raises:
             CommError: -54001 the data is no frame; as for ``output``.
         """
-        spec = self._checked(spec)
-        raw = _as_form(encode, data, "frame")
-        total = len(raw)
-        how = CallbackSpec(timeout_s=spec.timeout_s)
-        for start, end in pairwise([*range(0, total, CHUNK_BYTES), total]):
-            slots: dict[str, Any] = {"form": "frame", "chunk": [start, total]}
-            if spec.flags:
-                slots["send_flags"] = int(spec.flags)
-            self._submit("StreamOut", (raw[start:end], slots), how)
-            if not self._goes_on(spec, end, total):
-                return
+        self._run(self.sending(data, spec))
 
     def stream_in(self, spec: StreamSpec | None = None) -> Any:
-        """Receive a frame; None if the progress script said to stop (R 30).
+        """Receive a frame; None if the progress script said to stop.
 
         With a ``store`` the frame's MessagePack goes there as it comes, and the number of its bytes
         is returned.
@@ -50,15 +57,48 @@ class StreamingEndpoint(Endpoint):
             CommError: -54012 a receive is posted, -16004 the frame is longer than the spec allows,
                 -36010 it is none; as for ``receive``.
         """
+        return self._run(self.receiving(spec))
+
+    # --- chunk by chunk, for callers that block and for coroutines -------------------------------
+
+    def begin_chunk(self, chunk: Chunk, how: CallbackSpec) -> Request:
+        """Make a chunk's request."""
+        return self._submit(chunk.operation, chunk.arguments, how)
+
+    def _run(self, stream: Stream[T]) -> T:
+        value = None
+        while True:
+            try:
+                chunk = stream.send(value)
+            except StopIteration as end:
+                returned: T = end.value
+                return returned
+            value = self.begin_chunk(chunk, CallbackSpec(timeout_s=chunk.timeout_s)).get()
+
+    def sending(self, data: Any, spec: StreamSpec | None) -> Stream[None]:
+        """Send a frame; see ``stream_out``."""
         spec = self._checked(spec)
-        header = self._chunk(FRAME_HEADER, spec)
+        raw = _as_form(encode, data, "frame")
+        total = len(raw)
+        for start, end in pairwise([*range(0, total, CHUNK_BYTES), total]):
+            slots: dict[str, Any] = {"form": "frame", "chunk": [start, total]}
+            if spec.flags:
+                slots["send_flags"] = int(spec.flags)
+            yield Chunk("StreamOut", (raw[start:end], slots), spec.timeout_s)
+            if not self._goes_on(spec, end, total):
+                return
+
+    def receiving(self, spec: StreamSpec | None) -> Stream[Any]:
+        """Receive a frame; see ``stream_in``."""
+        spec = self._checked(spec)
+        header = (yield self._wanted(FRAME_HEADER, spec)).data
         size = frame_length(header)
         if size > spec.bytes_max and spec.store is None:
             raise CommError(Code.BUFFER_OVERFLOW, detail=f"a frame of {size:,} bytes")
         kept = [header]
         received = 0
         while received < size:
-            chunk = self._chunk(min(CHUNK_BYTES, size - received), spec)
+            chunk = (yield self._wanted(min(CHUNK_BYTES, size - received), spec)).data
             received += len(chunk)
             if spec.store is None:
                 kept.append(chunk)
@@ -79,14 +119,11 @@ class StreamingEndpoint(Endpoint):
             raise CommError(Code.BAD_FORM, detail=f"a stream of the form {spec.form!r}")
         return spec
 
-    def _chunk(self, byte_count: int, spec: StreamSpec) -> bytes:
+    def _wanted(self, byte_count: int, spec: StreamSpec) -> Chunk:
         is_packet = bool(spec.flags & SendFlag.PACKET)
         end = Termination(byte_count=byte_count, use_eop=False if is_packet else None)
-        wanted = InputSpec(
-            form="bytes", termination=end, timeout_s=spec.timeout_s, rcv_flags=spec.flags
-        )
-        data: bytes = self._receive("StreamIn", wanted, asynchronous=False).get().data
-        return data
+        wanted = InputSpec(form="bytes", termination=end, rcv_flags=spec.flags)
+        return Chunk("StreamIn", self._receive_arguments(wanted), spec.timeout_s)
 
     def _goes_on(self, spec: StreamSpec, done: int, total: int) -> bool:
         script = spec.progress_script

@@ -7,10 +7,12 @@ turn holds nobody up.
 """
 
 import random
+from asyncio import _get_running_loop  # the public one raises where there is none
 from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from ._awaiting import until_done
 from ._clock import VirtualClock
 from ._contracts import Dispatcher
 from ._errors import StalledError
@@ -132,8 +134,11 @@ class Stepped(Dispatcher):
         return True
 
     async def wait_async(self, waitable: Waitable) -> None:
-        """Step here: nobody else would, however long the loop went on."""
-        self.wait(waitable, None, must_spare=False)
+        """In our own loop wait for whoever steps; in another step here, as nobody else would."""
+        if self._loop is not None and _get_running_loop() is self._loop:
+            await until_done(waitable)
+        else:
+            self.wait(waitable, None, must_spare=False)
 
     def wait_in_turn(self, waitable: Waitable, timeout_s: float | None) -> bool:
         """Let the handler's thread stand still; whoever steps goes on."""
