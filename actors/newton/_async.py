@@ -236,7 +236,7 @@ class AsyncEndpoint:
 
     # --- receiving -------------------------------------------------------------------------------
 
-    async def receive(self, spec: InputSpec | None = None) -> Piece:
+    async def receive(self, spec: InputSpec) -> Piece:
         """Receive one piece; the next one stays in the tool until the next call.
 
         Nothing is lost by giving up: see ``on_cancel``.
@@ -248,7 +248,6 @@ class AsyncEndpoint:
                 -36006, -16004, -36010 and -54001 to -54016 as for `Endpoint.receive`.
             UsageError: the spec has an InputScript or CompletionScript.
         """
-        spec = spec or InputSpec()
         request = self._take_left(spec) or self._post(spec)
         try:
             piece: Piece = await self._value(request)
@@ -257,7 +256,7 @@ class AsyncEndpoint:
             raise
         return piece
 
-    def inputs(self, spec: InputSpec | None = None) -> AsyncIterator[Piece]:
+    def inputs(self, spec: InputSpec) -> AsyncIterator[Piece]:
         """Iterate over what comes in, a `Piece` at a time, until the line is gone.
 
         A receive is posted when the next piece is asked for, and only then: what comes in faster
@@ -268,7 +267,7 @@ class AsyncEndpoint:
         Raises:
             CommError: from the iteration: as ``receive``, but for -16009.
         """
-        return _Inputs(self, spec or InputSpec())
+        return _Inputs(self, spec)
 
     async def stream_in(self, spec: StreamSpec | None = None) -> Any:
         """Receive a frame of any size in chunks; see `StreamingEndpoint`.

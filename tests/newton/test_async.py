@@ -587,12 +587,12 @@ def test_a_silent_line_times_out(run):
 
 def test_frames_of_any_size_are_streamed_both_ways(run):
     async def scenario(runtime):
-        async with Act(runtime, at_once=ANSWERED_AT_ONCE | {"StreamOut"}) as act:
+        async with Act(runtime, at_once=ANSWERED_AT_ONCE | {"Output"}) as act:
             frame = {"data": "x" * 50_000}
             seen = []
             spec = newton.StreamSpec(progress_script=lambda _, *so_far: seen.append(so_far) or True)
             await act.ep.stream_out(frame, spec)
-            sent = [each[2][0] for each in act.twin.performed if each[1] == "StreamOut"]
+            sent = [each[2][0] for each in act.twin.performed if each[1] == "Output"]
             total = sum(map(len, sent))
             assert len(sent) > 1
             assert seen[-1] == (total, total)
@@ -604,12 +604,12 @@ def test_frames_of_any_size_are_streamed_both_ways(run):
 
 def test_a_stream_stops_where_its_progress_script_or_its_endpoint_says(run):
     async def scenario(runtime):
-        async with Act(runtime, at_once=ANSWERED_AT_ONCE | {"StreamOut"}) as act:
+        async with Act(runtime, at_once=ANSWERED_AT_ONCE | {"Output"}) as act:
             spec = newton.StreamSpec(progress_script=lambda *_: False)
             await act.ep.stream_out({"data": "x" * 50_000}, spec)
-            assert act.twin.asked.count("StreamOut") == 1
+            assert act.twin.asked.count("Output") == 1
             task = asyncio.create_task(act.ep.stream_in())
-            await until(lambda: "StreamIn" in act.twin.asked)
+            await until(lambda: "Receive" in act.twin.asked)
             await act.ep.cancel()
             assert await code_of(task) == CANCELED
 
