@@ -57,8 +57,9 @@ class AsyncEndpoint:
       is to end does so by ``cancel``, by ``disconnect`` or with the endpoint.
     - ``on_cancel="cancel"``: it calls Cancel, in the name of whoever cancels the task, and its
       ``CancelledError`` is raised when the Cancel has completed.  All that was outstanding has
-      ended then, whoever awaits it: with -16005.  A cancel that is in progress already is waited
-      for in its place (-36003).  A task that is cancelled once more waits no longer.
+      ended then, whoever awaits it, with -16005; in the profile ``rom`` but for what the tool
+      cannot stop (5.10).  A cancel that is in progress already is waited for in its place (-36003).
+      A task that is cancelled once more waits no longer.
 
     Threads: the methods belong to the coroutines of one event loop, under any dispatcher.  The
     handlers run where the dispatcher runs scripts; coroutine functions as tasks of that loop.
@@ -408,9 +409,9 @@ class _Cancelling:
         self.begin()
         while self._cancel is not None:
             await self._endpoint.runtime.wait_async(self._cancel)
-            if self._request.is_done:
+            if self._cancel.operation != "Release" or self._request.is_done:
                 return
-            self._cancel = _cancel(self._endpoint)  # that one has spared it: a Release (5.7)
+            self._cancel = _cancel(self._endpoint)  # a Release ends only the input spec (5.7)
 
 
 class _Awaited(asyncio.Future[None]):

@@ -418,6 +418,23 @@ def test_what_a_release_in_progress_spares_is_cancelled_after_it(run):
     run(scenario)
 
 
+def test_in_the_profile_rom_a_task_does_not_wait_for_what_its_cancel_cannot_stop(run):
+    async def scenario(runtime):
+        twin = DirectedTwin(at_once=frozenset(), unkillable=frozenset({"Bind"}))
+        ep = newton.AsyncEndpoint(runtime, twin, on_cancel="cancel", profile="rom")
+        task = asyncio.create_task(ep.bind())
+        await until(lambda: twin.pending)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ep.endpoint.requests_pending()
+        twin.complete(*twin.pending)
+        await until(lambda: ep.state() is newton.State.IDLE)
+        await ep.dispose()
+
+    assert len(events_of(run(scenario), CancelRequested)) == 1
+
+
 def test_cancelling_a_task_of_an_endpoint_that_is_disposed_of_waits_for_nothing(run):
     async def scenario(runtime):
         async with Act(runtime, "cancel", holds_kills=True) as act:

@@ -1,5 +1,7 @@
 """The dispatcher ``stepped``: nothing moves until told, and time is virtual."""
 
+import asyncio
+
 import pytest
 
 from rescind.actors.runtime import Runtime, StalledError, Stepped
@@ -107,6 +109,20 @@ def test_every_shuffled_schedule_keeps_the_order_between_two_actors(seed):
         ref.tell(n)
     assert ref.ask("told?") == list(range(10))
     recordings.audit()
+
+
+def test_a_coroutine_in_its_own_loop_waits_for_whoever_steps(stepped):
+    ref = stepped.start(Doubler)
+
+    async def ask():
+        await asyncio.sleep(3600)
+        return await ref.ask(2, block=False)
+
+    task = stepped.dispatcher.loop().create_task(ask())
+    stepped.dispatcher.advance(3599)
+    assert not task.done()
+    stepped.dispatcher.advance(1)
+    assert task.result() == 4
 
 
 def schedule(seed):
