@@ -11,7 +11,7 @@ are big-endian, and nothing is aligned: ``struct`` in a typelist only pads the e
 for ``struct`` wherever a typelist mixes types; here it may be left out, and then nothing is padded.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, TypeGuard, cast
 
@@ -192,23 +192,6 @@ def encode(
     if not raw:
         raise FormError(EMPTY)
     return raw
-
-
-def wire_form(data: Any, slots: Mapping[str, Any], encoding: str) -> bytes:
-    """Return the bytes of an Output's data by the slots of its spec.
-
-    Raises:
-        FormError: as `encode`.
-    """
-    if "chunk" in slots:
-        return bytes(data)  # of a frame that was encoded as a whole
-    return encode(
-        data,
-        slots.get("form"),
-        encoding=encoding,
-        offset=slots.get("offset"),
-        length=slots.get("length"),
-    )
 
 
 def decode(raw: BytesLike, form: str, *, encoding: str, typelist: object = None) -> Any:

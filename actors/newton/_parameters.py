@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeGuard
 
 from ._codes import Code
-from ._forms import FORMS, Form, FormError, intrinsic_size, is_form
+from ._forms import FORMS, Form, FormError, encode, intrinsic_size, is_form
 
 PACKET = 2
 """The bit kPacket of ``rcv_flags``."""
@@ -61,6 +61,23 @@ def refuse_slots(slots: Mapping[str, Any], *, has_buffer_bytes: int | None) -> s
     form = FORMS[name] if is_form(name) else _NO_FORM
     facts = InputFacts(slots, form, has_buffer_bytes)
     return next((row.rule for row in INPUT_REFUSALS.values() if row.refuses(facts)), None)
+
+
+def wire_form(data: Any, slots: Mapping[str, Any], encoding: str) -> bytes:
+    """Return the bytes of an Output's data by the slots of its spec.
+
+    Raises:
+        FormError: as `encode`.
+    """
+    if "chunk" in slots:
+        return bytes(data)  # of a frame that was encoded as a whole
+    return encode(
+        data,
+        slots.get("form"),
+        encoding=encoding,
+        offset=slots.get("offset"),
+        length=slots.get("length"),
+    )
 
 
 # --- the checks, in their order: each may rely on those before it ---------------------------------

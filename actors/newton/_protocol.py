@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from rescind.actors.kernel._rules import Admission, Canceller, Check
 
 from ._codes import Code
-from ._forms import FORM_REFUSALS, FormError, wire_form
-from ._parameters import INPUT_REFUSALS
+from ._forms import FORM_REFUSALS, FormError
+from ._parameters import INPUT_REFUSALS, wire_form
 
 
 class State(IntEnum):

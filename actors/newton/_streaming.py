@@ -40,7 +40,7 @@ class StreamingEndpoint(Endpoint):
     """
 
     def stream_out(self, data: Any, spec: StreamSpec | None = None) -> None:
-        """Send a frame; returns when its last chunk was sent, or the progress script said to stop.
+        """Send a frame; return after its last chunk, or when the script says to stop (R 31).
 
         Raises:
             CommError: -54001 the data is no frame; as for ``output``.
@@ -48,7 +48,7 @@ class StreamingEndpoint(Endpoint):
         self._run(self.sending(data, spec))
 
     def stream_in(self, spec: StreamSpec | None = None) -> Any:
-        """Receive a frame; None if the progress script said to stop.
+        """Receive a frame; None if the progress script said to stop (R 30).
 
         With a ``store`` the frame's MessagePack goes there as it comes, and the number of its bytes
         is returned.

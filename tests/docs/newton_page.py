@@ -87,7 +87,10 @@ def methods() -> Iterator[Row]:
         yield row.guide, f"`{python}`", says[0].upper() + says[1:], ", ".join(row.operations)
 
 
-RUNTIMES_SIDE = {"run_completion", "run_input", "report", "stop"}
+RUNTIMES_SIDE = {
+    "run_completion", "run_input", "report", "stop", "begin_chunk", "sending", "receiving",
+    "begin_dispose", "disown",
+}
 """What the runtime calls and nobody else does."""
 
 

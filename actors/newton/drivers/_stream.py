@@ -11,7 +11,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from rescind.actors.newton._codes import Code
-from rescind.actors.newton._forms import FormError, wire_form
+from rescind.actors.newton._forms import FormError
+from rescind.actors.newton._parameters import wire_form
 
 from ._frames import FrameUnderWay
 from ._medium import Medium, MediumError, code_of

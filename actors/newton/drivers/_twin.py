@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rescind.actors.newton._codes import Code
-from rescind.actors.newton._forms import wire_form
+from rescind.actors.newton._parameters import wire_form
 from rescind.actors.newton._protocol import OPERATIONS, Channel
 
 from ._frames import FrameUnderWay
