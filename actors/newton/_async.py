@@ -7,7 +7,7 @@ that gives up waiting, by ``asyncio.timeout`` for instance, must not end its nei
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, Literal, Self, TypeAlias, TypeVar, get_args
@@ -40,6 +40,8 @@ T = TypeVar("T")
 
 OnCancel: TypeAlias = Literal["abandon", "cancel"]
 """What becomes of the requests when a task is cancelled that awaits one; see `AsyncEndpoint`."""
+HandlerFunction: TypeAlias = Callable[["AsyncEndpoint", T], object]
+"""Called with the endpoint and what there is to tell, as `Endpoint`'s handlers are (3.5)."""
 
 
 class AsyncEndpoint:
@@ -78,8 +80,8 @@ class AsyncEndpoint:
         on_cancel: OnCancel = "abandon",
         profile: str = "guide",
         encoding: str = UTF_8,
-        exception_handler: "Callable[[AsyncEndpoint, dict[str, Any]], object] | None" = None,
-        event_handler: "Callable[[AsyncEndpoint, Event], object] | None" = None,
+        exception_handler: HandlerFunction[dict[str, Any]] | None = None,
+        event_handler: HandlerFunction[Event] | None = None,
     ) -> None:
         """Instantiate; ``option`` sets options afterwards.
 
@@ -110,7 +112,7 @@ class AsyncEndpoint:
         self._left: tuple[InputSpec, Request] | None = None
         """A receive that nobody waits for any more, and whose piece nobody has got."""
 
-    def _told(self, handler: "Callable[[AsyncEndpoint, T], object] | None") -> Any:
+    def _told(self, handler: HandlerFunction[T] | None) -> Any:
         """Return a handler that is called with this object in place of the endpoint."""
         bound = on_loop(handler)
         if bound is None:
@@ -257,7 +259,7 @@ class AsyncEndpoint:
             raise
         return piece
 
-    def inputs(self, spec: InputSpec) -> AsyncIterator[Piece]:
+    def inputs(self, spec: InputSpec) -> "Inputs":
         """Iterate over what comes in, a `Piece` at a time, until the line is gone.
 
         A receive is posted when the next piece is asked for, and only then: what comes in faster
@@ -268,7 +270,7 @@ class AsyncEndpoint:
         Raises:
             CommError: from the iteration: as ``receive``, but for -16009.
         """
-        return _Inputs(self, spec)
+        return Inputs(self, spec)
 
     async def stream_in(self, spec: StreamSpec | None = None) -> Any:
         """Receive a frame of any size in chunks; see `StreamingEndpoint`.
@@ -353,17 +355,20 @@ class AsyncEndpoint:
         return request.get()
 
 
-class _Inputs:
-    """The iteration over what comes in."""
+class Inputs:
+    """The iteration over what comes in; made by ``AsyncEndpoint.inputs``."""
 
     def __init__(self, endpoint: AsyncEndpoint, spec: InputSpec) -> None:
+        """Post nothing yet."""
         self._endpoint = endpoint
         self._spec = spec
 
     def __aiter__(self) -> Self:
+        """Return itself."""
         return self
 
     async def __anext__(self) -> Piece:
+        """Receive the next piece."""
         try:
             piece = await self._endpoint.receive(self._spec)
         except CommError as error:

@@ -2,17 +2,24 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, Self
+
+import pytest
 
 from rescind import newton
 from rescind.actors.runtime import Asyncio, Runtime, Stepped
+from rescind.events import read
 
-from .stage import audit
+from .stage import DirectedTwin, audit
 
 WAIT_S = 20.0
 """How long anything may take before the test fails; nothing normally comes near it."""
 LOOK_S = 0.001
 
+LINE = newton.InputSpec(termination=newton.Termination(end_sequence="\n"))
+FOUR = newton.InputSpec(termination=newton.Termination(byte_count=4))
+SHORT_S = 0.05
+"""After which a test gives up waiting for what does not come."""
 Scenario = Callable[[Runtime], Coroutine[Any, Any, None]]
 
 
@@ -41,7 +48,7 @@ def _step(scenario: Scenario) -> Runtime:
 
 
 async def _run(dispatcher: str, scenario: Scenario) -> Runtime:
-    chosen = {"thread": lambda: None, "asyncio": Asyncio}[dispatcher]()
+    chosen = Asyncio() if dispatcher == "asyncio" else None
     async with Runtime.open(dispatcher=chosen) as runtime, asyncio.timeout(WAIT_S):
         await scenario(runtime)
     return runtime
@@ -66,3 +73,47 @@ async def code_of(awaitable: Any) -> int | None:
     except newton.CommError as error:
         return error.code
     return None
+
+
+def events_of(runtime: Runtime, kind: type) -> list[Any]:
+    return [each for turn in read(runtime.log) for each in turn.events if isinstance(each, kind)]
+
+
+async def give_up(awaitable: Any) -> None:
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(SHORT_S):
+            await awaitable
+
+
+class Act:
+    """One endpoint over a twin, connected, for coroutines."""
+
+    def __init__(self, runtime: Runtime, on_cancel: Any = "abandon", **twin: Any) -> None:
+        self.runtime = runtime
+        self.twin = DirectedTwin(**twin)
+        self.reports: list[Any] = []
+        self.ep = newton.AsyncEndpoint(
+            runtime,
+            self.twin,
+            on_cancel=on_cancel,
+            exception_handler=lambda _endpoint, report: self.reports.append(report),
+        )
+
+    async def __aenter__(self) -> Self:
+        await self.ep.bind()
+        await self.ep.connect()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.ep.dispose()
+        assert not self.reports
+
+    async def outputs(self, *names: str) -> list[asyncio.Task[Any]]:
+        """Start a task for each Output; returns when they have reached the tool."""
+        tasks = [asyncio.create_task(self.ep.output(name), name=name) for name in names]
+        await until(lambda: set(names) <= set(self.twin.sent))
+        return tasks
+
+    async def posted(self) -> None:
+        """Return once a receive is posted."""
+        await until(lambda: "Receive" in {asked[1] for asked in self.twin.pending.values()})

@@ -76,7 +76,8 @@ async def echo(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> No
 
 async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Read nothing either: the kernel's buffers fill."""
-    writer.transport.pause_reading()
+    transport: Any = writer.transport
+    transport.pause_reading()
     await writer.wait_closed()
 
 
