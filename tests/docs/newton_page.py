@@ -88,8 +88,15 @@ def methods() -> Iterator[Row]:
 
 
 RUNTIMES_SIDE = {
-    "run_completion", "run_input", "report", "stop", "begin_chunk", "sending", "receiving",
-    "begin_dispose", "disown",
+    "run_completion",
+    "run_input",
+    "report",
+    "stop",
+    "begin_chunk",
+    "sending",
+    "receiving",
+    "begin_dispose",
+    "disown",
 }
 """What the runtime calls and nobody else does."""
 

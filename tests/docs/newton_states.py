@@ -117,7 +117,9 @@ def arrows() -> Iterator[Arrow]:
     for operation in OPERATIONS.values():
         if operation.done is None or operation.failed is None:
             continue
-        sources = [GROUP] if operation.admitted == CONNECTED else map(node, operation.admitted)
+        sources = (
+            [GROUP] if operation.admitted == CONNECTED else map(node, sorted(operation.admitted))
+        )
         if operation.pending is None:
             for source in sources:
                 yield Arrow(source, node(operation.done), operation.name)
@@ -131,7 +133,7 @@ def arrows() -> Iterator[Arrow]:
     for event, name in EVENT_NAMES.items():
         targets = {to for (code, _), to in REMOTE_EVENT_STATE.items() if code == event}
         moved = {state for code, state in REMOTE_EVENT_STATE if code == event}
-        for target in targets:
+        for target in sorted(targets):
             assert moved == CONNECTED, "an event that not every connection may bring"
             yield Arrow(GROUP, node(target), name, "event")
 
@@ -243,7 +245,7 @@ def drawn() -> list[tuple[Arrow, tuple[Point, ...], Label | None]]:
     """Return each arrow with its place."""
     found = {(arrow.source, arrow.target, arrow.label): arrow for arrow in arrows()}
     assert found.keys() == PATHS.keys(), f"give a place to {found.keys() ^ PATHS.keys()}"
-    return [(found[where], *place) for where, place in PATHS.items()]
+    return [(arrow, *PATHS[where]) for where, arrow in found.items()]
 
 
 def labels() -> list[Label]:

@@ -59,8 +59,7 @@ def test_a_method_returns_its_value_and_the_endpoint_is_disposed_of_at_the_end(r
             assert ep.state() is newton.State.UNBND
             assert await ep.bind() is None
             asked = newton.Option("speed", data=9600)
-            (answered,) = await ep.connect(options=[asked], timeout_s=5) or [None]
-            assert answered
+            (answered,) = await ep.connect(options=[asked], timeout_s=5) or []
             assert (answered.label, answered.result) == ("speed", None)
             assert await ep.option([asked]) == [answered]
             assert await ep.output("x", options=asked) == [answered]
