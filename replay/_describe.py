@@ -44,7 +44,7 @@ from rescind.events import (
 
 from ._dialects import Tables, code_text, end_text, state_text, tables
 from ._model import Ledger
-from ._text import duration, error_text, plain, value_text
+from ._text import count, duration, error_text, plain, value_text
 
 RANGES_MAX = 6
 _VALUE_WIDTH = 40
@@ -152,13 +152,25 @@ def kind_text(kind: Any) -> str:
     return f"{plain(name)} {fields}".rstrip()
 
 
+def taken_text(killed: Killed) -> str:
+    """Return what of the cut requests had been taken, to stand behind a sentence.
+
+    >>> taken_text(Killed(7, None, {5: 4096}))
+    ', r5 cut after 4,096 bytes'
+    """
+    cut = sorted(killed.taken.items())
+    return "".join(f", r{request} cut after {count(taken, 'byte')}" for request, taken in cut)
+
+
 Phrase: TypeAlias = Callable[[Any, Ledger], str]
 
 _PHRASES: dict[type, Phrase] = {
     Submit: lambda m, _: _submit(m),
     Answer: _answer,
     Cancel: lambda m, _: f"Cancel c{m.cancel}",
-    Killed: lambda m, ledger: f"Killed for c{m.cancel}: {said(m.code, ledger, m.cancel)}",
+    Killed: lambda m, ledger: (
+        f"Killed for c{m.cancel}: {said(m.code, ledger, m.cancel)}{taken_text(m)}"
+    ),
     CompletionScript: lambda m, _: (
         f"CompletionScript {numbers_text(m.requests)}" + " (still running)" * m.running
     ),

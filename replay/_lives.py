@@ -106,6 +106,8 @@ class Request:
     timed_out: Moment | None = None
     claims: tuple[int, ...] = ()
     """The cancels that named it a victim."""
+    taken: int = 0
+    """The bytes that had been taken of it when a cancel stopped the driver in the middle."""
     late_answer: Ending | None = None
     """What the outside said after the request had ended."""
     script_error: Any = None

@@ -140,8 +140,10 @@ class Ledger:
                 self.scripts[turn.number] = number
             case TimedOut(request=number) if number in self.requests:
                 self.requests[number].timed_out = Moment(turn.number, turn.time_ns)
-            case Killed(cancel=number, code=code) if number in self.cancels:
+            case Killed(cancel=number, code=code, taken=taken) if number in self.cancels:
                 self.cancels[number].killed = _ending(turn, code)
+                for cut in taken.keys() & self.requests.keys():
+                    self.requests[cut].taken = taken[cut]
             case _:
                 pass
 

@@ -231,7 +231,11 @@ def _asked(cancel: CancelLife, ledger: Ledger) -> Asked:
     begin = ledger.first or Moment(0, 0)
     moment = cancel.requested or cancel.began or Moment(0, begin.time_ns)
     if cancel.trigger != TIME_OUT:
-        return Asked(moment.turn, moment.time_ns, cancel.by, cancel.inside, handler=cancel.handler)
+        # A release asks for its cancel when the outputs before it have ended; who called it asked.
+        own = ledger.requests.get(cancel.number)
+        caller = own if own and cancel.by is None and not cancel.handler else cancel
+        by, inside = caller.by, caller.inside
+        return Asked(moment.turn, moment.time_ns, by, inside, handler=cancel.handler)
     request = ledger.requests.get(cancel.asked_by)
     fired = request.timed_out if request and request.timed_out else moment
     by = request.by if request else None

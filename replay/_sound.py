@@ -55,12 +55,20 @@ def _is_ranges(value: Any) -> bool:
     return _is_list(value) and all(isinstance(number, int) for number in value)
 
 
+def _is_counts(value: Any) -> bool:
+    return isinstance(value, dict) and all(
+        isinstance(number, int) for pair in value.items() for number in pair
+    )
+
+
 def _test_for(hint: Any) -> Test:
     """Return the test that a field's annotation stands for."""
     if hint is Any:
         return lambda _: True
     if hint == Ranges:
         return _is_ranges
+    if hint == dict[int, int]:
+        return _is_counts
     if isinstance(hint, UnionType):
         tests = [_test_for(each) for each in get_args(hint)]
         return lambda value: any(test(value) for test in tests)
@@ -74,7 +82,9 @@ _HINTS: dict[type, dict[str, Any]] = {kind: get_type_hints(kind) for kind in KIN
 _TESTS: dict[type, tuple[Test, ...]] = {
     kind: tuple(map(_test_for, hints.values())) for kind, hints in _HINTS.items()
 }
-_LOOKED_INTO = frozenset(kind for kind, hints in _HINTS.items() if Ranges in hints.values())
-"""Kinds whose lists must be looked into each time."""
+_LOOKED_INTO = frozenset(
+    kind for kind, hints in _HINTS.items() if {Ranges, dict[int, int]} & set(hints.values())
+)
+"""Kinds whose lists and mappings must be looked into each time."""
 _SOUND: set[tuple[type, ...]] = set()
 """Kinds with the types of their fields that were found sound before."""

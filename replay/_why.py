@@ -303,6 +303,7 @@ def _says_cancel(turn: Turn, ledger: Ledger) -> str:
         return f"told to end by c{number}: completed {_code_of(ledger, turn.actor)}"
     began = [event for event in turn.events if isinstance(event, CancelBegan)]
     if began:
+        number = began[0].cancel  # a time-out's message names its request
         victims = sum(last - first + 1 for first, last in _pairs(began[0].victims))
         trigger = plain(ledger.cancels[number].trigger) if number in ledger.cancels else "cancel"
         return f"c{number} ({trigger}) began with {count(victims, 'victim')}"
@@ -530,6 +531,8 @@ def _life(request: Request) -> Iterator[str]:
         yield f"asked for in turn {request.submitted.turn}{by}{out}"
     else:
         yield "asked for before the log begins"
+    if request.taken:
+        yield f"cut in the middle: {count(request.taken, 'byte')} had been taken"
     if request.delivered is not None:
         yield f"delivered in turn {request.delivered.turn} ({plain(request.delivered.manner)})"
     elif request.discarded is not None:

@@ -155,15 +155,17 @@ class Recording:
         )  # fmt: skip
         cancel = self.number()
         self.where[cancel] = self.turn(
-            self.endpoint, Origin.ACTOR, fired, Cancel(cancel),
+            self.endpoint, Origin.ACTOR, fired, Cancel(request),
             CancelRequested(cancel, self.endpoint, "time-out", request),
             CancelBegan(cancel, ranges(victims)),
         )  # fmt: skip
         return cancel
 
-    def kill(self, cancel: int, victims: list[int], *more: Any) -> int:
+    def kill(
+        self, cancel: int, victims: list[int], *more: Any, taken: dict[int, int] | None = None
+    ) -> int:
         killed = self.turn(
-            self.endpoint, Origin.IO, self.where[cancel], Killed(cancel, None, {}),
+            self.endpoint, Origin.IO, self.where[cancel], Killed(cancel, None, taken or {}),
             WorkStopped(cancel, None), *more,
         )  # fmt: skip
         for victim in victims:

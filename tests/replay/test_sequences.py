@@ -2,7 +2,17 @@
 
 from dataclasses import replace
 
-from rescind.events import CancelEnded, Cause, Completed, How, Outcome
+from rescind.events import (
+    Answer,
+    CancelBegan,
+    CancelEnded,
+    CancelRequested,
+    Cause,
+    Completed,
+    How,
+    Origin,
+    Outcome,
+)
 from rescind.replay import Verdict, sequences
 from rescind.replay._fold import fold
 from rescind.replay._lives import Moment
@@ -88,6 +98,17 @@ def test_a_time_out_was_asked_for_by_a_deadline():
     assert (timed.trigger, timed.own) == ("time-out", None)
     assert timed.asked.request == timed.victims[-1].request
     assert "the deadline of r14 ran out" in screen(everything())
+
+
+def test_a_release_that_waited_for_its_outputs_was_asked_for_by_who_called_it():
+    r = Recording()
+    r.open()
+    armed, output, release = r.call("Input"), r.call("Output"), r.call("Release", by=STOP_BUTTON)
+    began = [CancelRequested(release, r.endpoint, "Release", release)]
+    began += [CancelBegan(release, [armed, armed])]
+    answer, completed = Answer(output, None, None), Completed(output, None, How.RESULT, 0)
+    r.turn(output, Origin.IO, r.where[output], answer, completed, *began)
+    assert only(r).asked.by == STOP_BUTTON
 
 
 def test_a_cancel_of_nothing_is_a_sequence_without_victims():

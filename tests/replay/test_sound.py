@@ -11,6 +11,7 @@ from rescind.events import (
     KINDS,
     Completed,
     Delivered,
+    Killed,
     LogDamagedError,
     Origin,
     Tell,
@@ -33,6 +34,7 @@ from .recording import everything
 TURNS = everything().turns
 JUNK: list[Any] = [
     None, -1, 2**62, 2**80, "x", b"\xff", [1, 2], [5, 3], {}, 1.5, True, [1, 10**15], ["a"], [[1]],
+    {5: "x"},
 ]  # fmt: skip
 
 
@@ -60,6 +62,12 @@ def test_numbers_are_looked_for_inside_lists():
     assert not is_sound(Delivered([1, "2"], "script"))  # type: ignore[list-item]
     assert not is_sound(TimedOut(1.5))  # type: ignore[arg-type]
     assert is_sound(Tell(object()))
+
+
+def test_numbers_are_looked_for_inside_mappings():
+    assert is_sound(Killed(1, None, {5: 4096}))
+    assert not is_sound(Killed(1, None, {5: "x"}))
+    assert not is_sound(Killed(1, None, {"x": 5}))
 
 
 def test_a_range_that_would_take_all_memory_is_damage():

@@ -56,6 +56,16 @@ def test_a_time_out_leads_to_the_call_that_set_the_deadline():
     assert "the time-out of r14" in story.headline
     assert steps(story) == [44, 43, 42, 41, 40, 39, 37]
     assert "the deadline of r14 ran out (50 ms)" in story.branches[0].steps[5].says
+    assert story.branches[0].steps[4].says == "c16 (time-out) began with 2 victims"
+
+
+def test_a_cut_request_tells_how_much_of_it_had_been_taken():
+    r = Recording()
+    r.open()
+    output = r.call("Output")
+    cancel = r.cancel([output])
+    r.kill(cancel, [output], taken={output: 65536})
+    assert "cut in the middle: 65,536 bytes had been taken" in why(r.turns, f"r{output}").facts
 
 
 def test_a_true_result_says_which_cancel_came_too_late_and_by_how_much():
