@@ -123,6 +123,9 @@ class ReceivingEndpoint(Endpoint):
             arguments = (arguments[0], buffer_of(request.spec))
         work = _WORK.get(operation, operation)
         out.effects.append((self._perform, request.number, work, arguments))
+        if operation in RECEIVES and "partial_frequency_ns" in arguments[0]:
+            # What is buffered already has arrived for this receive, and may be shown in due time.
+            out.effects.append((self.port.arrived, request.number))
 
     def _perform(self, request: int, operation: str, arguments: Any) -> None:
         """Hand work to the tool; a tool that fails at it has answered.  No baton."""
@@ -185,7 +188,7 @@ class ReceivingEndpoint(Endpoint):
         if is_ending:
             return None
         request = self.accept(out, "Input", message, extra)
-        self._post(request, out)
+        self._begin(request, out)
         return request
 
     def _refuse_ending(self, message: Submit) -> Refusal | None:
@@ -194,12 +197,6 @@ class ReceivingEndpoint(Endpoint):
             return self._refusal("Input", message)
         is_free = self.input is None or self.is_in_input_script
         return None if is_free else parameter_refusal("N-54012-active")
-
-    def _post(self, request: Request, out: Outbox) -> None:
-        """Post a receive; what is buffered already may be shown in due time."""
-        self._begin(request, out)
-        if "partial_frequency_ns" in request.arguments[0]:
-            out.effects.append((self.port.arrived, request.number))
 
     def received(self, request: Request, message: Received, out: Outbox) -> None:
         """Hand received data on; the next receive is posted after the InputScript."""
@@ -235,7 +232,7 @@ class ReceivingEndpoint(Endpoint):
         out.events.append(InputPosted(request.number))
         if request.timeout_ns is not None:
             self.arm(request, request.timeout_ns)
-        self._post(request, out)
+        self._begin(request, out)
 
     def _submit_input(self, message: Submit, _extra: Any, out: Outbox) -> Any:
         """Send the InputScript all that is buffered; the receive stays posted (R 25)."""

@@ -222,6 +222,17 @@ def test_a_new_spec_has_its_own_time_for_partial_input(either):
     assert stage.heard == [("partial", "a")]
 
 
+def test_a_receive_is_shown_what_waited_for_it(either):
+    stage = either
+    stage.endpoint.set_input_spec(partial_spec(stage))
+    feed(stage, b"a")
+    stage.endpoint.cancel()
+    stage.heard.clear()
+    stage.endpoint.receive(partial_spec(stage), asynchronous=True)
+    stage.advance(0.1)
+    assert stage.heard == [("partial", "a")]
+
+
 def test_partial_input_stands_in_the_log_with_what_made_it_due(either):
     either.endpoint.set_input_spec(partial_spec(either))
     feed(either, b"a")
