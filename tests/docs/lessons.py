@@ -3,11 +3,14 @@
 A page becomes a lesson by `<!-- lesson: FOLDER -->`.  A Python block is saved under the name in the
 line above it, `<!-- save: NAME -->`; a diff is applied; the commands of a console block are run,
 and what is shown below each is what it prints.  There `...` stands for any lines; durations,
-times of day, the turns in a column (`t13`) and the spaces between columns may be others.
+times of day, turns (`t13`, `turn 13`, `← 13`), ports of this machine, pseudo-terminals and the
+spaces between columns may be others.  `<!-- needs: PROGRAM -->` names a program that not everybody
+has.
 """
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -23,8 +26,10 @@ BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 COMMAND = re.compile(r"^\$ (?P<command>.+)\n(?P<shown>(?:(?!\$ ).*\n)*)", re.MULTILINE)
+NEEDS = re.compile(r"^<!-- needs: (?P<program>[\w-]+) -->$", re.MULTILINE)
 VARIES = re.compile(
-    r"[+-]?\d[\d,.]* ?(?:s|ms|µs|ns)\b|\d\d:\d\d:\d\d\.\d+|\d{4}-\d\d-\d\d|\bt\d+\b"
+    r"[+-]?\d[\d,.]* ?(?:s|ms|µs|ns)\b|\d\d:\d\d:\d\d\.\d+|\d{4}-\d\d-\d\d"
+    r"|\bt\d+\b|\bturns? \d+(?:\.\.\d+)?|← \d+|^\d+ (?=0 )|\b127\.0\.0\.1:\d+|/dev/pts/\d+"
 )
 COMMANDS = {
     "python": "",
@@ -47,6 +52,12 @@ def folder_of(page: Path) -> str | None:
     """Return the name of the folder in which a page is followed, if it is a lesson."""
     found = LESSON.search(page.read_text(encoding="utf-8"))
     return found["folder"] if found else None
+
+
+def missing(page: Path) -> list[str]:
+    """Return the programs that a page needs and that are not here."""
+    needed = NEEDS.findall(page.read_text(encoding="utf-8"))
+    return [program for program in needed if shutil.which(program) is None]
 
 
 def blocks_of(page: Path) -> list[Block]:
