@@ -1,16 +1,22 @@
-"""Any program against a small model of the guide's rules, under the stepped dispatcher.
+"""Any program against a model of the guide's rules, under the stepped dispatcher.
 
-The model says which calls must be admitted and with which code the others are refused.  What was
-accepted is then watched from outside only: who heard what, in which order, how often.  The twin
-answers and stops its work at random moments, and with `shuffle` the schedule itself is drawn.
+The programs call whatever the dialect has, synchronously too, and from scripts; a twin answers,
+stops, and lets bytes and events in at random moments; with `shuffle` the schedule itself is drawn.
+A calm program waits until nothing moves before each step, and the model then knows everything; the
+others overtake themselves.  Every log is audited.
+
+``RESCIND_STEPS`` says how many steps are made in all, in either profile (default: as many as the
+Hypothesis profile has).
 """
 
 import atexit
+import os
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -18,317 +24,444 @@ from rescind import newton
 from rescind.actors.newton._protocol import Channel
 from rescind.actors.runtime import Runtime, Stepped
 
-from .stage import (
-    CANCELED,
-    GONE,
-    IN_PROGRESS,
-    SPEC_ACTIVE,
-    WRONG_STATE,
-    DirectedTwin,
-    audit,
-    code_of,
-    window_is_open,
-)
+from .model import READINGS, RECEIVES, ROWS, Asked, Model
+from .stage import CANCELED, GONE, audit, code_of
+from .watched import TOOL_ERROR, Watched
 
-ADMITTED = {
-    "bind": newton.State.UNBND,
-    "unbind": newton.State.IDLE,
-    "connect": newton.State.IDLE,
-    "disconnect": newton.State.DATA_XFER,
-    "output": newton.State.DATA_XFER,
-    "arm": newton.State.DATA_XFER,
-}
-TOOL_ERROR = -16011
-OPERATIONS = st.sampled_from([*ADMITTED, "output", "output", "output", "cancel", "cancel"])
+STEPS = int(os.environ.get("RESCIND_STEPS", "0"))
+STEPS_PER_PROGRAM = 50
+EXPECTED_SPEC = -54003
+UNKILLABLE = frozenset({"Bind", "UnBind", "Option", "Disconnect"})
+"""What the device's base tool does not stop (5.10)."""
+CONTROL = ["bind", "connect", "listen", "accept", "disconnect", "release", "unbind", "option"]
+OPERATIONS = st.sampled_from([*CONTROL, *["output", "arm", "receive", "cancel"] * 3])
 TIME_OUTS = st.sampled_from([None, None, None, 0.05, 0.2])
-THEN = st.sampled_from([None, None, "output", "cancel", "arm", "disconnect", "dispose"])
-RANKS = {"arm": 0, "output": 1}
-
-
-@dataclass(eq=False)
-class Told:
-    """One accepted asynchronous request, and what its script heard."""
-
-    name: str
-    operation: str
-    codes: list[int | None] = field(default_factory=list)
-    request: Any = None
-    victims: "list[Told]" = field(default_factory=list)
-    """For Cancel and Disconnect: what was outstanding when it was called."""
-    is_replaced: bool = False
-    """For an input spec: its own script put another in its place; it ends in silence."""
-
-    @property
-    def is_outstanding(self) -> bool:
-        return bool(self.request.status == 0)
+WAITING = ["cancel and wait", "output and wait", "disconnect and wait"]
+THEN = st.sampled_from(
+    [
+        *[None] * 8, "output", "cancel", "arm", "disarm", "receive", "disconnect", "release",
+        "option", "input", "flush_partial", "dispose", *WAITING,
+    ]
+)  # fmt: skip
+SPECS = st.fixed_dictionaries(
+    {},
+    optional={
+        "form": st.sampled_from(["string", "bytes"]),
+        "termination": st.sampled_from(
+            [
+                newton.Termination(byte_count=3),
+                newton.Termination(end_sequence=b"\n"),
+                newton.Termination(end_sequence=[b"ab", b"b", b"\r\n"]),
+                newton.Termination(byte_count=4, end_sequence=b"\n"),
+            ]
+        ),
+        "discard_after": st.sampled_from([2, 5]),
+        "rcv_flags": st.just(newton.SendFlag.PACKET),
+        "filter": st.sampled_from(
+            [newton.Filter({b"x": None, b"a": b"b"}), newton.Filter(seven_bit=True)]
+        ),
+        "partial_frequency_s": st.just(0.03),
+    },
+)
+BYTES = st.text("ab\r\nx\x8a", max_size=8).map(lambda text: text.encode("latin-1"))
+MADE = {"guide": 0, "rom": 0}
+"""How many steps were made in each profile."""
 
 
 class AnyProgram(RuleBasedStateMachine):
-    """Calls, answers, time and scripts in any order; the endpoint is in the profile `guide`."""
+    """Calls, answers, bytes, events, time and scripts in any order."""
 
-    @initialize(seed=st.integers(0, 2**16), shuffle=st.booleans(), willing=st.booleans())
-    def begin(self, seed, shuffle, willing):
+    profile = "guide"
+
+    @initialize(
+        seed=st.integers(0, 2**16), shuffle=st.booleans(), calm=st.booleans(),
+        willing=st.booleans(), stubborn=st.booleans(),
+    )  # fmt: skip
+    def begin(self, seed, shuffle, calm, willing, stubborn):
         self.dispatcher = Stepped(seed, shuffle=shuffle)
         self.runtime = Runtime.open(dispatcher=self.dispatcher)
-        control = frozenset({"Bind", "Connect", "UnBind", "Disconnect"})
-        self.twin = DirectedTwin(
-            holds_kills=not willing, at_once=control if willing else frozenset()
-        )
-        self.willing = willing
-        self.told: list[Told] = []
-        self.heard: list[Told] = []
-        self.armed: Told | None = None
+        self.model = Model(READINGS[self.profile], self.runtime.clock.now_ns)
+        slow: dict[str, Any] = {"at_once": frozenset(), "holds_kills": True}
+        slow["unkillable"] = UNKILLABLE if stubborn else frozenset()
+        self.twin = Watched(self.model, **({} if willing else slow))
+        self.willing, self.calm = willing, calm
+        self.heard: list[Asked] = []
         self.reports: list[Any] = []
-        self.input_script_of: Told | None = None
-        self.scripts_running = 0
+        self.scripts: list[Callable[[], object]] = []
         self.is_calling = False
-        self.is_canceling = False
-        self.is_disposed = False
-        self.has_time_outs = False
-        self.kills_finished = 0
-        self.endpoint = newton.Endpoint(
+        self.endpoint = newton.StreamingEndpoint(
             self.runtime,
             self.twin,
+            profile=self.profile,
             exception_handler=lambda _endpoint, report: self.reports.append(report),
+            event_handler=lambda _endpoint, event: self.model.hear_event(event.event_code),
         )
+        self.rest()
 
-    # --- what the model says -----------------------------------------------------------------
-
-    def allowed(self, operation: str) -> set[int | None]:
-        """Return what a call may raise now (None: it is accepted); mostly one thing."""
+    @property
+    def state(self) -> int | None:
         state = self.endpoint.state()
-        if state is None:
-            return {GONE}
-        otherwise: int | None = None
-        if operation != "cancel" and state is not ADMITTED[operation]:
-            otherwise = WRONG_STATE
-        elif operation == "arm" and self.spec_is_active():
-            otherwise = SPEC_ACTIVE
-        window = self.window()
-        if window is None:
-            return {IN_PROGRESS, otherwise}
-        return {IN_PROGRESS} if window else {otherwise}
-
-    def window(self) -> bool | None:
-        """Tell whether a cancel is in progress; None where the guide leaves it to the endpoint.
-
-        It is while a victim has not been told; it is not once every Cancel and Disconnect was told
-        and nothing can have timed out.
-        """
-        is_open = window_is_open(self.endpoint)
-        cancels = [told for told in self.told if told.operation in {"cancel", "disconnect"}]
-        if any(not victim.codes for told in cancels if not told.codes for victim in told.victims):
-            assert is_open, "a victim has not been told and the window is closed"
-            return True
-        if self.is_canceling or self.has_time_outs or not all(told.codes for told in cancels):
-            # Outside scripts the endpoint's own word counts; inside, the call may still end it.
-            return None if self.scripts_running or not is_open else True
-        assert not is_open, "all that canceled was told and a window is open"
-        return False
-
-    def spec_is_active(self) -> bool:
-        armed = self.armed
-        return armed is not None and armed.is_outstanding and armed is not self.input_script_of
-
-    def victims(self) -> list[Told]:
-        """Return what a cancel would end now; between two receives the spec is none (6.5).
-
-        Nor is a cancel whose window has closed, and which will hear of that.
-        """
-        actor = self.endpoint._actor
-        return [
-            told for told in self.told
-            if told.is_outstanding
-            and (told.operation != "arm" or actor.is_posted)
-            and not actor.is_ending(told.request)
-        ]  # fmt: skip
+        return None if state is None else int(state)
 
     # --- what the program does ---------------------------------------------------------------
 
-    def submit(self, operation: str, timeout_s: float | None = None, then: str | None = None):
-        """Call, and hold the outcome of the call against the model."""
-        if operation == "dispose":
-            self.is_disposed = True
-            self.endpoint.dispose()
-            return
-        told = Told(f"{operation} {len(self.told)}", operation)
-        allowed, victims = self.allowed(operation), self.victims()
+    def submit(self, operation: str, then: Any = None, timeout_s: Any = None, **slots: Any) -> None:
+        """Call asynchronously, and hold what the call raises against the model."""
+        number = len(self.model.asked)
+        asked = Asked(f"{operation} {number}", operation, 0)
+        asked.timeout_ns = None if timeout_s is None else round(timeout_s * 1e9)
+        allowed = self.model.allowed(operation, self.state)
+        self.move()
         self.is_calling = True
-        code = code_of(lambda: self.call_endpoint(told, timeout_s, then))
+        code = code_of(lambda: self.call_endpoint(asked, then, timeout_s, slots))
         self.is_calling = False
-        assert code in allowed, f"{told.name}: {code} instead of {allowed}"
-        if code is not None:
-            return
-        self.told.append(told)
-        self.has_time_outs |= timeout_s is not None
-        if operation in {"cancel", "disconnect"}:
-            told.victims = victims
-        if operation == "arm":
-            if self.armed is not None and self.armed.is_outstanding is False:
-                self.armed.is_replaced = self.armed is self.input_script_of
-            self.armed = told
+        assert code in allowed, f"{asked.name}: {code} instead of {allowed}"
+        if code is None:
+            asked.number = asked.request.number
+            self.model.accept(asked)
 
-    def call_endpoint(self, told: Told, timeout_s: float | None, then: str | None) -> None:
-        spec = newton.CallbackSpec(True, timeout_s, self.script(told, then))
-        if told.operation == "output":
-            told.request = self.endpoint.output(told.name, spec)
-        elif told.operation == "arm":
-            told.request = self.endpoint.set_input_spec(
-                newton.InputSpec(
-                    self.input_script(told, then), self.script(told, None), timeout_s=timeout_s
-                )
-            )
-        else:
-            told.request = getattr(self.endpoint, told.operation)(spec)
+    def call_endpoint(self, asked: Asked, then: Any, timeout_s: Any, slots: Any) -> None:
+        spec = newton.CallbackSpec(True, timeout_s, self.script(asked, then))
+        endpoint = self.endpoint
+        match asked.operation:
+            case "output":
+                if slots.pop("frame", False):
+                    framed = newton.OutputSpec(
+                        True, timeout_s, spec.completion_script, form="frame"
+                    )
+                    asked.request = endpoint.output({"name": asked.name}, framed)
+                else:
+                    asked.request = endpoint.output(asked.name, spec)
+            case "arm" | "receive":
+                wanted = newton.InputSpec(
+                    self.input_script(asked, then), self.script(asked, None), **slots,
+                    timeout_s=timeout_s, partial_script=self.show,
+                )  # fmt: skip
+                if asked.operation == "arm":
+                    asked.request = endpoint.set_input_spec(wanted)
+                else:
+                    asked.request = endpoint.receive(wanted, asynchronous=True)
+            case "option":
+                asked.request = endpoint.option([newton.Option("speed", 1)], spec)
+            case "release":
+                asked.request = endpoint.disconnect(spec, cancel_pending=False)
+            case _:
+                asked.request = getattr(endpoint, asked.operation)(spec)
 
-    def script(self, told: Told, then: str | None):
-        def completion_script(_endpoint, _options, result):
-            told.codes.append(result)
-            self.heard.append(told)
-            self.run_script(then)
+    def submit_and_wait(self, operation: str, call: Callable[[], Any]) -> int | None:
+        """Call synchronously, scripts run meanwhile; returns the code."""
+        model = self.model
+        allowed = model.allowed(operation, self.state, waits=True)
+        asked = Asked(f"synchronous {operation}", operation, 0, victims=model.certain_victims())
+        kills, answers, is_alone = len(model.kills), len(model.said_codes), model.is_at_rest
+        self.move()
+        model.blocked.append(asked)
+        code = code_of(call)
+        model.blocked.remove(asked)
+        self.move()
+        row = ROWS[operation]
+        if None in allowed:
+            canceled = {CANCELED, model.reading.aborted, model.reading.late}
+            allowed |= canceled if len(model.kills) > kills else set()
+            allowed |= {GONE} if model.is_disposed else set()
+            allowed |= set(model.said_codes[answers:])
+            moved = row.done if code is None else row.failed
+            if moved is not None:
+                model.states = {moved} | (set() if is_alone else model.states)
+        assert code in allowed, f"{operation}: {code} instead of {allowed}"
+        if code is None and operation in {"cancel", "disconnect"}:
+            untold = [each.name for each in asked.victims if each.is_open]
+            assert not untold, f"{operation} returned before {untold} were told"
+        return code
+
+    def do(self, then: str | None) -> None:
+        """Do what a script is to do."""
+        match then:
+            case None:
+                pass
+            case "dispose":
+                self.model.is_disposed = True
+                self.move()
+                self.endpoint.dispose()
+            case "disarm":
+                code = code_of(lambda: self.endpoint.set_input_spec(None))
+                assert code in self.model.allowed_to_disarm(self.state)
+                if code is None:
+                    self.model.disarm()
+            case "input":
+                assert code_of(self.endpoint.input) in self.model.allowed_for_spec(self.state)
+            case "flush_partial":
+                self.flush(partial=True)
+            case "cancel and wait" | "disconnect and wait":
+                operation = then.partition(" ")[0]
+                if self.willing:
+                    self.submit_and_wait(operation, getattr(self.endpoint, operation))
+            case "output and wait":
+                self.submit_and_wait("output", lambda: self.endpoint.output("blocked"))
+            case _:
+                self.submit(then)
+
+    def flush(self, *, partial: bool) -> None:
+        flush = self.endpoint.flush_partial if partial else self.endpoint.flush_input
+        assert code_of(flush) == (GONE if self.state is None else None)
+
+    # --- scripts -----------------------------------------------------------------------------
+
+    def script(self, asked: Asked, then: str | None) -> Any:
+        def completion_script(_endpoint: Any, _options: Any, result: int | None) -> None:
+            self.model.hear(asked, result)
+            self.heard.append(asked)
+            self.run_script(lambda: self.do(then))
+            asked.is_back = True
 
         return completion_script
 
-    def input_script(self, told: Told, then: str | None):
-        def input_script(_endpoint, _data, _terminator, _options):
-            assert not told.codes, "data after the end of the spec"
-            self.input_script_of = told
-            try:
-                self.run_script(then)
-            finally:
-                self.input_script_of = None
+    def input_script(self, asked: Asked, then: str | None) -> Any:
+        def input_script(_endpoint: Any, data: Any, terminator: Any, _options: Any) -> None:
+            told = terminator and [terminator.condition, terminator.index, terminator.byte_count]
+            self.model.hear_input(asked, data, told)
+            outer = self.model.in_input_script
+            self.model.in_input_script = asked if terminator else outer
+            self.run_script(lambda: self.do(then))
+            self.model.in_input_script = outer
+            if terminator:
+                asked.met_window |= True in self.model.windows()
 
         return input_script
 
-    def run_script(self, then: str | None) -> None:
+    def show(self, _endpoint: Any, data: Any) -> None:
+        """See that a PartialScript is shown what is buffered, or was."""
+        wanted = data if isinstance(data, bytes) else None
+        seen = self.twin.wire.shown
+        assert wanted in seen or data in {each.decode("utf-8", "replace") for each in seen}
+
+    def run_script(self, script: Callable[[], object]) -> None:
         assert not self.is_calling, "a script ran inside the call that queued it"
-        assert not self.is_disposed, "a script ran although Dispose had been called"
-        assert self.scripts_running == 0, "two scripts ran at once"
-        if then is not None:
-            self.scripts_running += 1
-            try:
-                self.submit(then)
-            finally:
-                self.scripts_running -= 1
+        assert len(self.scripts) <= len(self.model.blocked), "two scripts ran at once"
+        self.scripts.append(script)
+        self.move()
+        try:
+            script()
+        finally:
+            self.scripts.pop()
+            self.twin.let_go()
 
-    @rule(operation=OPERATIONS, timeout_s=TIME_OUTS, then=THEN)
-    def call(self, operation, timeout_s, then):
-        self.submit(operation, None if operation == "cancel" else timeout_s, then)
+    # --- rules -------------------------------------------------------------------------------
 
-    @rule(count=st.integers(1, 6), then=THEN)
-    def connect_and_send(self, count, then):
+    def move(self) -> None:
+        self.model.is_at_rest = False
+
+    def rest(self) -> None:
+        """Run until nothing moves; then all must be as the model says."""
+        self.dispatcher.run()
+        assert not self.reports, self.reports
+        self.model.rest(self.state)
+        if not self.model.is_disposed:
+            assert self.twin.found == self.twin.wire.found
+            self.look_at_receives()
+
+    def look_at_receives(self) -> None:
+        """See that a Receive that has succeeded has its piece for a result."""
+        for asked in self.model.of("receive"):
+            pieces = self.model.pieces.pop(asked.number, None)
+            if pieces and asked.codes == [None]:
+                assert asked.request.get().data == pieces.popleft()[0]
+
+    def start(self) -> None:
+        """Begin a rule."""
+        MADE[self.profile] += 1
+        if self.calm:
+            self.rest()
+
+    @rule(operation=OPERATIONS, timeout_s=TIME_OUTS, then=THEN, spec=SPECS, frame=st.booleans())
+    def call(self, operation, timeout_s, then, spec, frame):
+        self.start()
+        slots = spec if operation in RECEIVES else {"frame": frame} if operation == "output" else {}
+        self.submit(operation, then, None if operation == "cancel" else timeout_s, **slots)
+
+    @rule(count=st.integers(0, 4), then=THEN, listens=st.booleans())
+    def connect_and_send(self, count, then, listens):
         """Bring the endpoint to where most things happen."""
-        for operation in ("bind", "connect"):
-            if self.allowed(operation) == {None}:
+        self.start()
+        for operation in ("bind", *(("listen", "accept") if listens else ("connect",))):
+            if self.model.allowed(operation, self.state) == {None}:
                 self.submit(operation)
-                self.dispatcher.run()
-                if self.asked(Channel.CONTROL):
+                self.rest()
+                if self.asked_of(Channel.CONTROL):
                     self.twin.complete_next(Channel.CONTROL)
-                    self.dispatcher.run()
+                    self.rest()
         for _ in range(count):
-            self.submit("output", None, then)
+            self.submit("output", then)
+
+    @rule(then=st.sampled_from(["disarm", "input", "dispose", *WAITING, *WAITING]))
+    def do_by_itself(self, then):
+        if then != "dispose" or len(self.model.asked) > 12:
+            self.start()
+            self.do(then)
+
+    @precondition(lambda self: self.willing)
+    @rule(operation=st.sampled_from([*CONTROL, "connect", "listen", "accept"]))
+    def control_and_wait(self, operation):
+        self.start()
+        self.rest()
+        if operation == "release" and self.asked_of(Channel.PUT):
+            return  # nobody would answer the Outputs that it waits for
+        calls: dict[str, Callable[[], Any]] = {
+            "release": lambda: self.endpoint.disconnect(cancel_pending=False),
+            "option": lambda: self.endpoint.option(newton.Option("speed", 1)),
+        }
+        self.submit_and_wait(operation, calls.get(operation) or getattr(self.endpoint, operation))
 
     @precondition(lambda self: self.willing)
     @rule()
-    def cancel_and_wait(self):
-        """Cancel synchronously: the victims have been told when the call returns."""
-        allowed, victims = self.allowed("cancel"), self.victims()
-        self.is_canceling = True
-        code = code_of(self.endpoint.cancel)
-        self.is_canceling = False
-        if self.is_disposed:
-            assert code == GONE
+    def send_and_time_out(self):
+        """Block in an Output that the tool does not take; its time-out passes."""
+        self.start()
+        self.rest()
+        clock: Any = self.runtime.clock
+
+        def let_time_pass():
+            clock.advance_to(clock.now_ns() + 50_000_000)
+            self.dispatcher.wake()
+
+        self.model.has_time_outs = True
+        self.twin.when_late = let_time_pass
+        code = self.submit_and_wait("output", lambda: self.endpoint.output("late", timeout_s=0.05))
+        assert code is not None
+        self.rest()
+
+    @precondition(lambda self: self.willing)
+    @rule(data=st.sampled_from([{"a": 1}, {"text": "ab\n" * 9}]), has_spec=st.booleans())
+    def stream(self, data, has_spec):
+        """Send a frame in chunks, and receive it."""
+        self.start()
+        self.rest()
+        spec = newton.StreamSpec() if has_spec else None
+        if not has_spec and self.profile == "rom" and self.state is not None:
+            for call in (lambda: self.endpoint.stream_out(data), self.endpoint.stream_in):
+                assert code_of(call) == EXPECTED_SPEC
             return
-        assert code in allowed
+        sent = len(self.twin.performed)
+        self.twin.at_once |= {"Output"}
+        code = self.submit_and_wait("output", lambda: self.endpoint.stream_out(data, spec))
+        self.twin.at_once -= {"Output"}
+        self.rest()
+        if code is None and self.model.allowed("receive", self.state) == {None}:
+            chunks = [arguments[0] for _, _, arguments in self.twin.performed[sent:]]
+            self.twin.flush(partial=False)
+            self.twin.feed(b"".join(chunks))
+        received: list[Any] = []
+        operation = "output" if self.model.allowed("output", self.state) != {None} else "receive"
+        code = self.submit_and_wait(
+            operation, lambda: received.append(self.endpoint.stream_in(spec))
+        )
         if code is None:
-            assert all(victim.codes for victim in victims)
-
-    @precondition(lambda self: self.willing)
-    @rule()
-    def send_and_wait(self):
-        """Send synchronously; the tool answers, unless a script cancels first."""
-        self.twin.reactions["blocked"] = lambda: self.twin.complete(self.twin.performed[-1][0])
-        allowed = self.allowed("output")
-        code = code_of(lambda: self.endpoint.output("blocked"))
-        self.twin.reactions.clear()
-        assert code in (allowed | {CANCELED, GONE} if None in allowed else allowed)
+            assert received == [data]
 
     # --- what the outside does ---------------------------------------------------------------
 
-    def asked(self, *channels: Channel) -> list[int]:
-        kinds = {"Input": Channel.GET, "Output": Channel.PUT}
+    def asked_of(self, channel: Channel) -> list[int]:
+        kinds = {"Input": Channel.GET, "Receive": Channel.GET, "Output": Channel.PUT}
         return [
             number for number, (_, operation, _) in self.twin.pending.items()
-            if kinds.get(operation, Channel.CONTROL) in channels
+            if kinds.get(operation, Channel.CONTROL) is channel
         ]  # fmt: skip
 
     @precondition(lambda self: self.twin.pending)
     @rule(channel=st.sampled_from(list(Channel)), code=st.sampled_from([None, None, TOOL_ERROR]))
     def answer(self, channel, code):
-        if self.asked(channel):
-            self.twin.complete_next(channel, code)
-
-    @precondition(lambda self: self.asked(Channel.GET))
-    @rule()
-    def data_arrives(self):
-        self.twin.receive("data")
-
-    @precondition(lambda self: self.asked(Channel.GET))
-    @rule()
-    def some_data_arrives(self):
-        self.twin.arrive()
+        self.start()
+        asked = self.asked_of(channel)
+        if asked:
+            self.move()
+            self.twin.complete(asked[0], TOOL_ERROR if channel is Channel.GET else code)
 
     @precondition(lambda self: self.twin.performed)
-    @rule(data=st.data(), code=st.sampled_from([None, TOOL_ERROR]))
+    @rule(data=st.data(), code=st.sampled_from([-16009, TOOL_ERROR]))
     def answer_too_late(self, data, code):
         """Answer anything that was ever asked: while a cancel is ending it, or long afterwards."""
-        self.twin.complete(data.draw(st.sampled_from(self.twin.performed))[0], code)
+        self.start()
+        request = data.draw(st.sampled_from(self.twin.performed))[0]
+        if request:
+            self.move()
+            self.twin.complete(request, code)
 
-    @precondition(lambda self: not self.willing and len(self.twin.kills) > self.kills_finished)
+    @rule(chunks=st.lists(BYTES, min_size=1, max_size=3), eop=st.booleans())
+    def bytes_arrive(self, chunks, eop):
+        self.start()
+        if not self.model.is_disposed:
+            self.move()
+            for chunk in chunks:
+                self.twin.feed(chunk, eop=eop)
+
+    @rule(partial=st.booleans(), flushes=st.booleans())
+    def look_at_what_is_buffered(self, partial, flushes):
+        self.start()
+        self.rest()
+        allowed = self.model.allowed_for_spec(self.state)
+        assert code_of(self.endpoint.partial) in allowed
+        if flushes:
+            self.flush(partial=partial)
+
+    @precondition(lambda self: self.asked_of(Channel.PUT))
+    @rule()
+    def the_kernel_takes_a_part(self):
+        self.start()
+        for number in self.asked_of(Channel.PUT)[:1]:
+            self.twin.take(number, 1)
+
+    @rule(what=st.sampled_from(["disconnects", "releases", "says something"]))
+    def the_other_side(self, what):
+        self.start()
+        if self.model.is_disposed:
+            return
+        self.move()
+        match what:
+            case "disconnects":
+                self.twin.disconnect_remotely()
+            case "releases":
+                self.twin.release_remotely()
+            case _:
+                self.twin.event(newton.EventCode.TOOL_SPECIFIC)
+
+    @precondition(lambda self: self.twin.unfinished() and not self.willing)
     @rule(code=st.sampled_from([None, None, None, -16002]))
     def the_tool_has_stopped(self, code):
-        self.kills_finished += 1
-        self.twin.finish_kill(code)
+        self.start()
+        self.stop(code)
+
+    def stop(self, code: int | None = None) -> None:
+        self.move()
+        self.twin.stop_next(code)
 
     @rule(seconds=st.sampled_from([0.01, 0.06, 0.3]))
     def time_passes(self, seconds):
+        self.start()
+        self.rest()
+        self.move()
         self.dispatcher.advance(seconds)
+        self.rest()
 
     @rule(count=st.integers(1, 4))
     def step(self, count):
+        self.start()
         for _ in range(count):
             self.dispatcher.step()
 
     @rule()
     def run(self):
-        self.dispatcher.run()
-
-    @precondition(lambda self: len(self.told) > 12)
-    @rule()
-    def dispose(self):
-        self.submit("dispose")
+        self.start()
+        self.rest()
 
     # --- what must hold ----------------------------------------------------------------------
 
     @invariant()
-    def scripts_went_well(self):
-        reports = getattr(self, "reports", [])
-        assert not reports, reports
-
-    @invariant()
-    def nothing_completes_twice(self):
-        assert all(len(told.codes) <= 1 for told in self.told)
-
-    @invariant()
-    def a_cancel_is_told_after_its_victims_and_they_in_their_order(self):
-        place = {told: number for number, told in enumerate(self.heard)}
-        for cancel in self.heard:
-            for victim in cancel.victims:
-                assert victim in place, f"{cancel.name} was told and {victim.name} was not"
-                assert place[victim] < place[cancel]
-            canceled = [each for each in cancel.victims if each.codes == [CANCELED]]
-            order = sorted(canceled, key=lambda each: place[each])
-            ranks = [(RANKS.get(each.operation, 2), each.request.number) for each in order]
+    def a_cancel_tells_its_victims_in_their_order(self):
+        place = {asked: number for number, asked in enumerate(getattr(self, "heard", ()))}
+        for cancel in place:
+            ended = [each for each in cancel.victims if each.codes == [CANCELED]]
+            order = sorted(ended, key=lambda each: place[each])
+            ranks = [(each.row.rank, each.number) for each in order]
             assert ranks == sorted(ranks)
 
     def teardown(self):
@@ -338,7 +471,7 @@ class AnyProgram(RuleBasedStateMachine):
             if sys.exc_info()[0] is None:  # otherwise a second failure would hide the first
                 self.end_in_order()
                 self.runtime.close()
-                assert all(told.request.is_done for told in self.told)
+                assert all(asked.request.is_done for asked in self.model.asked)
                 audit(self.runtime)
         finally:
             atexit.unregister(self.runtime.close)  # a runtime that failed has said so already
@@ -346,24 +479,44 @@ class AnyProgram(RuleBasedStateMachine):
     def end_in_order(self):
         """Answer all that is owed; then everything that was accepted was told, once."""
         for _ in range(500):
-            self.dispatcher.run()
-            self.scripts_went_well()
-            if not self.willing and len(self.twin.kills) > self.kills_finished:
-                self.the_tool_has_stopped(None)
+            self.rest()
+            if self.twin.unfinished() and not self.willing and not self.model.is_disposed:
+                self.stop()
             elif self.twin.pending:
+                self.move()
                 self.twin.complete(next(iter(self.twin.pending)), TOOL_ERROR)
             elif not self.runtime.has_work:
                 break
         else:
             pytest.fail("the program does not come to rest")
-        self.nothing_completes_twice()
-        self.a_cancel_is_told_after_its_victims_and_they_in_their_order()
-        if not self.is_disposed:
-            untold = [told.name for told in self.told if not told.codes and not told.is_replaced]
-            assert not untold
-            assert not window_is_open(self.endpoint)
+        if not self.model.is_disposed:
+            assert not [asked.name for asked in self.model.asked if asked.is_open]
 
 
-@pytest.mark.timeout(1800)  # shrinking a failure takes minutes, and so does the nightly profile
+class AnyProgramOfTheDevice(AnyProgram):
+    """The same in the profile `rom`."""
+
+    profile = "rom"
+
+
+if STEPS:
+    for _machine in (AnyProgram, AnyProgramOfTheDevice):
+        _programs = max(1, STEPS // STEPS_PER_PROGRAM // 2)
+        _size = settings(_machine.TestCase.settings, max_examples=_programs)
+        _machine.TestCase.settings = settings(_size, stateful_step_count=STEPS_PER_PROGRAM)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _counted() -> Iterator[None]:
+    yield
+    print(f"RESCIND_STEPS={STEPS}: {MADE} were made")  # noqa: T201
+
+
+@pytest.mark.timeout(3600)  # shrinking a failure takes minutes, and so does the large size
 class TestAnyProgram(AnyProgram.TestCase):  # type: ignore[misc,valid-type]
+    """Collected by pytest."""
+
+
+@pytest.mark.timeout(3600)
+class TestAnyProgramOfTheDevice(AnyProgramOfTheDevice.TestCase):  # type: ignore[misc,valid-type]
     """Collected by pytest."""
