@@ -199,7 +199,8 @@ class Request(Actor):
         return None
 
     def _take_cancel(self, message: Cancel, out: Outbox) -> None:
-        if self.status is OUTSTANDING:
+        # A later cancel may have taken it over while the earlier one's word was on its way.
+        if self.status is OUTSTANDING and self.doomed == message.cancel:
             self.endpoint.cancel_victim(self, message.cancel, out)
 
     def _take_data(self, message: Received, out: Outbox) -> None:

@@ -71,6 +71,7 @@ logger = logging.getLogger("rescind.newton")
 _ALL_OPERATIONS = frozenset(OPERATIONS)
 
 _OUTPUTS = frozenset({"Output", "StreamOut"})
+_BEFORE_RELEASE = _OUTPUTS | {"Release"}
 
 
 class NewtonEndpoint(ReceivingEndpoint):
@@ -88,8 +89,8 @@ class NewtonEndpoint(ReceivingEndpoint):
     ) -> None:
         """Be uninitialised; the call ``Instantiate`` follows."""
         super().__init__(runtime, number, profile, tool, encoding)
-        self._releasing: Request | None = None
-        """An orderly release, which waits for the Outputs before it."""
+        self._releasing: dict[int, Request] = {}
+        """Orderly releases that the tool has not got yet: they wait for what is before them."""
 
     # --- submission ------------------------------------------------------------------------------
 
@@ -113,7 +114,7 @@ class NewtonEndpoint(ReceivingEndpoint):
         profile, label, cls, *_ = message.arguments
         out.events.append(Born(self.number, cls, 0))
         out.events.append(Opened(self.number, "newton", profile, label))
-        self._move(State.UNBND, out)
+        out.events.append(StateChanged(self.number, State.UNINIT, State.UNBND))
         out.effects.append((self.tool.open, self.port))
 
     def _dispose(self, message: Submit, _extra: Any, out: Outbox) -> Request | None:
@@ -129,7 +130,8 @@ class NewtonEndpoint(ReceivingEndpoint):
         return request
 
     def _move(self, state: State, out: Outbox) -> None:
-        if state != self.state:
+        """Change the state; one that was disposed of stays so, whatever is still on its way."""
+        if self.state not in (state, State.UNINIT):
             out.events.append(StateChanged(self.number, int(self.state), int(state)))
 
     # --- cancel, disconnect, time-out ------------------------------------------------------------
@@ -182,22 +184,33 @@ class NewtonEndpoint(ReceivingEndpoint):
         )
 
     def _go_on_releasing(self, ended: Request, out: Outbox) -> None:
-        """Let a release go on that waited for the Output that has just ended."""
-        release = self._releasing
-        if release is None or release.doomed or ended.operation not in _OUTPUTS:
+        """Let a release go on that waited for what has just ended."""
+        if not self._releasing or ended.operation not in _BEFORE_RELEASE:
             return
-        if not self._has_outputs(besides=ended):
-            self._release(release, out)
+        waiting = [each for each in self._releasing.values() if each is not ended]
+        if any(each.doomed or self.window_of(each) is not None for each in waiting):
+            return
+        if waiting and not self._has_outputs(besides=ended):
+            self._release(waiting[0], out)
 
     def _release(self, release: Request, out: Outbox) -> None:
         """End the input spec, if one is armed; then the tool gets the release."""
         victim = self.input
         if victim is None or not self.is_posted or victim.doomed:
-            out.events.append(Started(release.number))
-            self._begin(release, out)
+            self._hand_over(release, out)
             return
         window = CancelWindow(release.number, release, [victim], forbids=True)
         self._cancel(out, "Release", release, window, RECEIVES)
+
+    def _hand_over(self, release: Request, out: Outbox) -> None:
+        """Let the tool have a release, and any other that waited.
+
+        There is another one where the remote released meanwhile: it admits a second one (4).
+        """
+        others = [each for each in self._releasing.values() if each is not release]
+        for each in (release, *others):
+            out.events.append(Started(each.number))
+            self._disconnect(each, out)
 
     def _victims(self, besides: Request | None = None) -> list[Request]:
         """Return what a cancel ends now, in the order in which it will hear of it (section 9)."""
@@ -296,7 +309,11 @@ class NewtonEndpoint(ReceivingEndpoint):
         trigger = window.trigger
         if trigger is None or self.state == State.UNINIT:
             return  # nobody waits for this cancel's end, or all are being dropped
-        if trigger.operation in _TEARS_DOWN and window.timed_out is None and code is None:
+        if window.timed_out is not None or code is not None:
+            self.tell_trigger(window, code, out)
+        elif trigger.operation == "Release":
+            self._hand_over(trigger, out)
+        elif trigger.operation == "Disconnect":
             out.events.append(Started(trigger.number))
             self._disconnect(trigger, out)
         else:
@@ -307,8 +324,9 @@ class NewtonEndpoint(ReceivingEndpoint):
         window = self.window_of(request)
         if window is None or window.timed_out is None:
             request.complete(out, code, How.RESULT if code is None else How.FAILED)
-            if request is self._releasing:
+            if request.number in self._releasing:
                 self._fall_back(request, out)  # the release never reached the tool
+                self._go_on_releasing(request, out)
         else:
             request.complete(out, self._time_out_code(request), How.TIMED_OUT, window.cancel)
             self._fall_back(request, out)
@@ -401,7 +419,7 @@ class NewtonEndpoint(ReceivingEndpoint):
             self.is_posted = True
             self.is_in_input_script = False
         elif event.operation == "Release":
-            self._releasing = self.requests[event.request]
+            self._releasing[event.request] = self.requests[event.request]
 
     def _apply_own_completed(self, event: Completed, number: int) -> None:
         self._apply_completed(event, number)
@@ -410,8 +428,11 @@ class NewtonEndpoint(ReceivingEndpoint):
         if self.input is not None and self.input.number == event.request:
             self.input = None
             self.is_posted = self.is_in_input_script = False
-        elif self._releasing is not None and self._releasing.number == event.request:
-            self._releasing = None
+        self._releasing.pop(event.request, None)
+
+    def _apply_own_started(self, event: Started, number: int) -> None:
+        self._apply_started(event, number)
+        self._releasing.pop(event.request, None)
 
     def still_tells(self, delivery: Request | News) -> bool:
         """Tell nothing once Dispose was called, but that it is done (6.4)."""
@@ -456,8 +477,6 @@ class NewtonEndpoint(ReceivingEndpoint):
         return CommError(request.code, request=request.number, detail=detail)
 
 
-_TEARS_DOWN = frozenset({"Disconnect", "Release"})
-
 _TIME_MS_MAX = 2**30 - 1
 """Where an event's time wraps (3.5)."""
 
@@ -494,6 +513,7 @@ NewtonEndpoint.FACTS = {
     **Endpoint.FACTS,
     Accepted: NewtonEndpoint._apply_own_accepted,  # noqa: SLF001
     Completed: NewtonEndpoint._apply_own_completed,  # noqa: SLF001
+    Started: NewtonEndpoint._apply_own_started,  # noqa: SLF001
     InputArrived: NewtonEndpoint._apply_arrived,  # noqa: SLF001
     InputDelivered: NewtonEndpoint._apply_input_delivered,  # noqa: SLF001
     InputPosted: NewtonEndpoint._apply_posted,  # noqa: SLF001

@@ -274,6 +274,17 @@ def test_scenario_40_dispose_during_a_cancel_closes_everything(either_held):
     assert stage.state is None
 
 
+def test_scenario_40_an_answer_that_is_on_its_way_does_not_bring_the_endpoint_back(
+    new_stage, profile
+):
+    stage = connecting(new_stage(profile, **NOTHING_AT_ONCE))
+    stage.twin.complete_next(Channel.CONTROL)
+    stage.endpoint.dispose()
+    stage.settle()
+    assert stage.state is None
+    assert stage.heard in ([], [("K", None)])  # whether it was looked at before
+
+
 def test_scenario_40_a_blocked_caller_hears_of_dispose(either):
     stage = either
     stage.while_blocked_in("S", stage.endpoint.dispose)

@@ -73,6 +73,24 @@ def test_scenario_38_a_synchronous_release_returns_after_the_specs_script(either
     assert stage.state == State.IDLE
 
 
+def test_scenario_38_a_second_release_which_the_remotes_admits_follows_the_first(either):
+    stage = either
+    stage.twin.at_once -= {"Release"}
+    stage.outputs("A")
+    stage.disconnect("Y", cancel_pending=False)
+    stage.twin.event(newton.EventCode.RELEASE)
+    stage.settle()
+    stage.disconnect("Z", cancel_pending=False)
+    stage.answer_next()
+    assert stage.state == State.OUT_REL
+    for code in (None, NOT_CONNECTED):
+        stage.twin.complete_next(newton.Channel.CONTROL, code)
+        stage.settle()
+    assert stage.heard == [("A", None), ("Y", None), ("Z", WRONG_STATE)]
+    assert stage.twin.asked.count("Release") == 2
+    assert stage.state == State.IDLE
+
+
 def test_scenario_38_while_it_releases_nothing_more_is_admitted(either):
     stage = either
     stage.outputs("A")
