@@ -55,8 +55,12 @@ def _is_ranges(value: Any) -> bool:
     return _is_list(value) and all(isinstance(number, int) for number in value)
 
 
+def _is_mapping(value: object) -> bool:
+    return isinstance(value, dict)
+
+
 def _is_counts(value: Any) -> bool:
-    return isinstance(value, dict) and all(
+    return _is_mapping(value) and all(
         isinstance(number, int) for pair in value.items() for number in pair
     )
 

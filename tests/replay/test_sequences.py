@@ -104,10 +104,12 @@ def test_a_release_that_waited_for_its_outputs_was_asked_for_by_who_called_it():
     r = Recording()
     r.open()
     armed, output, release = r.call("Input"), r.call("Output"), r.call("Release", by=STOP_BUTTON)
-    began = [CancelRequested(release, r.endpoint, "Release", release)]
-    began += [CancelBegan(release, [armed, armed])]
-    answer, completed = Answer(output, None, None), Completed(output, None, How.RESULT, 0)
-    r.turn(output, Origin.IO, r.where[output], answer, completed, *began)
+    r.turn(
+        output, Origin.IO, r.where[output], Answer(output, None, None),
+        Completed(output, None, How.RESULT, 0),
+        CancelRequested(release, r.endpoint, "Release", release),
+        CancelBegan(release, [armed, armed]),
+    )  # fmt: skip
     assert only(r).asked.by == STOP_BUTTON
 
 

@@ -66,8 +66,8 @@ def test_numbers_are_looked_for_inside_lists():
 
 def test_numbers_are_looked_for_inside_mappings():
     assert is_sound(Killed(1, None, {5: 4096}))
-    assert not is_sound(Killed(1, None, {5: "x"}))
-    assert not is_sound(Killed(1, None, {"x": 5}))
+    assert not is_sound(Killed(1, None, {5: "x"}))  # type: ignore[dict-item]
+    assert not is_sound(Killed(1, None, {"x": 5}))  # type: ignore[dict-item]
 
 
 def test_a_range_that_would_take_all_memory_is_damage():
