@@ -39,6 +39,13 @@ def _nothing_is_left() -> Iterator[None]:
     assert open_files() <= before
 
 
+def but(*kinds: str, because: str) -> pytest.MarkDecorator:
+    """Run a test over every tool but these; ``because`` says to the reader why."""
+    assert because
+    others = [each for each in KINDS if each not in kinds]
+    return pytest.mark.parametrize("kind", others, indirect=True)
+
+
 @pytest.fixture(params=KINDS)
 def kind(request: pytest.FixtureRequest) -> Any:
     return request.param
@@ -203,9 +210,8 @@ def test_a_kill_of_outputs_leaves_the_receive_alone(bench, kind):
     assert bench.port.wait_for("received", request)[2] == b"abc"
 
 
+@but("packets", because="a packet is sent whole or not at all")
 def test_a_frame_that_was_cut_short_poisons_the_connection(bench, kind):
-    if kind == "packets":
-        pytest.skip("a packet is sent whole or not at all")
     request = bench.output({"data": BIG}, form="frame")
     bench.peer.read(1)
     taken = bench.kill()
@@ -236,9 +242,8 @@ def test_data_that_its_form_does_not_fit_is_refused(bench):
     assert bench.code_of(bench.output(17, form="string")) == BAD_FORM
 
 
+@but("serial", because="a line ends both ways at once")
 def test_the_peers_end_of_stream_is_a_release_and_outputs_go_on(bench, kind):
-    if not bench.peer.can_half_close:
-        pytest.skip("a line ends both ways at once")
     request = bench.post(form="bytes", byte_count=3)
     bench.peer.send(b"abcde")
     bench.port.wait_for("received", request, b"abc")
@@ -251,9 +256,8 @@ def test_the_peers_end_of_stream_is_a_release_and_outputs_go_on(bench, kind):
     assert [code for code, _ in bench.port.of("event")] == [3]
 
 
+@but("serial", because="a line ends both ways at once")
 def test_a_connection_that_breaks_after_the_end_of_stream_is_gone(bench):
-    if not bench.peer.can_half_close:
-        pytest.skip("a line ends both ways at once")
     bench.peer.finish()
     bench.port.wait_for("event", 3)
     bench.peer.reset()
@@ -277,9 +281,10 @@ def test_a_break_ends_what_is_outstanding_in_its_order(bench, kind):
     assert names.index(("event", 2)) < names.index(("answer", outstanding[0]))
 
 
+@but(
+    "serial", "tcp4", "tcp6", "tls", because="what is on its way may be lost with such a connection"
+)
 def test_what_came_before_a_break_is_handed_over_first(bench, kind):
-    if kind in ("serial", "tcp4", "tcp6", "tls"):
-        pytest.skip("what is on its way may be lost when such a connection breaks")
     bench.peer.send(b"abcdefgh")
     bench.peer.reset()
     bench.port.wait_for("event", 2)
@@ -326,10 +331,9 @@ def test_a_break_behind_what_nobody_has_read_yet_is_told_when_it_has_been(bench)
     bench.port.wait_for("event", 2)
 
 
+@but("serial", because="a pseudo-terminal's own flow control is what is left then")
 def test_no_more_is_read_than_somebody_wants(bench, kind):
     """Back-pressure: a peer that floods is stopped, and nothing is lost when reading goes on."""
-    if kind == "serial":
-        pytest.skip("a pseudo-terminal's own flow control is what is left then")
     size, rounds = 4096, 256
     sender = threading.Thread(target=lambda: [bench.peer.send(PIECE) for _ in range(rounds)])
     sender.start()
@@ -358,10 +362,9 @@ def test_nothing_is_said_after_the_close(bench, kind):
     ]
 
 
+@but("serial", "child", because="its peer is made for one connection")
 def test_a_disconnect_hangs_up_and_the_next_connection_starts_clean(idle, kind):
     connect(idle)
-    if kind in ("serial", "child"):
-        pytest.skip("its peer is made for one connection")
     idle.peer.send(b"stale")
     assert idle.do("Disconnect", []) is None
     idle.peer.read_to_end()
@@ -370,9 +373,8 @@ def test_a_disconnect_hangs_up_and_the_next_connection_starts_clean(idle, kind):
     idle.receive(b"fresh")
 
 
+@but("serial", because="a line has no end of stream")
 def test_a_release_sends_all_that_was_output_and_then_the_end(bench, kind):
-    if kind == "serial":
-        pytest.skip("a line has no end of stream")
     assert bench.code_of(bench.output(PIECE)) is None
     request = bench.ask("Release", [])
     if kind == "child":
