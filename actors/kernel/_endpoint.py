@@ -310,26 +310,32 @@ class Endpoint(Actor):
             out.effects.append((window.held.append, request))
 
     def window_of(self, trigger: Request) -> CancelWindow | None:
-        """Return the cancel whose end this request's completion is."""
-        for window in self.windows.values():
+        """Return the cancel whose end this request's completion is: the last that it began.
+
+        A Disconnect that has canceled, and then times out in its driver's hand, began two.
+        """
+        for window in reversed(self.windows.values()):
             if window.trigger is trigger:
                 return window
         return None
 
     def way_out(self, request: Request) -> tuple[Any, ...]:
         """Return the effect that delivers a completed request, and whoever waited behind it."""
-        window = self.window_of(request)
-        if window is None or window.is_open:
-            return (self.lane_of(request).append, request)
-        return (self._release_trigger, request, window)
+        if self.windows:
+            began = [each for each in self.windows.values() if each.trigger is request]
+            ended = [each for each in began if not each.is_open]
+            if ended:
+                return (self._release_trigger, request, ended)
+        return (self.lane_of(request).append, request)
 
-    def _release_trigger(self, request: Request, window: CancelWindow) -> None:
+    def _release_trigger(self, request: Request, windows: list[CancelWindow]) -> None:
         """Deliver the end of a cancel, then the blocked callers it ended.  Committers call it."""
         lane = self.lane_of(request)
         lane.append(request)
-        if window.held and not request.asynchronous:
+        if not request.asynchronous and any(window.held for window in windows):
             lane.append(Turnstile(request))
-        self._release_held(window)
+        for window in windows:
+            self._release_held(window)
 
     def _release_held(self, window: CancelWindow) -> None:
         for victim in window.held:

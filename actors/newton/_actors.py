@@ -300,9 +300,10 @@ class NewtonEndpoint(ReceivingEndpoint):
         return self.profile.synchronous_time_out_code
 
     def _fall_back(self, request: Request, out: Outbox) -> None:
-        failed = OPERATIONS[request.operation].failed
-        if failed is not None:
-            self._move(failed, out)
+        """Move the state back, unless the remote has moved it on meanwhile (4)."""
+        row = OPERATIONS[request.operation]
+        if row.failed is not None and row.pending in (None, self.state):
+            self._move(row.failed, out)
 
     def window_closed(self, window: CancelWindow, code: int | None, out: Outbox) -> None:
         """Let the trigger go on: a Cancel completes, a Disconnect begins, a time-out is told."""

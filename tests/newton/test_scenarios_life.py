@@ -154,6 +154,32 @@ def test_scenario_35_a_disconnect_that_times_out_while_it_cancels_is_told_after_
     assert not window_is_open(stage.endpoint)
 
 
+def test_scenario_35_a_disconnect_that_times_out_in_the_tools_hand_does_not_succeed(either_held):
+    stage = either_held
+    stage.twin.at_once -= {"Disconnect"}
+    stage.outputs("A")
+    stage.endpoint.disconnect(stage.spec("Y", timeout_s=0.05))
+    stage.finish_kill()
+    assert stage.heard == [("A", CANCELED)]
+    stage.advance(0.1)
+    stage.finish_kill()
+    assert stage.heard == [("A", CANCELED), ("Y", CANCELED)]
+    assert stage.state is newton.State.DATA_XFER
+
+
+def test_scenario_35_a_disconnect_that_ends_after_the_line_dropped_does_not_bring_it_back(
+    either_held,
+):
+    stage = either_held
+    stage.outputs("A")
+    stage.endpoint.disconnect(stage.spec("Y", timeout_s=0.05))
+    stage.twin.disconnect_remotely()
+    stage.advance(0.1)
+    stage.finish_kill()
+    assert stage.heard == [("A", CANCELED), ("Y", CANCELED)]
+    assert stage.state is newton.State.IDLE
+
+
 def test_scenario_36_a_disconnect_during_a_cancel_is_refused(either_held):
     stage = either_held
     stage.outputs("A")
