@@ -344,9 +344,8 @@ class Model:
             return state if row.done is None else row.done
         if asked.operation in {"disconnect", "release"} and code == WRONG_STATE:
             return IDLE
-        if asked.operation == "disconnect" and asked.number not in self.performed:
-            return state  # its cancel failed, and the tool was never asked
-        return state if row.failed is None else row.failed
+        is_over = row.pending not in (None, state)  # the remote was faster, or nothing had begun
+        return state if row.failed is None or is_over else row.failed
 
     def hear_input(self, asked: Asked, data: Any, terminator: Any) -> None:
         """An InputScript is called."""

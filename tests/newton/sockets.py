@@ -11,6 +11,7 @@ from typing import Any
 
 from rescind import newton
 from rescind.actors.runtime import Runtime
+from rescind.events import Killed, read
 
 from .stage import audit
 
@@ -60,39 +61,21 @@ def reset(peer: socket.socket) -> None:
     peer.close()
 
 
-class Line:
-    """An endpoint over TCP under real threads, its listener, and what its scripts heard."""
+class Conversation:
+    """An endpoint over a real tool, under real threads, and what its scripts heard."""
 
-    def __init__(
-        self, profile: str = "guide", *, backlog: int = 8, port: int | None = None
-    ) -> None:
-        self.listener = listen(backlog)
-        self.port = self.listener.getsockname()[1] if port is None else port
+    def __init__(self, tool: Any, profile: str = "guide") -> None:
         self.runtime = Runtime.open()
-        self.tool = newton.tcp("127.0.0.1", self.port, send_buffer_bytes=SMALL_BUFFER_BYTES)
+        self.tool = tool
         self.heard: list[Any] = []
         self.reports: list[dict[str, Any]] = []
-        self.endpoint = newton.Endpoint(
+        self.endpoint = newton.StreamingEndpoint(
             self.runtime,
-            self.tool,
+            tool,
             profile=profile,
             exception_handler=lambda _endpoint, report: self.reports.append(report),
         )
-        self.peers: list[socket.socket] = []
         self.arrived = threading.Condition()
-
-    def connect(self) -> socket.socket:
-        """Bind and connect; returns the peer's side."""
-        if self.endpoint.state() is newton.State.UNBND:
-            self.endpoint.bind()
-        self.endpoint.connect(timeout_s=WAIT_S)
-        return self.accept()
-
-    def accept(self) -> socket.socket:
-        peer, _ = self.listener.accept()
-        peer.settimeout(WAIT_S)
-        self.peers.append(peer)
-        return peer
 
     def spec(self, name: str, then: Any = None, timeout_s: float | None = None) -> Any:
         def completion_script(_endpoint: Any, _options: Any, result: int | None) -> None:
@@ -127,6 +110,43 @@ class Line:
         )
         return self.endpoint.set_input_spec(spec)
 
+    def taken_of(self, request: Any) -> int:
+        """Return how many bytes the tool said were sent of a request that a cancel cut short."""
+        killed = [turn.message for turn in read(self.runtime.log)]
+        taken = [each.taken for each in killed if isinstance(each, Killed)]
+        return int(taken[-1].get(request.number, 0))
+
+    def close(self) -> None:
+        """Close the runtime, and audit its log."""
+        self.runtime.close()
+        audit(self.runtime)
+
+
+class Line(Conversation):
+    """An endpoint over TCP and its listener."""
+
+    def __init__(
+        self, profile: str = "guide", *, backlog: int = 8, port: int | None = None
+    ) -> None:
+        self.listener = listen(backlog)
+        self.port = self.listener.getsockname()[1] if port is None else port
+        tool = newton.tcp("127.0.0.1", self.port, send_buffer_bytes=SMALL_BUFFER_BYTES)
+        super().__init__(tool, profile)
+        self.peers: list[socket.socket] = []
+
+    def connect(self) -> socket.socket:
+        """Bind and connect; returns the peer's side."""
+        if self.endpoint.state() is newton.State.UNBND:
+            self.endpoint.bind()
+        self.endpoint.connect(timeout_s=WAIT_S)
+        return self.accept()
+
+    def accept(self) -> socket.socket:
+        peer, _ = self.listener.accept()
+        peer.settimeout(WAIT_S)
+        self.peers.append(peer)
+        return peer
+
     def send(self, peer: socket.socket, data: bytes) -> None:
         """Send a packet of its own: return once the tool has read it."""
         medium: Any = self.tool._medium
@@ -137,10 +157,9 @@ class Line:
 
     def close(self) -> None:
         """Close everything, and audit the log."""
-        self.runtime.close()
+        super().close()
         for each in (self.listener, *self.peers):
             each.close()
-        audit(self.runtime)
 
 
 def assert_no_thread_is_left() -> None:

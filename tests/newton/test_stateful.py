@@ -346,7 +346,9 @@ class AnyProgram(RuleBasedStateMachine):
         code = self.submit_and_wait("output", lambda: self.endpoint.stream_out(data, spec))
         self.twin.at_once -= {"Output"}
         self.rest()
-        if code is None and self.model.allowed("receive", self.state) == {None}:
+        if self.model.allowed("receive", self.state) == {None}:
+            if code is not None:
+                return  # a frame was cut short before
             chunks = [arguments[0] for _, _, arguments in self.twin.performed[sent:]]
             self.twin.flush(partial=False)
             self.twin.feed(b"".join(chunks))

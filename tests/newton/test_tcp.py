@@ -1,4 +1,4 @@
-"""The core scenarios over real sockets: peers that read slowly, reset, refuse or say nothing."""
+"""What only TCP can show: refusals, resets, addresses, and what packets do to pieces."""
 
 import random
 import socket
@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from rescind import newton
-from rescind.events import Killed, read
 
 from .sockets import (
     SMALL_BUFFER_BYTES,
@@ -23,7 +22,6 @@ from .stage import (
     ABORTED,
     CANCELED,
     GONE,
-    IN_PROGRESS,
     NOT_CONNECTED,
     WRONG_STATE,
     code_of,
@@ -54,12 +52,6 @@ def line(new_line: Callable[..., Line]) -> Line:
     return new_line()
 
 
-def taken_of(line, request):
-    """Return how many bytes the tool said were sent of a request that a cancel cut short."""
-    killed = [turn.message for turn in read(line.runtime.log) if isinstance(turn.message, Killed)]
-    return killed[-1].taken.get(request.number, 0)
-
-
 def test_every_byte_arrives_once_and_in_order(line):
     peer = line.connect()
     chance = random.Random(7)
@@ -75,94 +67,6 @@ def test_text_is_sent_as_utf_8(line):
     peer = line.connect()
     line.endpoint.output("grün\n")
     assert read_exactly(peer, 6) == "grün\n".encode()
-
-
-def test_scenario_01_outputs_that_a_slow_peer_leaves_outstanding_are_canceled_in_order(line):
-    peer = line.connect()
-    requests = [line.endpoint.output(BIG, line.spec(number)) for number in range(8)]
-    line.endpoint.cancel(line.spec("X")).get(WAIT_S)
-    assert line.heard == [*((number, CANCELED) for number in range(8)), ("X", None)]
-    line.endpoint.disconnect()
-    received = read_to_end(peer)
-    assert received == BIG[: taken_of(line, requests[0])]
-    assert len(received) < len(BIG)
-
-
-def test_scenario_01_what_is_sent_after_a_cancel_follows_the_bytes_that_were_taken(line):
-    peer = line.connect()
-    cut = line.endpoint.output(BIG, line.spec("A"))
-    assert read_exactly(peer, 1) == BIG[:1]
-    line.endpoint.output(b"never", line.spec("B"))
-    line.endpoint.cancel()
-    line.endpoint.output(b"tail", line.spec("C"))
-    taken = taken_of(line, cut)
-    assert read_exactly(peer, taken - 1 + 4) == BIG[1:taken] + b"tail"
-    line.wait_for(("C", None))
-    line.endpoint.disconnect()
-    assert read_to_end(peer) == b""
-    assert line.heard == [("A", CANCELED), ("B", CANCELED), ("C", None)]
-
-
-def test_scenario_04_nothing_of_a_rejected_output_reaches_the_peer(line):
-    peer = line.connect()
-    codes = []
-
-    def send_again():
-        codes.append(code_of(lambda: line.endpoint.output("XXXX", line.spec("again"))))
-
-    line.endpoint.output(BIG, line.spec("A", send_again))
-    line.endpoint.output(BIG, line.spec("B", send_again))
-    line.endpoint.cancel(line.spec("X")).get(WAIT_S)
-    line.endpoint.disconnect()
-    assert b"X" not in read_to_end(peer)
-    assert codes == [IN_PROGRESS] * 2
-    assert line.heard == [("A", CANCELED), ("B", CANCELED), ("X", None)]
-
-
-def test_scenario_11_a_synchronous_cancel_returns_after_its_victims_scripts(line):
-    line.connect()
-    for name in "ABC":
-        line.endpoint.output(BIG, line.spec(name))
-    line.endpoint.cancel()
-    assert line.heard == [(name, CANCELED) for name in "ABC"]
-
-
-def test_scenario_13_a_blocked_caller_hears_of_an_asynchronous_cancel_last(line):
-    peer = line.connect()
-
-    def cancel_once_it_is_blocked():
-        read_exactly(peer, 1)
-        line.endpoint.output(BIG, line.spec("A"))
-        line.endpoint.cancel(line.spec("X"))
-
-    canceller = threading.Thread(target=cancel_once_it_is_blocked)
-    canceller.start()
-    line.hear(("S", code_of(lambda: line.endpoint.output(BIG))))
-    canceller.join(WAIT_S)
-    assert line.heard == [("A", CANCELED), ("X", None), ("S", CANCELED)]
-
-
-def test_scenario_17_a_cancel_ends_the_input_spec_of_a_silent_peer(line):
-    peer = line.connect()
-    line.arm("I")
-    line.endpoint.cancel(line.spec("X")).get(WAIT_S)
-    assert line.heard == [("I", CANCELED), ("X", None)]
-    line.arm("J", termination=newton.Termination(byte_count=2))
-    peer.sendall(b"ok")
-    line.wait_for(("J", "ok"))
-
-
-@pytest.mark.parametrize("burst", [1, 2, 5, 1000])
-def test_scenario_23_pieces_are_found_wherever_the_packets_end(line, burst):
-    peer = line.connect()
-    line.arm("I", termination=newton.Termination(end_sequence="\r\n"))
-    text = b"one\r\ntwo\r\n\r\nthree\r\r\n\n\r\nfour"
-    for start in range(0, len(text), burst):
-        line.send(peer, text[start : start + burst])
-    peer.sendall(b"\r\n")
-    line.wait_for(("I", "four\r\n"))
-    pieces = ["one\r\n", "two\r\n", "\r\n", "three\r\r\n", "\n\r\n", "four\r\n"]
-    assert line.heard == [("I", piece) for piece in pieces]
 
 
 @pytest.mark.parametrize("burst", [1, 3, 7, 1000])
@@ -197,15 +101,6 @@ def test_of_a_piece_without_end_only_the_newest_bytes_are_kept(line):
     line.arm("I", discard_after=10, termination=newton.Termination(end_sequence="\n"))
     peer.sendall(b"x" * 200_000 + b"123456789\n")
     line.wait_for(("I", "123456789\n"))
-
-
-def test_what_has_no_end_yet_is_not_hoarded(line):
-    peer = line.connect()
-    line.arm("I", discard_after=10, termination=newton.Termination(end_sequence="\n"))
-    for _ in range(20):
-        line.send(peer, b"x" * 1000)
-    line.send(peer, b"y")  # who has read this has dealt with what came before
-    assert len(line.tool._receiver._buffer) <= 10 + 1
 
 
 def test_bytes_that_no_spec_took_wait_for_the_next_one(line):
@@ -253,32 +148,6 @@ def test_scenario_33_a_connect_that_never_completes_times_out(new_line):
     with refused(CANCELED):
         line.endpoint.connect(timeout_s=0.1)
     assert line.endpoint.state() is newton.State.IDLE
-
-
-def test_scenario_27_an_output_that_the_peer_never_takes_times_out(line):
-    line.connect()
-    line.endpoint.output(BIG, line.spec("A", timeout_s=0.1))
-    line.endpoint.output(BIG, line.spec("B"))
-    line.wait_for(("A", CANCELED))
-    assert line.heard == [("B", CANCELED), ("A", CANCELED)]
-
-
-def test_scenario_26_a_silent_peer_ends_the_input_spec(line):
-    peer = line.connect()
-    line.arm("I", timeout_s=0.1, termination=newton.Termination(byte_count=2))
-    peer.sendall(b"ab")
-    line.wait_for_count(2)
-    assert line.heard == [("I", "ab"), ("I", CANCELED)]
-
-
-def test_scenario_35_a_disconnect_cancels_and_then_hangs_up(line):
-    peer = line.connect()
-    line.endpoint.output(BIG, line.spec("A"))
-    line.arm("I")
-    line.endpoint.disconnect(line.spec("Y")).get(WAIT_S)
-    assert line.heard == [("I", CANCELED), ("A", CANCELED), ("Y", None)]
-    assert line.endpoint.state() is newton.State.IDLE
-    assert BIG.startswith(read_to_end(peer))
 
 
 def test_after_a_disconnect_the_endpoint_connects_again_and_starts_clean(line):
