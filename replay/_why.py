@@ -14,6 +14,7 @@ from rescind.events import (
     Cancel,
     CancelBegan,
     Complete,
+    Completed,
     CompletionScript,
     Discarded,
     EventHandler,
@@ -273,6 +274,13 @@ def _says_returned(turn: Turn) -> str:
     return f"the script of r{turn.message.request} {raised}"
 
 
+def _says_complete(turn: Turn, ledger: Ledger) -> str:
+    """Return what a request completed with; a time-out's own request not with its cancel's code."""
+    if any(isinstance(event, Completed) for event in turn.events):
+        return f"told its result: {_code_of(ledger, turn.actor)}"
+    return f"told its result: {said(turn.message.code, ledger, turn.actor)}"
+
+
 def _says_event(turn: Turn) -> str:
     """Return what a driver reported unasked, by its dialect's word where it has one."""
     words = [plain(event.what) for event in turn.events if isinstance(event, Notified)]
@@ -333,9 +341,7 @@ _SAYS: dict[type, Callable[[Turn, Ledger], str]] = {
     Answer: lambda turn, ledger: (
         f"the outside answered {said(turn.message.code, ledger, turn.message.request)}"
     ),
-    Complete: lambda turn, ledger: (
-        f"told its result: {said(turn.message.code, ledger, turn.actor)}"
-    ),
+    Complete: _says_complete,
     Returned: lambda turn, _: _says_returned(turn),
 }
 """How a turn is told by its message; others are told as everywhere."""

@@ -29,6 +29,7 @@ from rescind.events import (
     InputDelivered,
     InputPosted,
     InputScript,
+    Killed,
     Manner,
     Notified,
     Opened,
@@ -59,7 +60,7 @@ from ._protocol import (
     State,
     cancelled_code,
 )
-from ._receiving import ReceivingEndpoint, nothing
+from ._receiving import NewtonRequest, ReceivingEndpoint, nothing
 from ._specs import Event, awaited
 
 if TYPE_CHECKING:
@@ -347,6 +348,14 @@ class NewtonEndpoint(ReceivingEndpoint):
     def _take_time_out(self, message: Cancel, out: Outbox) -> None:
         self._cancel_for_time_out(message.cancel, out)
 
+    def _take_killed(self, message: Killed, out: Outbox) -> None:
+        """Let the victims complete; what left of them is theirs to know."""
+        for number, count in message.taken.items():
+            request = self.requests.get(number)
+            if isinstance(request, NewtonRequest):
+                out.effects.append((request.note_taken, count))
+        self._driver_stopped(message.cancel, message.code, message.spared, out)
+
     def _take_stray(self, message: Answer | Received, out: Outbox) -> None:
         """Note what came for a request that is not here any more."""
         code = message.code if isinstance(message, Answer) else None
@@ -473,6 +482,8 @@ class NewtonEndpoint(ReceivingEndpoint):
                 detail=f"{request.operation} was dropped with its endpoint",
             )
         detail = request.value if isinstance(request.value, str) else ""
+        if isinstance(request, NewtonRequest) and request.taken:
+            detail = f"{request.taken:,} bytes of it had left"
         if request.how == How.TIMED_OUT and request.timeout_ns is not None:
             detail = f"its time-out of {request.timeout_ns / 1e9:g} s passed"
         return CommError(request.code, request=request.number, detail=detail)
@@ -500,6 +511,7 @@ _TAKES: dict[type, Callable[[NewtonEndpoint, Any, Outbox], None]] = {
     Cancel: NewtonEndpoint._take_time_out,  # noqa: SLF001
     Answer: NewtonEndpoint._take_stray,  # noqa: SLF001
     Received: NewtonEndpoint._take_stray,  # noqa: SLF001
+    Killed: NewtonEndpoint._take_killed,  # noqa: SLF001
     ToolEvent: NewtonEndpoint._take_tool_event,  # noqa: SLF001
     InputScript: NewtonEndpoint._take_input_script,  # noqa: SLF001
     PartialDue: NewtonEndpoint._take_partial_due,  # noqa: SLF001

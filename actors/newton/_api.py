@@ -17,6 +17,7 @@ from ._errors import CommError
 from ._forms import Template, is_array, is_bytes_like, is_dict
 from ._options import Option, Options, answered, told
 from ._protocol import ENCODINGS, PROFILES, STATES, UTF_8, State
+from ._receiving import NewtonRequest
 from ._specs import (
     CallbackSpec,
     CompletionScriptFunction,
@@ -181,7 +182,7 @@ class Endpoint:
         asynchronous: bool = False,
         timeout_s: TimeOut = None,
         completion_script: CompletionScriptFunction | None = None,
-    ) -> Request:
+    ) -> NewtonRequest:
         """Claim the tool's resources or address: kUnbnd to kIdle (R 19)."""
         spec = _spec(spec, asynchronous, timeout_s, completion_script)
         return self._control("Bind", options, spec)
@@ -193,7 +194,7 @@ class Endpoint:
         asynchronous: bool = False,
         timeout_s: TimeOut = None,
         completion_script: CompletionScriptFunction | None = None,
-    ) -> Request:
+    ) -> NewtonRequest:
         """Give the resources back: kIdle to kUnbnd (R 20)."""
         spec = _spec(spec, asynchronous, timeout_s, completion_script)
         return self._control("UnBind", None, spec)
@@ -206,7 +207,7 @@ class Endpoint:
         asynchronous: bool = False,
         timeout_s: TimeOut = None,
         completion_script: CompletionScriptFunction | None = None,
-    ) -> Request:
+    ) -> NewtonRequest:
         """Connect to the tool's peer: kIdle to kDataXfer (R 20).
 
         An option of the type ``address`` says to which other peer.
@@ -222,7 +223,7 @@ class Endpoint:
         asynchronous: bool = False,
         timeout_s: TimeOut = None,
         completion_script: CompletionScriptFunction | None = None,
-    ) -> Request:
+    ) -> NewtonRequest:
         """Wait until somebody connects: kIdle to kInCon; then ``accept`` or ``disconnect`` (R 21).
 
         Raises:
@@ -239,7 +240,7 @@ class Endpoint:
         asynchronous: bool = False,
         timeout_s: TimeOut = None,
         completion_script: CompletionScriptFunction | None = None,
-    ) -> Request:
+    ) -> NewtonRequest:
         """Take the connection that ``listen`` has found: kInCon to kDataXfer (R 21)."""
         spec = _spec(spec, asynchronous, timeout_s, completion_script)
         return self._control("Accept", options, spec)
@@ -252,7 +253,7 @@ class Endpoint:
         asynchronous: bool = False,
         timeout_s: TimeOut = None,
         completion_script: CompletionScriptFunction | None = None,
-    ) -> Request:
+    ) -> NewtonRequest:
         """Tear the connection down (5.6), or release it in order (5.7).
 
         Args:
@@ -274,7 +275,7 @@ class Endpoint:
         asynchronous: bool = False,
         timeout_s: TimeOut = None,
         completion_script: CompletionScriptFunction | None = None,
-    ) -> Request:
+    ) -> NewtonRequest:
         """Set or get the tool's options, in any state (R 27).
 
         An option that fails says so in its ``result``; the request succeeds all the same.
@@ -296,7 +297,7 @@ class Endpoint:
         asynchronous: bool = False,
         timeout_s: TimeOut = None,
         completion_script: CompletionScriptFunction | None = None,
-    ) -> Request:
+    ) -> NewtonRequest:
         """Send data; Outputs may be pipelined freely (R 23).
 
         Args:
@@ -324,7 +325,7 @@ class Endpoint:
 
     # --- receiving -------------------------------------------------------------------------------
 
-    def set_input_spec(self, spec: InputSpec | None) -> Request | None:
+    def set_input_spec(self, spec: InputSpec | None) -> NewtonRequest | None:
         """Arm ``spec``, or stop receiving with None; returns the armed spec's request (R 24).
 
         It is posted again after each piece.  Inside its InputScript it may be replaced or ended;
@@ -342,10 +343,10 @@ class Endpoint:
         message = Submit(
             "SetInputSpec", self._receive_arguments(spec), asynchronous=True, timeout_ns=timeout
         )
-        request: Request = self._call(message, spec)
+        request: NewtonRequest = self._call(message, spec)
         return request
 
-    def receive(self, spec: InputSpec, *, asynchronous: bool = False) -> Request:
+    def receive(self, spec: InputSpec, *, asynchronous: bool = False) -> NewtonRequest:
         """Receive one piece; ``request.get()`` returns it as a `Piece`.
 
         It is what an input spec is, once and without scripts, and good where a loop reads better:
@@ -409,7 +410,7 @@ class Endpoint:
         *,
         asynchronous: bool = False,
         completion_script: CompletionScriptFunction | None = None,
-    ) -> Request:
+    ) -> NewtonRequest:
         """End everything outstanding with -16005 (section 5).
 
         Until the cancel has completed every new request is refused with -36003.  Synchronously: the
@@ -461,18 +462,18 @@ class Endpoint:
 
     # --- the way in ------------------------------------------------------------------------------
 
-    def _control(self, operation: str, options: Options, spec: CallbackSpec) -> Request:
+    def _control(self, operation: str, options: Options, spec: CallbackSpec) -> NewtonRequest:
         asked = told(options)
         return self._submit(operation, (asked,) if asked else (), spec)
 
     def _submit(
         self, operation: str, arguments: tuple[Any, ...], spec: CallbackSpec, kept: Any = None
-    ) -> Request:
+    ) -> NewtonRequest:
         """Call; ``kept`` is what the completion is told to, where that is not ``spec``."""
         if not spec.asynchronous:
             self._runtime.refuse_blocking(f"a synchronous {operation}")
         message = Submit(operation, arguments, spec.asynchronous, timeout_ns(spec.timeout_s))
-        request: Request = self._call(message, kept or spec)
+        request: NewtonRequest = self._call(message, kept or spec)
         if not spec.asynchronous:
             try:
                 request.get()

@@ -62,9 +62,22 @@ _WORK = {"StreamIn": "Receive", "StreamOut": "Output"}
 class NewtonRequest(Request):
     """A request, whose value is what its application is to see: options, or a piece of input."""
 
-    __slots__ = ("piece",)
+    __slots__ = ("_taken", "piece")
 
+    _taken: int
     piece: Piece
+
+    @property
+    def taken(self) -> int:
+        """How many bytes of a canceled Output had left before it was stopped: the peer gets them.
+
+        Of one that has completed without a code all have, and this says 0.
+        """
+        return getattr(self, "_taken", 0)
+
+    def note_taken(self, count: int) -> None:
+        """Remember what the tool said when it stopped."""
+        self._taken = count
 
     def outcome(self) -> tuple[Any, BaseException | None]:
         """Return the value, or the dialect's error."""

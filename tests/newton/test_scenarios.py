@@ -83,6 +83,17 @@ def test_scenario_02_what_is_only_waiting_for_its_delivery_is_no_victim(either):
     assert stage.heard == [("A", None), ("B", None), ("C", CANCELED), ("X", None)]
 
 
+def test_a_victim_knows_how_much_of_it_had_left(either):
+    cut, never = either.output("half"), either.output("never")
+    either.settle()
+    either.twin.take(cut.number, 2)
+    either.cancel("X")
+    either.settle()
+    assert (cut.taken, never.taken) == (2, 0)
+    with pytest.raises(newton.CommError, match="2 bytes of it had left"):
+        cut.get()
+
+
 def test_scenario_03_the_input_spec_hears_before_the_outputs_that_were_there_first(either):
     either.outputs("AB")
     either.arm("I")
