@@ -161,8 +161,9 @@ class Model:
     """What the tool has handed over for each receive and nobody has heard of."""
     performed: list[int] = field(default_factory=list)
     events: deque[int] = field(default_factory=deque)
-    """Events on their way, and whether a call was accepted since."""
+    """Events that the tool has reported and nobody has heard of."""
     ambiguous_events: int = 0
+    """How many of the first may have moved the state before a later call was accepted."""
     armed: Asked | None = None
     in_input_script: Asked | None = None
     said_codes: list[int | None] = field(default_factory=list)

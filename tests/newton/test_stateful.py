@@ -5,7 +5,7 @@ stops, and lets bytes and events in at random moments; with `shuffle` the schedu
 A calm program waits until nothing moves before each step, and the model then knows everything; the
 others overtake themselves.  Every log is audited.
 
-``RESCIND_STEPS`` says how many steps are made in all, in either profile (default: as many as the
+``RESCIND_STEPS`` says how many steps are made in all, half in each profile (default: as many as the
 Hypothesis profile has).
 """
 
