@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from ._api import Endpoint
     from ._async import AsyncEndpoint
     from ._codes import CANCELLED_CODES, Code, is_cancelled, meaning
+    from ._constants import EventCode, OpCode, SendFlag
     from ._errors import CommError
     from ._forms import FORMS, Form, Template
-    from ._options import OpCode, Option
-    from ._protocol import ENCODINGS, Channel, EventCode, SendFlag, State
+    from ._options import Option
+    from ._protocol import ENCODINGS, Channel, State
     from ._specs import (
         CallbackSpec,
         Event,
@@ -52,18 +53,18 @@ _HOMES = {
     "ENCODINGS": "_protocol",
     "Endpoint": "_api",
     "Event": "_specs",
-    "EventCode": "_protocol",
+    "EventCode": "_constants",
     "FORMS": "_forms",
     "Filter": "_specs",
     "Form": "_forms",
     "InputSpec": "_specs",
     "InputTarget": "_specs",
-    "OpCode": "_options",
+    "OpCode": "_constants",
     "Option": "_options",
     "OutputSpec": "_specs",
     "OutputTarget": "_specs",
     "Piece": "_specs",
-    "SendFlag": "_protocol",
+    "SendFlag": "_constants",
     "State": "_protocol",
     "StreamSpec": "_specs",
     "StreamTool": "drivers",

@@ -18,9 +18,10 @@ from rescind.actors.runtime._waiting import waiter_of
 from rescind.events import RescindError
 
 from ._codes import Code
+from ._constants import SendFlag
 from ._errors import CommError
 from ._options import Option, Options
-from ._protocol import UTF_8, SendFlag, State
+from ._protocol import UTF_8, State
 from ._specs import (
     CallbackSpec,
     Event,

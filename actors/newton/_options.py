@@ -1,37 +1,15 @@
 """Options: what configures a tool, and what it answers (spec section 2; R 7-8)."""
 
 from dataclasses import dataclass
-from enum import IntEnum
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from rescind.actors.runtime import UsageError
 
+from ._constants import OpCode
 from ._forms import is_array
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-
-class OpCode(IntEnum):
-    """What an option asks for (R 3)."""
-
-    SET_NEGOTIATE = 256
-    """Set it; the tool may put another value in its place."""
-    SET_REQUIRED = 512
-    """Set it, or fail."""
-    GET_DEFAULT = 768
-    """Say what it is when nobody sets it."""
-    GET_CURRENT = 1024
-    """Say what it is now."""
-
-
-OP_CODES: dict[int, str] = {
-    OpCode.SET_NEGOTIATE: "opSetNegotiate",
-    OpCode.SET_REQUIRED: "opSetRequired",
-    OpCode.GET_DEFAULT: "opGetDefault",
-    OpCode.GET_CURRENT: "opGetCurrent",
-}
-"""The documented constant of each."""
 
 
 @dataclass(frozen=True, slots=True)

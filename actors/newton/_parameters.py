@@ -9,12 +9,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeGuard
 
 from ._codes import Code
+from ._constants import SendFlag
 from ._forms import FORMS, Form, FormError, encode, intrinsic_size, is_form
 
-PACKET = 2
-"""The bit kPacket of ``rcv_flags``."""
-FLAGS = 3
-"""All bits of ``rcv_flags`` that have a meaning: kMore and kPacket."""
+FLAGS = SendFlag.MORE | SendFlag.PACKET
+"""All bits of ``rcv_flags`` that have a meaning."""
 NOT_ONE_BYTE = -1
 """What stands for a character, given as a byte or a proxy, that is not one byte when encoded."""
 
@@ -137,7 +136,9 @@ def _is_count_that_fits(facts: InputFacts) -> bool:
 
 def _may_use_eop(facts: InputFacts) -> bool:
     flags = facts.get("rcv_flags")
-    return isinstance(facts.get("use_eop"), bool) and _is_int(flags) and flags & PACKET != 0
+    return (
+        isinstance(facts.get("use_eop"), bool) and _is_int(flags) and flags & SendFlag.PACKET != 0
+    )
 
 
 def _has_bad_sequence(facts: InputFacts) -> bool:

@@ -12,12 +12,13 @@ refused, and it closes only when the last victim's completion was delivered.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from enum import IntEnum, IntFlag, StrEnum
+from enum import IntEnum, StrEnum
 from typing import Any, NamedTuple
 
 from rescind.actors.kernel._rules import Admission, Canceller, Check
 
 from ._codes import Code
+from ._constants import EventCode
 from ._forms import FORM_REFUSALS, FormError
 from ._parameters import INPUT_REFUSALS, wire_form
 
@@ -140,18 +141,6 @@ NOT_CONNECTED_MEANS_IDLE = frozenset({"Disconnect", "Release"})
 """A tool that answers one of these with -16009 makes it -36006 with state kIdle (section 2)."""
 
 
-class EventCode(IntEnum):
-    """What a tool may report unasked (3.5)."""
-
-    TOOL_SPECIFIC = 1
-    DISCONNECT = 2
-    RELEASE = 3
-    IDLE_TIMER = 4
-    LISTEN_TIMER = 5
-    PROGRESS = 6
-    TAPI = 7
-
-
 EVENT_NAMES: dict[int, str] = {
     EventCode.TOOL_SPECIFIC: "tool-specific event",
     EventCode.DISCONNECT: "remote disconnect",
@@ -170,25 +159,6 @@ REMOTE_EVENT_STATE: dict[tuple[int, int], State] = {
     **{(EventCode.RELEASE, state): State.IN_REL for state in CONNECTED},
 }
 """Where a tool's event moves the state, before anybody hears of it (3.5)."""
-
-
-class SendFlag(IntFlag):
-    """Flags of Outputs and receives (R 7)."""
-
-    EOP = 0
-    """The last packet."""
-    MORE = 1
-    """More data is coming."""
-    PACKET = 2
-    """The data is in packets."""
-
-
-SEND_FLAGS: dict[int, str] = {
-    SendFlag.EOP: "kEOP",
-    SendFlag.MORE: "kMore",
-    SendFlag.PACKET: "kPacket",
-}
-"""The documented constant of each flag."""
 
 
 class Facts(NamedTuple):
@@ -234,9 +204,6 @@ SYNCHRONOUS = Check(
 )
 SYNCHRONOUS_ROM = Check("N-36030-synchronous-rom", Code.TALRDYSYNC, _beside("Cancel"), "1.7, 6.6")
 
-
-DISCARD_AFTER = 1024
-"""How many bytes wait for the end of a piece, unless a spec says otherwise (3.3)."""
 
 UTF_8 = "utf-8"
 ENCODINGS = frozenset(

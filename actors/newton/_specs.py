@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 from rescind.actors.runtime import UsageError, on_loop
 
 from ._codes import Code
+from ._constants import DISCARD_AFTER, SendFlag
 from ._errors import CommError
 from ._forms import Template, is_array, is_bytes_like
-from ._protocol import DISCARD_AFTER, SendFlag
+from ._parameters import NOT_ONE_BYTE
 
 if TYPE_CHECKING:
     from ._api import Endpoint
@@ -391,7 +392,3 @@ def _as_byte(value: Any, encoding: str) -> Any:
     if not isinstance(value, int) and isinstance(found, str | bytes):
         return found[0] if isinstance(found, bytes) and len(found) == 1 else NOT_ONE_BYTE
     return value & 0xFF if isinstance(value, int) else value
-
-
-NOT_ONE_BYTE = -1
-"""Stands in the slots for a character that the filter cannot look for."""

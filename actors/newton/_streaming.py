@@ -8,9 +8,9 @@ from rescind.actors.kernel._request import Request
 
 from ._api import Endpoint
 from ._codes import Code
+from ._constants import SendFlag
 from ._errors import CommError
 from ._forms import FRAME_HEADER, FormError, decode, encode, frame_length
-from ._protocol import SendFlag
 from ._specs import CallbackSpec, InputSpec, StreamSpec, Termination, TimeOut
 
 T = TypeVar("T")

@@ -15,9 +15,9 @@ from typing import Any
 from rescind import newton
 from rescind.actors.newton import _api, _forms, _protocol, _specs, drivers
 from rescind.actors.newton import _codes as codes
+from rescind.actors.newton._constants import OP_CODES, SEND_FLAGS, EventCode, OpCode, SendFlag
 from rescind.actors.newton._forms import FORM_REFUSALS, FORMS, default_form, encode
 from rescind.actors.newton._guide import METHODS, SLOTS
-from rescind.actors.newton._options import OP_CODES, OpCode
 from rescind.actors.newton._parameters import INPUT_REFUSALS
 from rescind.actors.newton._protocol import (
     ANY,
@@ -29,13 +29,10 @@ from rescind.actors.newton._protocol import (
     OPERATIONS,
     PROFILES,
     REMOTE_EVENT_STATE,
-    SEND_FLAGS,
     STATES,
     SYNCHRONOUS_RANK,
     SYNCHRONOUS_UNDO,
     Channel,
-    EventCode,
-    SendFlag,
     State,
     cancelled_code,
 )

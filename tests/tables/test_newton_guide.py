@@ -9,11 +9,11 @@ import pytest
 
 from rescind import newton
 from rescind.actors.newton._codes import Code, constant
+from rescind.actors.newton._constants import OP_CODES, SEND_FLAGS, OpCode, SendFlag
 from rescind.actors.newton._forms import FORMS
 from rescind.actors.newton._guide import METHODS, SLOTS
-from rescind.actors.newton._options import OP_CODES, OpCode
-from rescind.actors.newton._parameters import PACKET, refuse_slots
-from rescind.actors.newton._protocol import OPERATIONS, SEND_FLAGS, SendFlag
+from rescind.actors.newton._parameters import refuse_slots
+from rescind.actors.newton._protocol import OPERATIONS
 
 # The Reference's pages 20-18 to 20-31, and RequestsPending of the device.
 METHODS_OF_THE_GUIDE = {
@@ -74,11 +74,11 @@ def test_a_slot_is_there_under_its_name(spec: str, field: str) -> None:
 GIVEN: dict[tuple[str, str], dict[str, Any]] = {
     ("Termination", "byte_count"): {"byte_count": 4},
     ("Termination", "end_sequence"): {"end_sequence": [b"\n"]},
-    ("Termination", "use_eop"): {"use_eop": True, "rcv_flags": PACKET},
+    ("Termination", "use_eop"): {"use_eop": True, "rcv_flags": SendFlag.PACKET},
     ("Filter", "byte_proxy"): {"byte_proxy": [[1, 2]]},
     ("Filter", "seven_bit"): {"seven_bit": True},
     ("InputSpec", "partial_frequency_s"): {"partial_frequency_ns": 1},
-    ("InputSpec", "rcv_flags"): {"rcv_flags": PACKET},
+    ("InputSpec", "rcv_flags"): {"rcv_flags": SendFlag.PACKET},
     ("InputTarget", "data"): {"size": 16},
     ("InputTarget", "offset"): {"offset": 0},
     ("Template", "typelist"): {"typelist": ["long"]},

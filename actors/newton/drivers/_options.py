@@ -5,16 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from rescind.actors.newton._codes import Code
-
-NEGOTIATE = 256
-"""Set, and take what comes nearest."""
-REQUIRED = 512
-"""Set, or fail and leave things as they are."""
-DEFAULT = 768
-"""Say what holds when nobody sets anything."""
-CURRENT = 1024
-"""Say what holds now."""
-OP_CODES = (NEGOTIATE, REQUIRED, DEFAULT, CURRENT)
+from rescind.actors.newton._constants import OP_CODES, OpCode
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +55,9 @@ def _processed(
 
 def _apply(setting: Setting, op_code: int, data: Any) -> tuple[Any, Code | None]:
     """Return an option's data and result; raises what its setting raises."""
-    if op_code == CURRENT:
+    if op_code == OpCode.GET_CURRENT:
         return _read(setting, data)
-    if op_code == DEFAULT:
+    if op_code == OpCode.GET_DEFAULT:
         has_default = setting.write is not None
         return (setting.default, None) if has_default else (data, Code.OPTION_NOT_SUPPORTED_HERE)
     if setting.write is None:
@@ -76,7 +67,7 @@ def _apply(setting: Setting, op_code: int, data: Any) -> tuple[Any, Code | None]
     now, _ = _read(setting, data)
     if now == data:
         return now, None
-    if op_code == NEGOTIATE:
+    if op_code == OpCode.SET_NEGOTIATE:
         return now, Code.OPTION_PART_SUCCESS
     setting.write(before)
     return before, Code.OPTION_FAILURE

@@ -15,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 from rescind.actors.newton._codes import Code
+from rescind.actors.newton._constants import DISCARD_AFTER, SendFlag
 from rescind.actors.newton._forms import (
     FORMS,
     FRAME_HEADER,
@@ -27,9 +28,6 @@ from rescind.actors.newton._forms import (
 RECEIVE_BYTES = 64 * 1024
 """How much waits here, at most, while no receive is posted and the tool heeds `wants_more`."""
 FRAME_BYTES_MAX = 16 * 2**20
-DISCARD_AFTER = 1024
-PACKET = 2
-"""The bit kPacket of rcvFlags."""
 _WINDOW_BYTES = 256
 
 
@@ -92,8 +90,9 @@ class _Receive:
         self.options = slots.get("options")
         self.sequences: Sequence[bytes] = slots.get("end_sequence", ())
         form = FORMS[self.form]
-        is_packets = bool(slots.get("rcv_flags", 0) & PACKET) and form.termination != "none"
-        self.uses_eop: bool = is_packets and slots.get("use_eop", True)
+        is_packets = slots.get("rcv_flags", 0) & SendFlag.PACKET != 0
+        may_end = is_packets and form.termination != "none"
+        self.uses_eop: bool = may_end and slots.get("use_eop", True)
         byte_count = None if self.uses_eop else slots.get("byte_count")
         self.target: memoryview | None = None
         if buffer is not None:

@@ -42,6 +42,8 @@ class SerialMedium(Medium):
         self._serial: Any = None
         self._line: Descriptor | None = None
         self._timer: Timer | None = None
+        self._is_drained = False
+        """Whether the line has sent all, as a release has it."""
         self._settings = {
             "baud_rate": self._setting("baudrate", {}),
             "data_bits": self._setting("bytesize", {}),
@@ -128,6 +130,7 @@ class SerialMedium(Medium):
             with contextlib.suppress(OSError), _system_errors():  # a line without modem signals
                 setattr(line, name, self._wanted[name])
         self._serial = line
+        self._is_drained = False
         self._line = Descriptor(line, self.poller)
         self.host.done(None)
 
@@ -144,16 +147,21 @@ class SerialMedium(Medium):
         except OSError:
             is_drained = True  # by a hang-up
         if is_drained:
+            self._is_drained = True
             self.host.done(None)
         else:
             self._timer = self.poller.call_later(_DRAINED_S, self.release)
 
     def close(self) -> None:
-        """Close the line; what it has not sent is dropped, or closing would wait for it."""
+        """Close the line; what it has not sent is dropped, or closing would wait for it.
+
+        Not after a release: of a pseudo-terminal that would drop what its other end has not read.
+        """
         if self._line is None:
             return
-        with contextlib.suppress(OSError), _system_errors():
-            self._serial.reset_output_buffer()
+        if not self._is_drained:
+            with contextlib.suppress(OSError), _system_errors():
+                self._serial.reset_output_buffer()
         self._line.close()
         self._serial = self._line = None
 

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from rescind.actors.newton._codes import Code
+from rescind.actors.newton._constants import EventCode
 from rescind.actors.newton._forms import FormError
 from rescind.actors.newton._parameters import wire_form
 
@@ -19,7 +20,7 @@ from ._medium import Medium, MediumError, code_of
 from ._options import process
 from ._poller import GONE, READ, WRITE, Poller
 from ._receiver import RECEIVE_BYTES, Receiver
-from ._tool import REMOTE_DISCONNECT, REMOTE_RELEASE, TOOL_EVENT, Port
+from ._tool import Port
 
 READS_AT_ONCE = 8
 SENDS_AT_ONCE = 16
@@ -267,7 +268,7 @@ class StreamTool:
     def event(self, data: dict[str, Any]) -> None:
         """Report something of the medium's own; called by the medium."""
         if not self._is_closed:
-            self._port.event(TOOL_EVENT, data)
+            self._port.event(EventCode.TOOL_SPECIFIC, data)
 
     # --- output ----------------------------------------------------------------------------------
 
@@ -419,7 +420,7 @@ class StreamTool:
 
     def _tell_end(self) -> None:
         self._is_end_untold = False
-        self._port.event(REMOTE_RELEASE, None)
+        self._port.event(EventCode.RELEASE, None)
         self._receiver.end(Code.NOT_CONNECTED, "the peer sends no more")
 
     # --- readiness -------------------------------------------------------------------------------
@@ -459,7 +460,7 @@ class StreamTool:
         if self._is_connected and not self._is_at_end and not self._is_closed:
             self._read_rest()
             self._is_at_end = True
-            self._port.event(REMOTE_RELEASE, None)
+            self._port.event(EventCode.RELEASE, None)
         self._lose(None, data)
 
     def _lose(self, error: Exception | None, data: Any = None) -> None:
@@ -471,7 +472,7 @@ class StreamTool:
             self._read_rest()
         data = data or (self._medium.what_happened() if error is None else str(error))
         self._medium.close()
-        self._port.event(REMOTE_DISCONNECT, data)
+        self._port.event(EventCode.DISCONNECT, data)
         detail = data if isinstance(data, str) else "the connection is gone"
         self._end_all(detail)
         if self._in_hand is not None:  # a release that came too late

@@ -3,13 +3,6 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol, runtime_checkable
 
-TOOL_EVENT = 1
-"""Something of the tool's own; its data is a dict."""
-REMOTE_DISCONNECT = 2
-"""The connection is gone: reset, hung up, the child process ended."""
-REMOTE_RELEASE = 3
-"""The other side has said its last: end of stream.  It may still listen."""
-
 
 class Port(Protocol):
     """How a tool answers; every method may be called on any thread and returns at once."""
@@ -55,7 +48,7 @@ class Port(Protocol):
         ...
 
     def event(self, code: int, data: Any) -> None:
-        """Report what nobody asked for: one of the three codes above (spec/newton.md 3.5)."""
+        """Report what nobody asked for, by its `EventCode` (spec/newton.md 3.5)."""
         ...
 
 

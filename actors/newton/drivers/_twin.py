@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rescind.actors.newton._codes import Code
+from rescind.actors.newton._constants import EventCode, OpCode
 from rescind.actors.newton._parameters import wire_form
 from rescind.actors.newton._protocol import OPERATIONS, Channel
 
@@ -20,12 +21,9 @@ from ._tool import Port
 ANSWERED_AT_ONCE = frozenset(
     {"Bind", "UnBind", "Connect", "Listen", "Accept", "Disconnect", "Release", "Option"}
 )
-TOOL_SPECIFIC = 1
-REMOTE_DISCONNECT = 2
-REMOTE_RELEASE = 3
 _RECEIVES = frozenset(row.name for row in OPERATIONS.values() if row.channel is Channel.GET)
 _BEGINS_CONNECTION = frozenset({"Connect", "Accept"})
-_SETS = frozenset({256, 512})
+_SETS = frozenset({OpCode.SET_NEGOTIATE, OpCode.SET_REQUIRED})
 """The opCodes opSetNegotiate and opSetRequired (R 3)."""
 
 
@@ -159,7 +157,7 @@ class TwinTool:
         if begin + sent:
             self._is_poisoned = True
             cut = {"poisoned": request, "sent": begin + sent, "length": total}
-            self.event(TOOL_SPECIFIC, cut)
+            self.event(EventCode.TOOL_SPECIFIC, cut)
         else:
             self._frame.reset()
 
@@ -259,11 +257,11 @@ class TwinTool:
 
     def disconnect_remotely(self) -> None:
         """Let the remote side drop the line; answers to what is pending are the test's to give."""
-        self.event(REMOTE_DISCONNECT)
+        self.event(EventCode.DISCONNECT)
 
     def release_remotely(self) -> None:
         """Let the remote side end its stream: an event, then `end_input`."""
-        self.event(REMOTE_RELEASE)
+        self.event(EventCode.RELEASE)
         self.end_input()
 
     def end_input(self, code: int = Code.NOT_CONNECTED) -> None:
