@@ -440,16 +440,20 @@ class Endpoint(Actor):
         if request.timer is not None:
             request.timer.cancel()
         if self.windows:
-            self._forget_window(request)
+            self._forget_windows(request)
         if self.calls:
             for call in self.calls.values():
                 call.requests.pop(event.request, None)
 
-    def _forget_window(self, trigger: Request) -> None:
-        """Forget a closed cancel whose end has completed."""
-        window = self.window_of(trigger)
-        if window is not None and not window.is_open:
-            del self.windows[window.cancel]
+    def _forget_windows(self, trigger: Request) -> None:
+        """Forget the closed cancels whose end has completed."""
+        ended = [
+            each.cancel
+            for each in self.windows.values()
+            if each.trigger is trigger and not each.is_open
+        ]
+        for cancel in ended:
+            del self.windows[cancel]
 
     def _apply_running(self, event: ScriptRunning, _: int) -> None:
         self.requests[event.request].status = RUNNING

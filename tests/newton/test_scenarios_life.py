@@ -165,6 +165,7 @@ def test_scenario_35_a_disconnect_that_times_out_in_the_tools_hand_does_not_succ
     stage.finish_kill()
     assert stage.heard == [("A", CANCELED), ("Y", CANCELED)]
     assert stage.state is newton.State.DATA_XFER
+    assert not stage.endpoint._actor.windows, "neither of its two cancels is kept"
 
 
 def test_scenario_35_a_disconnect_that_ends_after_the_line_dropped_does_not_bring_it_back(
