@@ -3,8 +3,9 @@
 The names load on first use, so that the replay tools can read the tables without Pykka.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from rescind.actors._lazy import load
 
 if TYPE_CHECKING:
     from ._actor import Actor, ActorRef
@@ -46,11 +47,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load a public name from the file that it lives in."""
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f".{home}", __name__), name)
-    return value
+    return load(globals(), _HOMES, name)
 
 
 def __dir__() -> list[str]:

@@ -105,11 +105,15 @@ class NewtonEndpoint(ReceivingEndpoint):
         if refusal is not None:
             return self.refuse(out, operation, refusal)
         request = self.accept(out, operation, message, extra)
-        pending = OPERATIONS[operation].pending
+        self._set_out(request, out)
+        return request
+
+    def _set_out(self, request: Request, out: Outbox) -> None:
+        """Move the state as the request's row says, and hand it to the tool."""
+        pending = OPERATIONS[request.operation].pending
         if pending is not None:
             self._move(pending, out)
         self._begin(request, out)
-        return request
 
     def _instantiate(self, message: Submit, _extra: Any, out: Outbox) -> None:
         profile, label, cls, *_ = message.arguments
@@ -157,15 +161,8 @@ class NewtonEndpoint(ReceivingEndpoint):
             window = CancelWindow(request.number, request, victims, forbids=True)
             self._cancel(out, "Disconnect", request, window, _ALL_OPERATIONS)
         else:
-            self._disconnect(request, out)
+            self._set_out(request, out)
         return request
-
-    def _disconnect(self, request: Request, out: Outbox) -> None:
-        """Begin to tear the connection down: what is to end before has ended."""
-        pending = OPERATIONS[request.operation].pending
-        assert pending is not None, "a Disconnect that leaves the state alone"
-        self._move(pending, out)
-        self._begin(request, out)
 
     def _submit_release(self, message: Submit, extra: Any, out: Outbox) -> Request | Refusal:
         """Disconnect without cancelPending: let the Outputs end, then the input spec (5.7)."""
@@ -211,7 +208,7 @@ class NewtonEndpoint(ReceivingEndpoint):
         others = [each for each in self._releasing.values() if each is not release]
         for each in (release, *others):
             out.events.append(Started(each.number))
-            self._disconnect(each, out)
+            self._set_out(each, out)
 
     def _victims(self, besides: Request | None = None) -> list[Request]:
         """Return what a cancel ends now, in the order in which it will hear of it (section 9)."""
@@ -317,7 +314,7 @@ class NewtonEndpoint(ReceivingEndpoint):
             self._hand_over(trigger, out)
         elif trigger.operation == "Disconnect":
             out.events.append(Started(trigger.number))
-            self._disconnect(trigger, out)
+            self._set_out(trigger, out)
         else:
             self.tell_trigger(window, code, out)
 
@@ -354,7 +351,7 @@ class NewtonEndpoint(ReceivingEndpoint):
             request = self.requests.get(number)
             if isinstance(request, NewtonRequest):
                 out.effects.append((request.note_taken, count))
-        self._driver_stopped(message.cancel, message.code, message.spared, out)
+        super().receive(message, out)
 
     def _take_stray(self, message: Answer | Received, out: Outbox) -> None:
         """Note what came for a request that is not here any more."""

@@ -11,6 +11,7 @@ from ._codes import Code
 from ._constants import SendFlag
 from ._errors import CommError
 from ._forms import FRAME_HEADER, FormError, decode, encode, frame_length
+from ._protocol import UTF_8
 from ._specs import CallbackSpec, InputSpec, StreamSpec, Termination, TimeOut
 
 T = TypeVar("T")
@@ -78,7 +79,7 @@ class StreamingEndpoint(Endpoint):
     def sending(self, data: Any, spec: StreamSpec | None) -> Stream[None]:
         """Send a frame; see ``stream_out``."""
         spec = self._checked(spec)
-        raw = _as_form(encode, data, "frame")
+        raw = _as_frame(encode, data)
         total = len(raw)
         for start, end in pairwise([*range(0, total, CHUNK_BYTES), total]):
             slots: dict[str, Any] = {"form": "frame", "chunk": [start, total]}
@@ -106,7 +107,7 @@ class StreamingEndpoint(Endpoint):
                 spec.store.write(chunk)
             if not self._goes_on(spec, FRAME_HEADER + received, FRAME_HEADER + size):
                 return None
-        return received if spec.store is not None else _as_form(decode, b"".join(kept), "frame")
+        return received if spec.store is not None else _as_frame(decode, b"".join(kept))
 
     def _checked(self, spec: StreamSpec | None) -> StreamSpec:
         """Return the spec, or the default one; the device insists on one (ROM)."""
@@ -130,8 +131,8 @@ class StreamingEndpoint(Endpoint):
         return script is None or bool(script(self, done, total))
 
 
-def _as_form(translate: Any, data: Any, form: str) -> Any:
+def _as_frame(translate: Any, data: Any) -> Any:
     try:
-        return translate(data, form, encoding="utf-8")
+        return translate(data, "frame", encoding=UTF_8)
     except FormError as error:
         raise CommError(error.code, rule=error.rule) from error

@@ -4,8 +4,9 @@ Use it as ``from rescind import winsock``.  The names load on first use, so that
 can read the tables in ``_protocol`` and ``_codes`` without Pykka or any driver.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
+
+from rescind.actors._lazy import load
 
 if TYPE_CHECKING:
     from ._api import Application, Message, Window
@@ -59,11 +60,7 @@ __all__ = [
 
 def __getattr__(name: str) -> Any:
     """Load a public name from the file that it lives in."""
-    home = _HOMES.get(name)
-    if home is None:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f".{home}", __name__), name)
-    return value
+    return load(globals(), _HOMES, name)
 
 
 def __dir__() -> list[str]:
