@@ -1,0 +1,25 @@
+"""`rescind info`."""
+
+from pathlib import Path
+
+import click
+
+from rescind.events import read
+from rescind.replay._info import info, info_json, info_lines
+
+from ._shared import JSON, LOG, hint, leave, print_json, show
+
+
+@click.command("info")
+@LOG
+@JSON
+def command(log: Path, *, as_json: bool) -> None:
+    """Whether it is whole; span, files, chain head, endpoints, codes."""
+    reader = read(log, verify_chain=True)
+    overview = info(reader)
+    if as_json:
+        print_json("info", log, info_json(overview))
+    else:
+        show(info_lines(overview, str(log)))
+        hint(log, f"sequences {log}" if overview.ledger.cancels else f"turns {log}")
+    leave(reader)

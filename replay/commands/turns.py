@@ -1,0 +1,114 @@
+"""`rescind turns`."""
+
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import click
+
+from rescind.events import LogReader, Turn, read
+from rescind.replay._labels import Labels
+from rescind.replay._text import line
+from rescind.replay._turns import TurnFilter, turn_json, turn_lines, turns_head
+from rescind.replay._units import parse_time
+
+from ._shared import (
+    FINE,
+    INTERRUPTED,
+    JSON,
+    LOG,
+    NOTHING,
+    leave,
+    number_of,
+    print_json,
+    read_by,
+    show,
+)
+
+
+@click.command("turns")
+@LOG
+@click.option("--actor", metavar="SELECTOR", help="Turns that this actor took.")
+@click.option("--of", "about", metavar="SELECTOR", help="Turns that have to do with this.")
+@click.option(
+    "--origin",
+    type=click.Choice(["actor", "app", "io", "timer", "recovery"]),
+    help="Who brought the message.",
+)
+@click.option("--kind", metavar="NAME", help="Message or event, such as Completed.")
+@click.option("--from", "first", type=int, default=1, metavar="TURN", help="Not before this turn.")
+@click.option(
+    "--since", "since_ns", callback=read_by(parse_time), metavar="TIME",
+    help="Not before this moment: ISO 8601, UTC without a zone, or seconds since 1970.",
+)  # fmt: skip
+@click.option("--to", "last", type=int, metavar="TURN", help="Not after this turn.")
+@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many.")
+@click.option("-f", "--follow", is_flag=True, help="Go on as turns become durable, until Ctrl-C.")
+@JSON
+def command(  # noqa: PLR0913 - every one is an option
+    log: Path, *, actor: str | None, about: str | None, since_ns: int | None, follow: bool,
+    limit: int | None, as_json: bool, **bounds: Any,
+) -> None:  # fmt: skip
+    """The turns: who took what, because of what, and what came of it.
+
+    Only what the filters need is read and verified; `rescind check` verifies the whole log.
+    With --follow, --json prints one document per turn, each on a line of its own.
+    """
+    reader = read(log)
+    wanted = TurnFilter(actor=number_of(actor, reader), about=number_of(about, reader), **bounds)
+    reader, labels = _select(log, wanted, since_ns)
+    show = _TurnsShown(log, labels, is_live=follow, as_json=as_json)
+    try:
+        for turn in islice(labels.hear(reader.follow() if follow else reader, wanted), limit):
+            show.take(turn)
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+        leave(reader, fine=INTERRUPTED)
+    show.end()
+    leave(reader, fine=FINE if show.shown else NOTHING)
+
+
+def _select(log: Path, wanted: TurnFilter, since_ns: int | None) -> tuple[LogReader, Labels]:
+    """Return a reader of no more than is needed, and who will know the names in it."""
+    # No index knows the runtime itself, number 0.
+    start, taker, mention = max(1, wanted.first), wanted.actor or None, wanted.about or None
+    reader = read(log, start=start, since_ns=since_ns, actor=taker, about=mention)
+    is_partial = (start, since_ns, taker, mention) != (1, None, None, None)
+    return reader, Labels(log, reader, is_partial=is_partial)
+
+
+class _TurnsShown:
+    """Prints turns as they are read; JSON is one document, or a line for each when it is live."""
+
+    def __init__(self, log: Path, labels: Labels, *, is_live: bool, as_json: bool) -> None:
+        self.shown = 0
+        self._log = log
+        self._labels = labels
+        self._is_live = is_live
+        self._as_json = as_json
+        self._documents: list[dict[str, Any]] = []
+
+    def take(self, turn: Turn) -> None:
+        self.shown += 1
+        if self._as_json:
+            self._take_json(turn_json(turn, self._labels.ledger))
+        else:
+            clock = self._labels.clock
+            head = [turns_head(clock)] if self.shown == 1 else []
+            show([*head, *turn_lines(turn, self._labels.ledger, clock)])
+        if self._is_live:
+            sys.stdout.flush()
+
+    def _take_json(self, document: dict[str, Any]) -> None:
+        if self._is_live:
+            print_json("turn", self._log, document, indent=None)
+        else:
+            self._documents.append(document)
+
+    def end(self) -> None:
+        if self._as_json and not self._is_live:
+            print_json("turns", self._log, {"turns": self._documents})
+        elif not self._as_json and not self.shown:
+            show([line("no turn fits")])
