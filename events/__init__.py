@@ -22,6 +22,7 @@ from ._errors import (
 from ._info import Head, LogInfo, SegmentInfo
 from ._journal import Batch, Log, LogWriter
 from ._keyframe import Entry, Keyframe, Pace, Source
+from ._lookup import Lookup, TurnsLookup
 from ._packing import RECORD_ELEMENTS, Record, check_recordable
 from ._payloads import digest_of
 from ._reader import LogReader, read
@@ -174,6 +175,7 @@ __all__ = [
     "LogLockedError",
     "LogReader",
     "LogWriter",
+    "Lookup",
     "Manner",
     "MemoryStorage",
     "NotALogError",
@@ -231,6 +233,7 @@ __all__ = [
     "TimerSet",
     "ToolEvent",
     "Turn",
+    "TurnsLookup",
     "Unknown",
     "UnrecordableError",
     "Unstashed",

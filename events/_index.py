@@ -37,6 +37,7 @@ _SEAL = struct.Struct(">BBQBI2s32s")
 SEAL_BYTES = OVERHEAD_BYTES + _SEAL.size
 _NUMBER_END = 1 << 64
 _DIGEST_BYTES = 32
+_SPANS_RUN = 64
 
 
 class KeyframePart(NamedTuple):
@@ -114,7 +115,7 @@ class IndexBuilder:
         # Once for each number in each group, so in C: the benchmark `append` feels every step here.
         fresh = found.numbers.difference(self._where)
         if len(fresh) < len(found.numbers):
-            self._again.append((group, _numbers_in(found.numbers - fresh)))
+            self._again.append((group, numbers_in(found.numbers - fresh)))
         self._where.update(dict.fromkeys(fresh, group))
         for code in found.codes:
             self._codes.setdefault(code, []).append(group)
@@ -194,7 +195,8 @@ def _is_indexed(number: object) -> bool:
     return type(number) is int and 0 <= number < _NUMBER_END
 
 
-def _numbers_in(found: "set[int]") -> "array[int]":
+def numbers_in(found: "set[int]") -> "array[int]":
+    """The numbers that an index holds, of those that something mentions."""
     try:
         return array("Q", found)
     except (TypeError, OverflowError):
@@ -232,6 +234,55 @@ def _within_64_bits(time_ns: int) -> int:
 # --- looking up ----------------------------------------------------------------------------------
 
 
+class Spans:
+    """Long ranges and the groups that mention them; asked which ones hold a number.
+
+    A busy segment has tens of thousands, so they stay columns, and a question passes over runs of
+    them that don't reach its number: mostly what stands together spans about the same.
+    """
+
+    __slots__ = ("_first", "_group", "_last", "_runs")
+
+    def __init__(self, first: Sequence[int], last: Sequence[int], group: Sequence[int]) -> None:
+        """Three columns of equal length, in no promised order."""
+        if not len(first) == len(last) == len(group):
+            raise ValueError("spans")
+        self._first, self._last, self._group = first, last, group
+        self._runs: list[tuple[int, int, slice]] | None = None
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._first)
+
+    def over(self, number: int) -> Iterator[tuple[int, int, int]]:
+        """First, last and group of each range that holds a number."""
+        if self._runs is None:
+            slices = (slice(at, at + _SPANS_RUN) for at in range(0, len(self._first), _SPANS_RUN))
+            self._runs = [(min(self._first[run]), max(self._last[run]), run) for run in slices]
+        for lowest, highest, run in self._runs:
+            if lowest <= number <= highest:
+                columns = zip(self._first[run], self._last[run], self._group[run], strict=True)
+                yield from (span for span in columns if span[0] <= number <= span[1])
+
+
+class GroupPlace(NamedTuple):
+    """Where a group stands in its segment, and what must be there.
+
+    Attributes:
+        offset: Where its first batch begins.
+        end: Where its last one ends.
+        first: Its first record's number.
+        following: The number behind its last one.
+        records: How many records there are.
+    """
+
+    offset: int
+    end: int
+    first: int
+    following: int
+    records: int
+
+
 @dataclass(frozen=True, slots=True)
 class Directory:
     """A sealed segment's directory, as it was read and verified.
@@ -252,7 +303,7 @@ class Directory:
         bindings: What the segment's batches bound.
         preamble: A copy of the segment's preamble.
         codes: Code to groups where something ended with it.
-        spans: Long ranges: first, last, group.
+        spans: Long ranges and their groups.
         page_at: Where each page stands.
         page_number: Each page's first number.
         page_digest: Each page's SHA-256, one after the other.
@@ -273,7 +324,7 @@ class Directory:
     bindings: Sequence[BindingRow]
     preamble: bytes
     codes: dict[int, Sequence[int]]
-    spans: Sequence[tuple[int, int, int]]
+    spans: "Spans"
     page_at: Sequence[int]
     page_number: Sequence[int]
     page_digest: bytes
@@ -285,6 +336,14 @@ class Directory:
     def group_end(self, group: int) -> int:
         """Where a group's blocks end."""
         return self.group_at[group + 1] if group + 1 < len(self.group_at) else self.end
+
+    def place(self, group: int) -> GroupPlace:
+        """Where a group stands."""
+        first = self.group_first[group]
+        is_last = group + 1 == len(self.group_first)
+        following = self.last + 1 if is_last else self.group_first[group + 1]
+        end = self.group_end(group)
+        return GroupPlace(self.group_at[group], end, first, following, following - first)
 
     def first_group_since(self, time_ns: int) -> int | None:
         """The first group with a time that late; None when there is none."""
@@ -366,11 +425,11 @@ def _directory_of(fields: Any, epoch: int, chain: bytes) -> Directory:
     return made
 
 
-def _spans_of(columns: Any) -> Sequence[tuple[int, int, int]]:
+def _spans_of(columns: Any) -> Spans:
     if not columns:
-        return ()
+        return Spans((), (), ())
     first, last, group = (_from_bytes("Q", column) for column in columns)
-    return tuple(zip(first, last, group, strict=True))
+    return Spans(first, last, group)
 
 
 def _natural(value: Any) -> int:
@@ -381,10 +440,10 @@ def _natural(value: Any) -> int:
 
 def groups_of(window: Window, directory: Directory, salt: int, number: int) -> list[int] | None:
     """The groups that may mention a number, ascending; None when the index is not whole."""
-    found = {group for first, last, group in directory.spans if first <= number <= last}
+    found = {group for _, _, group in directory.spans.over(number)}
     page = max(0, bisect_left(directory.page_number, number) - 1)
     while page < len(directory.page_at) and directory.page_number[page] <= number:
-        pairs = _read_page(window, directory, salt, page)
+        pairs = read_page(window, directory, salt, page)
         if pairs is None:
             return None
         numbers, groups = pairs
@@ -397,16 +456,17 @@ def all_pairs(window: Window, directory: Directory, salt: int) -> set[tuple[int,
     """Every (number, group) of the pages; None when one of them is not whole."""
     found: set[tuple[int, int]] = set()
     for page in range(len(directory.page_at)):
-        pairs = _read_page(window, directory, salt, page)
+        pairs = read_page(window, directory, salt, page)
         if pairs is None:
             return None
         found.update(zip(*pairs, strict=True))
     return found
 
 
-def _read_page(
+def read_page(
     window: Window, directory: Directory, salt: int, page: int
 ) -> tuple[Sequence[int], Sequence[int]] | None:
+    """A page's numbers and groups, of equal length; None when it is not whole."""
     offset = directory.page_at[page]
     seed = seed_of(window.segment, offset, salt)
     header = decode_header(window.take(offset, HEADER_BYTES), seed, None)

@@ -113,6 +113,20 @@ class Mentions:
         return number in self.numbers or any(low <= number <= high for low, high in self.spans)
 
 
+def is_mentioned(role: Roles | None, wire: Wire, number: int) -> bool:
+    """Whether one message or event mentions a number: what ``Mentions.take`` and ``hold`` say."""
+    if role is None:
+        return False
+    width = len(wire)
+    for at in role.numbers:
+        if number and at < width and wire[at] == number and type(wire[at]) is int:
+            return True
+    for at in role.ranges:
+        if at < width and any(low <= number <= high for low, high in pairs_of(wire[at])):
+            return True
+    return False
+
+
 def pairs_of(ranges: Any) -> list[tuple[int, int]]:
     """``Ranges`` as pairs; nothing where a later version means something else by the name."""
     if not isinstance(ranges, list | tuple):

@@ -10,6 +10,7 @@ from ._index import read_directory
 from ._info import Head, LogInfo, Survey
 from ._journal import LogWriter
 from ._keyframe import Entry, Keyframe
+from ._lookup import LogLookup
 from ._packing import Record
 from ._recovery import SEGMENT_ROWS
 from ._restore import entries_of, first_keyframe, last_keyframe
@@ -145,6 +146,10 @@ class LogReader:
             LogDamagedError: A part was damaged or removed since the keyframe was found.
         """
         return entries_of(self._storage, keyframe)
+
+    def lookup(self) -> LogLookup:
+        """Random access to the whole log, whatever part of it this reader was asked for."""
+        return LogLookup(self._storage, self.log_id, self._bindings)
 
     def raw(self) -> Iterator[tuple[int, Record]]:
         """Every record as it is on the wire, with its number; nothing is looked up."""

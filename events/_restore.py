@@ -3,8 +3,8 @@
 A sealed segment's directory says where parts stand; that they are whole is seen where they stand.
 """
 
-from collections.abc import Iterator
-from itertools import groupby
+from collections.abc import Iterator, Sequence
+from itertools import groupby, pairwise
 
 from ._errors import LogDamagedError
 from ._frame import KEYFRAME
@@ -16,19 +16,27 @@ from ._segment import OPENING_BYTES, Frame, Opening, Window, read_preamble, walk
 from ._storage import Storage
 
 
-def last_keyframe(storage: Storage) -> Keyframe | None:
-    """The newest complete keyframe; segments are looked at from the newest back, until it is."""
+def last_keyframe(
+    storage: Storage, before: int | None = None, segments: Sequence[int] | None = None
+) -> Keyframe | None:
+    """The newest complete keyframe; segments are looked at from the newest back, until it is.
+
+    Args:
+        storage: The log.
+        before: Only one that shows no state from this turn on, in none of its parts.
+        segments: Only these, ascending: where it can be.
+    """
     log = _log_id(storage)
     parts: list[Located] = []
-    damaged: set[Keyframe] = set()
-    following: int | None = None
-    for segment in reversed(storage.segments()):
-        parts[:0] = _parts_in(storage, log, segment, following)
-        following = segment
+    refused: set[Keyframe] = set()
+    every = storage.segments()
+    following = dict(pairwise(every))
+    for segment in reversed(every if segments is None else segments):
+        parts[:0] = _parts_in(storage, log, segment, following.get(segment))
         for keyframe in reversed(assemble(parts)):
-            if keyframe not in damaged and is_whole(storage, keyframe):
+            if keyframe not in refused and is_whole(storage, keyframe, before):
                 return keyframe
-            damaged.add(keyframe)
+            refused.add(keyframe)
     return None
 
 
@@ -51,9 +59,17 @@ def first_keyframe(storage: Storage, number: int) -> Keyframe | None:
     return None
 
 
-def is_whole(storage: Storage, keyframe: Keyframe) -> bool:
-    """Whether every part of a keyframe can be read where it was found."""
-    return all(part is not None for _, part in _read(storage, keyframe))
+def is_whole(storage: Storage, keyframe: Keyframe, before: int | None = None) -> bool:
+    """Whether every part of a keyframe can be read where it was found.
+
+    ``before`` asks beside that whether all of it shows a state from before that turn.
+    """
+    if before is not None and keyframe.number >= before:
+        return False
+    return all(
+        part is not None and (before is None or part.as_of < before)
+        for _, part in _read(storage, keyframe)
+    )
 
 
 def entries_of(storage: Storage, keyframe: Keyframe) -> Iterator[tuple[int, Entry]]:

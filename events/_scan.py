@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ._codec import Bindings, Epochs
 from ._frame import BATCH, GAP, KEYFRAME, SEAL
-from ._index import Directory, IndexBuilder, all_pairs, preamble_copy, read_directory
+from ._index import Directory, GroupPlace, IndexBuilder, all_pairs, preamble_copy, read_directory
 from ._keyframe import decode_part
 from ._mark import decode_mark
 from ._packing import Record
@@ -507,19 +507,26 @@ class Scan:
     ) -> Iterator[ReadBatch]:
         window = Window(self._storage, segment, chunk_bytes=_LOOKUP_BYTES)
         for group in groups:
-            self._expected, self._head_known = directory.group_first[group], False
-            end = directory.group_end(group)
-            for found in walk(window, opening.preamble, directory.group_at[group]):
-                if found.offset >= end:
-                    break
-                if isinstance(found, Flaw):
-                    self._take_flaw(segment, found, promised=True)
-                elif (batch := self._take_frame(segment, found)) is not None:
+            yield from self._walk_group(window, opening, directory.place(group))
+
+    def _walk_group(
+        self, window: Window, opening: Opening, place: GroupPlace
+    ) -> Iterator[ReadBatch]:
+        self._expected, self._head_known = place.first, False
+        for found in walk(window, opening.preamble, place.offset):
+            if found.offset >= place.end:
+                break
+            behind = found.offset
+            if isinstance(found, Flaw):
+                self._take_flaw(window.segment, found, promised=True)
+            else:
+                behind += found.header.block_bytes
+                if (batch := self._take_frame(window.segment, found)) is not None:
                     yield batch
-            # What comes next is known, so that what is lost here is told exactly.
-            last_group = group + 1 == len(directory.group_first)
-            following = directory.last + 1 if last_group else directory.group_first[group + 1]
-            self._arrive(following, segment, end)
+            if behind >= place.end:
+                break  # before the walk reads what stands behind
+        # What comes next is known, so that what is lost here is told exactly.
+        self._arrive(place.following, window.segment, place.end)
 
     # --- numbers -------------------------------------------------------------------------------
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from ._codec import Bindings, Body, unpack_actor, unpack_body, unpack_prelude
 from ._frame import Header
 from ._index import Directory, groups_of
-from ._mentions import Mentions, Roles, roles_of
+from ._mentions import Mentions, Roles, is_mentioned, roles_of
 from ._packing import Record
 from ._segment import Window
 
@@ -103,10 +103,10 @@ class Sieve:
     def _since(
         self, since_ns: int, numbers: Sequence[int], records: list[Record]
     ) -> tuple[Sequence[int], list[Record]]:
-        if not records or not _is_late(records[-1], since_ns):
+        if not records or not is_late(records[-1], since_ns):
             return (), []
         self._since_ns = None
-        skipped = next(at for at, record in enumerate(records) if _is_late(record, since_ns))
+        skipped = next(at for at, record in enumerate(records) if is_late(record, since_ns))
         return numbers[skipped:], records[skipped:]
 
     def _about_number(
@@ -114,7 +114,7 @@ class Sieve:
     ) -> tuple[Sequence[int], list[Record]]:
         if self._number is None:
             return numbers, records
-        roles = self._roles_in(epoch, bindings)
+        roles = self.roles_in(epoch, bindings)
         kept = [
             (number, record)
             for number, record in zip(numbers, records, strict=True)
@@ -126,13 +126,15 @@ class Sieve:
         self, records: list[Record], epoch: int, bindings: Bindings, found: Mentions
     ) -> None:
         """Add what records mention to ``found``, their actors too."""
-        roles = self._roles_in(epoch, bindings)
+        roles = self.roles_in(epoch, bindings)
         for record in records:
             if type(record[0]) is int:
                 found.numbers.add(record[0])
-            _mention(record, roles, found)
+            mention(record, roles, found)
 
-    def _roles_in(self, epoch: int, bindings: Bindings) -> Callable[[int], Roles | None]:
+    def roles_in(self, epoch: int, bindings: Bindings) -> Callable[[int], Roles | None]:
+        """What tells a kind's roles by its number in an epoch."""
+
         def roles(kind_id: int) -> Roles | None:
             key = (epoch, kind_id)
             if key not in self._roles:
@@ -144,15 +146,20 @@ class Sieve:
 
     def _wants(self, record: Record, roles: Callable[[int], Roles | None]) -> bool:
         number = self._number or 0
-        if record[0] == number:
-            return True
-        found = Mentions()
-        if self._actor is None:
-            _mention(record, roles, found)
-        return found.hold(number)
+        if self._actor is not None:
+            return bool(record[0] == number)
+        return concerns(record, number, roles)
 
 
-def _mention(record: Record, roles: Callable[[int], Roles | None], found: Mentions) -> None:
+def concerns(record: Record, number: int, roles: Callable[[int], Roles | None]) -> bool:
+    """Whether a number took a record, or the record's message or events mention it."""
+    if record[0] == number:
+        return True
+    wires = (record[4], *_events_of(record))
+    return any(_is_wire(wire) and is_mentioned(roles(wire[0]), wire, number) for wire in wires)
+
+
+def mention(record: Record, roles: Callable[[int], Roles | None], found: Mentions) -> None:
     """Add what a record's message and events mention; nothing where they are no such things."""
     found.take(roles, [wire for wire in (record[4], *_events_of(record)) if _is_wire(wire)])
 
@@ -166,5 +173,6 @@ def _is_wire(value: Any) -> bool:
     return value.__class__ is tuple and bool(value) and type(value[0]) is int
 
 
-def _is_late(record: Record, since_ns: int) -> bool:
+def is_late(record: Record, since_ns: int) -> bool:
+    """Whether a record is not from before a moment."""
     return type(record[1]) is int and record[1] >= since_ns
