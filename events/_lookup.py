@@ -555,8 +555,8 @@ def _mentions_of(turn: Turn) -> Mentions:
     for told in (turn.message, *turn.events):
         if isinstance(told, Unknown):
             roles, values = roles_of(told.name, told.fields), told.values
-        elif (known := type(told)) in _KINDS:
-            roles, values = roles_of(known.__name__, known._fields), tuple(told)
+        elif type(told) in _KINDS:
+            roles, values = roles_of(told.__class__.__name__, told._fields), tuple(told)
         else:
             continue
         found.take({0: roles}.get, [(0, *values)])

@@ -87,7 +87,11 @@ class Shelf(Protocol):
     """The first number that stands here, or would."""
     last: int
     """The last one; below ``first`` when the segment holds no record."""
-    memory_bytes: int
+
+    @property
+    def memory_bytes(self) -> int:
+        """About what it takes in memory."""
+        ...
 
     def __len__(self) -> int:
         """How many groups there are."""
@@ -139,8 +143,13 @@ class Sealed:
         self.first, self.last = opening.preamble.first, directory.last
         self._window = window
         self._pages = pages
-        columns = (directory.group_at, directory.page_at, directory.spans, directory.cancels)
-        self.memory_bytes = SHELF_BYTES + 32 * sum(map(len, columns))
+        rows = len(directory.group_at) + len(directory.page_at) + len(directory.cancels)
+        self._memory_bytes = SHELF_BYTES + 32 * (rows + len(directory.spans))
+
+    @property
+    def memory_bytes(self) -> int:
+        """About what it takes in memory."""
+        return self._memory_bytes
 
     def __len__(self) -> int:
         """How many groups there are."""

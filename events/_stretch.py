@@ -21,7 +21,7 @@ class Stretch(NamedTuple):
     """Segments that are read together: ``first`` is the number that the first of them begins with.
 
     Attributes:
-        first: The first number; 1 when nothing says it.
+        first: The first number; 0 when nothing says it.
         segments: Their numbers.
     """
 
@@ -66,7 +66,7 @@ def outline(storage: Storage, log_id: bytes, known: Callable[[int], int | None])
             before = stretches[-1]
             stretches[-1] = before._replace(segments=(*before.segments, segment))
         else:
-            stretches.append(Stretch(max(1, first), (segment,)))
+            stretches.append(Stretch(first, (segment,)))
     return stretches
 
 
@@ -136,8 +136,8 @@ class Walk(Scan):
         self._left = list(stretch.segments)
         self._mentions = Sieve(Selection())
         self._before = stretch.segments[0] - 1
-        if not self._before:
-            self._expected, self._head_known = 1, True
+        # The first segment of a log begins it; any other has already said where it begins.
+        self._expected = stretch.first or None if self._before else 1
 
     def go_on(self, behind: Stretch | None) -> list[Damage]:
         """Read what was not read yet.

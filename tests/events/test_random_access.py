@@ -1,6 +1,5 @@
 """A lookup answers what a filter over every turn answers, in whole, damaged and growing logs."""
 
-from itertools import islice
 from pathlib import Path
 
 import pytest
@@ -15,10 +14,9 @@ from rescind.events import (
     TurnsLookup,
     read,
 )
-from rescind.events._index import GROUP_BYTES
 
 from .logs import FrozenStorage, open_log, record, segments_of, small_log
-from .test_lookup import LIVES, Counting, long_log, written
+from .test_lookup import LIVES, long_log, written
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 CASES = sorted(each.name for each in CORPUS.iterdir() if (each / "expected.json").exists())
@@ -30,9 +28,14 @@ pytestmark = pytest.mark.usefixtures("small_groups")
 
 @pytest.fixture
 def small_groups(monkeypatch):
-    """Many groups and pages in a small log; what is kept of them is next to nothing."""
+    """Many groups and pages in a small log."""
     monkeypatch.setattr("rescind.events._index.GROUP_BYTES", 300)
     monkeypatch.setattr("rescind.events._index.PAGE_PAIRS", 3)
+
+
+@pytest.fixture
+def small_caches(monkeypatch):
+    """Of what was read next to nothing is kept."""
     for limit in ("SHELVES_BYTES", "PAGES_PAIRS", "GROUPS_BYTES", "DECODED_BYTES"):
         monkeypatch.setattr(f"rescind.events._lookup.{limit}", 700)
 
@@ -69,6 +72,7 @@ def assert_same(lookup, expected, turns):
     assert set(lookup.cancels()) >= set(expected.cancels())
 
 
+@pytest.mark.usefixtures("small_caches")
 @pytest.mark.parametrize("name", CASES)
 def test_a_lookup_answers_as_a_look_at_every_turn_of_a_golden_log(name):
     try:
@@ -98,6 +102,7 @@ def test_a_lookup_answers_as_a_look_at_every_turn_of_any_log(lives, is_closed):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("rescind.events._index.GROUP_BYTES", 300)
         patch.setattr("rescind.events._index.PAGE_PAIRS", 3)
+        patch.setattr("rescind.events._lookup.DECODED_BYTES", 300)
         storage = written(lives, is_closed=is_closed)
         turns = list(read(storage))
         lookup = read(storage).lookup()
@@ -105,7 +110,7 @@ def test_a_lookup_answers_as_a_look_at_every_turn_of_any_log(lives, is_closed):
         assert_same(lookup, expected, turns)
         assert list(lookup.cancels()) == list(expected.cancels())
         assert lookup.codes() == expected.codes()
-        numbers = [number for number in range(1, 14) if any(expected.about(number))]
+        numbers = [number for number in range(1, 24) if any(expected.about(number))]
         for number in (0, 5, 40):
             near = lookup.nearest(number, 3)
             assert near == sorted(near)
@@ -132,7 +137,7 @@ def test_a_moment_is_found_where_a_batch_first_ends_so_late():
 def test_with_any_byte_spoilt_a_lookup_answers_as_a_look_at_every_turn():
     segments = segments_of(long_log())
     for segment, data in segments.items():
-        for at in range(0, len(data), 19):
+        for at in range(0, len(data), 61):
             changed = bytearray(data)
             changed[at] ^= 1 << at % 8
             spoilt = FrozenStorage(segments | {segment: changed})
@@ -200,6 +205,7 @@ def test_what_comes_is_not_seen_before_a_refresh_and_nothing_is_wrong_meanwhile(
     assert list(lookup.turns()) == list(read(storage))
 
 
+@pytest.mark.usefixtures("small_caches")
 def test_of_a_pruned_log_a_lookup_says_that_it_is_gone_and_then_what_is_left():
     storage = long_log()
     lookup = read(storage).lookup()
@@ -216,6 +222,7 @@ def test_of_a_pruned_log_a_lookup_says_that_it_is_gone_and_then_what_is_left():
     assert lookup.missing() == []
 
 
+@pytest.mark.usefixtures("small_caches")
 def test_a_medium_that_fails_costs_the_group_that_it_cannot_read():
     segments = segments_of(long_log())
 
