@@ -6,6 +6,7 @@ and the rest only where a recording is executed again (``_rerun``, ``_demo``).
 Every function takes a log: a ``LogReader``, or any turns in their order.
 """
 
+from ._archive import Archive
 from ._check import LAWS, CheckReport, check
 from ._fold import fold
 from ._info import Overview, info
@@ -19,6 +20,7 @@ from ._why import Branch, Step, Story, why
 
 __all__ = [
     "LAWS",
+    "Archive",
     "Asked",
     "Branch",
     "CancelLife",

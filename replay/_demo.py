@@ -10,14 +10,13 @@ from typing import Any
 
 from rescind.events import UsageError, read
 
+from ._archive import Archive
 from ._demo_program import AGAIN, Terminal, run
-from ._fold import fold
 from ._laws import Verdict
-from ._select import resolve
-from ._sequences import Sequence, hear, sequence_of
+from ._sequences import Sequence, sequences
 from ._sequences_screen import sequence_json, sequence_lines
-from ._text import Clock, Line, line
-from ._why import story_of
+from ._text import Line, line
+from ._why import why
 from ._why_screen import story_json, story_lines
 
 NAMES_MAX = 1000
@@ -60,8 +59,7 @@ def run_demo(folder: Path | None) -> Demo:
     if log.exists():
         raise UsageError(f"{log} exists, and the demo overwrites nothing; name another place")
     terminal, peer = _run_against_peer(log)
-    docket = hear(read(log))
-    found = [sequence_of(each, docket) for each in docket.ledger.cancels.values()]
+    found = list(sequences(read(log)))
     return Demo(log, terminal, peer, found)
 
 
@@ -92,9 +90,8 @@ def demo_lines(demo: Demo, command: str = "rescind") -> Iterable[Line]:
     ``command`` is how the command line is called here.
     """
     log, peer = demo.log, demo.peer
-    reader = read(log)
-    ledger = fold(reader)
-    clock = Clock(ledger.first.time_ns if ledger.first else 0)
+    archive = Archive(read(demo.log))
+    clock = archive.clock
     yield line("A program sent eight pages to a slow peer and pressed Stop in the middle.")
     yield line(f"The caller that was blocked got: {demo.terminal.raised}")
     yield line(f"The script that sent again got:  {demo.terminal.refused}")
@@ -106,7 +103,7 @@ def demo_lines(demo: Demo, command: str = "rescind") -> Iterable[Line]:
     for selector in _examples(demo.found):
         yield line()
         yield line(f"$ rescind why {log} --of {selector}")
-        yield from story_lines(story_of(reader, resolve(selector, ledger), ledger), clock)
+        yield from story_lines(why(archive, selector), clock)
     yield line()
     yield line(f"The log is {log}.  Try next:")
     for question in ("info", "turns", "check", "rerun"):
@@ -126,9 +123,8 @@ def _examples(found: list[Sequence]) -> tuple[str, str]:
 
 def demo_json(demo: Demo) -> dict[str, Any]:
     """Return the body of ``rescind demo --json``."""
-    reader = read(demo.log)
-    ledger = fold(reader)
-    stories = [story_of(reader, resolve(each, ledger), ledger) for each in _examples(demo.found)]
+    archive = Archive(read(demo.log))
+    stories = [why(archive, each) for each in _examples(demo.found)]
     return {
         "peer": demo.peer,
         "sequences": [sequence_json(one) for one in demo.found],

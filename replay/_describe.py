@@ -1,7 +1,7 @@
 """Messages and events in words: one phrase each, the same on every screen."""
 
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from rescind.events import (
     Accepted,
@@ -43,8 +43,50 @@ from rescind.events import (
 )
 
 from ._dialects import Tables, code_text, end_text, state_text, tables
-from ._model import Ledger
+from ._lives import CancelLife, Endpoint, Request
 from ._text import count, duration, error_text, plain, value_text
+
+Life_co = TypeVar("Life_co", covariant=True)
+
+
+class Lives(Protocol[Life_co]):
+    """Lives by their numbers: a dictionary, or a shelf that looks them up."""
+
+    def get(self, number: int, /) -> Life_co | None:
+        """Return a life; None if nothing is known of it."""
+        ...
+
+    def __contains__(self, number: object, /) -> bool:
+        """Whether something is known of it."""
+        ...
+
+
+class Names(Protocol):
+    """Whoever knows who is who: a ledger, or an archive."""
+
+    @property
+    def requests(self) -> Lives[Request]:
+        """Requests."""
+        ...
+
+    @property
+    def cancels(self) -> Lives[CancelLife]:
+        """Cancels."""
+        ...
+
+    @property
+    def endpoints(self) -> Lives[Endpoint]:
+        """Endpoints."""
+        ...
+
+    def owner_of(self, number: int) -> int:
+        """Return the endpoint of a request or call."""
+        ...
+
+    def label(self, number: int) -> str:
+        """Return what to call an actor."""
+        ...
+
 
 RANGES_MAX = 6
 _VALUE_WIDTH = 40
@@ -65,37 +107,37 @@ def numbers_text(ranges: list[int], letter: str = "r") -> str:
     return " ".join(shown) + (f" and {rest:,} more" if rest else "")
 
 
-def rules_of(ledger: Ledger, number: int) -> Tables:
+def rules_of(names: Names, number: int) -> Tables:
     """Return the tables for an endpoint, or for the endpoint of a request or cancel."""
-    request, cancel = ledger.requests.get(number), ledger.cancels.get(number)
-    owner = cancel.endpoint if cancel and not request else ledger.owner_of(number)
-    endpoint = ledger.endpoints.get(owner)
+    request, cancel = names.requests.get(number), names.cancels.get(number)
+    owner = cancel.endpoint if cancel and not request else names.owner_of(number)
+    endpoint = names.endpoints.get(owner)
     return tables(endpoint.dialect, endpoint.profile) if endpoint else tables("")
 
 
-def message_text(message: Any, ledger: Ledger) -> str:
+def message_text(message: Any, names: Names) -> str:
     """Return what an actor took, in a few words."""
     if message is None:
         return "nothing"
     phrase = _PHRASES.get(message.__class__)
-    return kind_text(message) if phrase is None else phrase(message, ledger)
+    return kind_text(message) if phrase is None else phrase(message, names)
 
 
-def event_text(event: Any, ledger: Ledger) -> str:
+def event_text(event: Any, names: Names) -> str:
     """Return what a turn decided, in a few words."""
     phrase = _PHRASES.get(event.__class__)
-    return kind_text(event) if phrase is None else phrase(event, ledger)
+    return kind_text(event) if phrase is None else phrase(event, names)
 
 
 def describe_item(item: Any) -> str:
-    """Return a kind, or any other value, in a few words, where no ledger is at hand."""
+    """Return a kind, or any other value, in a few words, where no names is at hand."""
     is_kind = isinstance(item, Unknown) or hasattr(item, "_fields")
     return kind_text(item) if is_kind else value_text(item, _VALUE_WIDTH)
 
 
-def said(code: int | None, ledger: Ledger, number: int) -> str:
+def said(code: int | None, names: Names, number: int) -> str:
     """Return a code that was said about a request, cancel or endpoint."""
-    return code_text(rules_of(ledger, number), code)
+    return code_text(rules_of(names, number), code)
 
 
 def _submit(message: Submit) -> str:
@@ -104,9 +146,9 @@ def _submit(message: Submit) -> str:
     return f"Submit {plain(message.operation)} ({mode}{limit})"
 
 
-def _answer(message: Answer, ledger: Ledger) -> str:
+def _answer(message: Answer, names: Names) -> str:
     extra = "" if message.value is None else f", {value_text(message.value, _VALUE_WIDTH)}"
-    return f"Answer {said(message.code, ledger, message.request)}{extra}"
+    return f"Answer {said(message.code, names, message.request)}{extra}"
 
 
 def _returned(message: Returned) -> str:
@@ -114,13 +156,13 @@ def _returned(message: Returned) -> str:
     return f"Returned r{message.request}{raised}"
 
 
-def _rejected(event: Rejected, ledger: Ledger) -> str:
-    code = said(event.code, ledger, event.endpoint)
+def _rejected(event: Rejected, names: Names) -> str:
+    code = said(event.code, names, event.endpoint)
     return f"Rejected r{event.request} {plain(event.operation)}: {code} ({plain(event.rule)})"
 
 
-def _state_changed(event: StateChanged, ledger: Ledger) -> str:
-    rules = rules_of(ledger, event.subject)
+def _state_changed(event: StateChanged, names: Names) -> str:
+    rules = rules_of(names, event.subject)
     return f"StateChanged {state_text(rules, event.old)} -> {state_text(rules, event.new)}"
 
 
@@ -129,9 +171,9 @@ def _supervised(event: Supervised) -> str:
     return f"Supervised a{event.actor}: {plain(event.decision)}{wait}"
 
 
-def _completed(event: Completed, ledger: Ledger) -> str:
-    code = end_text(rules_of(ledger, event.request), event.code, event.how)
-    by = f" by c{event.by}" if event.by in ledger.cancels else ""
+def _completed(event: Completed, names: Names) -> str:
+    code = end_text(rules_of(names, event.request), event.code, event.how)
+    by = f" by c{event.by}" if event.by in names.cancels else ""
     return f"Completed r{event.request}: {code}{by}"
 
 
@@ -162,14 +204,14 @@ def taken_text(killed: Killed) -> str:
     return "".join(f", r{request} cut after {count(taken, 'byte')}" for request, taken in cut)
 
 
-Phrase: TypeAlias = Callable[[Any, Ledger], str]
+Phrase: TypeAlias = Callable[[Any, Names], str]
 
 _PHRASES: dict[type, Phrase] = {
     Submit: lambda m, _: _submit(m),
     Answer: _answer,
     Cancel: lambda m, _: f"Cancel c{m.cancel}",
-    Killed: lambda m, ledger: (
-        f"Killed for c{m.cancel}: {said(m.code, ledger, m.cancel)}{taken_text(m)}"
+    Killed: lambda m, names: (
+        f"Killed for c{m.cancel}: {said(m.code, names, m.cancel)}{taken_text(m)}"
     ),
     CompletionScript: lambda m, _: (
         f"CompletionScript {numbers_text(m.requests)}" + " (still running)" * m.running
@@ -189,13 +231,11 @@ _PHRASES: dict[type, Phrase] = {
     Routed: lambda e, _: f"Routed r{e.request} to the sink {plain(e.sink)}",
     Delivered: lambda e, _: f"Delivered {numbers_text(e.requests)} ({plain(e.manner)})",
     Discarded: lambda e, _: f"Discarded {numbers_text(e.requests)}: {plain(e.reason)}",
-    AnswerIgnored: lambda e, ledger: (
-        f"AnswerIgnored r{e.request}: {said(e.code, ledger, e.request)}"
-    ),
+    AnswerIgnored: lambda e, names: f"AnswerIgnored r{e.request}: {said(e.code, names, e.request)}",
     CancelRequested: lambda e, _: f"CancelRequested c{e.cancel} by {plain(e.trigger)}",
     CancelBegan: lambda e, _: f"CancelBegan c{e.cancel}: {numbers_text(e.victims) or 'no victims'}",
     CancelOutcome: lambda e, _: f"CancelOutcome c{e.cancel} at r{e.target}: {plain(e.outcome)}",
-    CancelEnded: lambda e, ledger: f"CancelEnded c{e.cancel}: {said(e.code, ledger, e.cancel)}",
+    CancelEnded: lambda e, names: f"CancelEnded c{e.cancel}: {said(e.code, names, e.cancel)}",
     StateChanged: _state_changed,
     Opened: lambda e, _: f"Opened a{e.endpoint} {plain(e.dialect)} ({plain(e.driver)})",
     Closed: lambda e, _: f"Closed a{e.subject}: {plain(e.reason)}",
@@ -203,7 +243,7 @@ _PHRASES: dict[type, Phrase] = {
     Fail: lambda m, _: f"Fail of a{m.child}: {error_text(m.error)}",
     Restarted: lambda e, _: f"Restarted a{e.actor}, incarnation {e.incarnation}",
     Supervised: lambda e, _: _supervised(e),
-    WorkStopped: lambda e, ledger: f"WorkStopped for c{e.cancel}: {said(e.code, ledger, e.cancel)}",
+    WorkStopped: lambda e, names: f"WorkStopped for c{e.cancel}: {said(e.code, names, e.cancel)}",
     ScriptRunning: lambda e, _: f"ScriptRunning r{e.request}",
     ScriptReturned: lambda e, _: f"ScriptReturned r{e.request}",
 }

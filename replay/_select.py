@@ -5,14 +5,15 @@ that ended so, ``last`` the last outcome that was not a plain success.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from itertools import islice
 
-from rescind.events import UsageError
+from rescind.events import Completed, How, Rejected, Turn, UsageError
 
-from ._lives import Request
-from ._model import Ledger
+from ._archive import Archive
+from ._sound import sound
 
 FORMS = "1234 (a turn), r17 (a request), c3 (a cancel), a5 (an actor), code=-36003, last"
 _NEAREST_MAX = 8
@@ -69,96 +70,125 @@ def parse(text: str) -> tuple[Kind, int] | None:
     return (_KIND[found[1]], int(found[2])) if found else None
 
 
-def resolve(text: str, ledger: Ledger) -> Target:
+def resolve(text: str, archive: Archive) -> Target:
     """Return what a selector means in a log.
 
     Raises:
         SelectorError: It means nothing here, or several things; its ``nearest`` say what would do.
     """
     if text == "last":
-        return _last(ledger)
+        return _last(archive)
     code = re.fullmatch(r"code=([+-]?[0-9]{1,18})", text, re.ASCII)
     if code:
-        return _by_code(text, int(code[1]), ledger)
+        return _by_code(text, int(code[1]), archive)
     numbered = parse(text)
     if numbered is None:
         raise SelectorError(text, f"{text!r} is no selector; the forms are: {FORMS}")
     kind, number = numbered
-    match kind:
-        case Kind.TURN:
-            return _turn(number, ledger)
-        case Kind.REQUEST:
-            return _numbered(text, kind, number, ledger.requests, ledger)
-        case Kind.CANCEL:
-            return _cancel(text, number, ledger)
-        case Kind.ACTOR:
-            known = ledger.classes.keys() | ledger.endpoints.keys() | ledger.requests.keys()
-            return _numbered(text, kind, number, known, ledger)
-
-
-def _turn(number: int, ledger: Ledger) -> Target:
-    if ledger.first is None or ledger.last is None:
-        raise SelectorError(str(number), "the log has no turns")
-    first, last = ledger.first.turn, ledger.last.turn
-    if not first <= number <= last:
-        text = f"turn {number} is not in the log, which holds turns {first}..{last}"
-        raise SelectorError(str(number), text, [str(first if number < first else last)])
-    for gap in ledger.gaps:
-        if gap.first <= number <= gap.last:
-            text = f"turn {number} is missing: the log lost turns {gap.first}..{gap.last}"
-            raise SelectorError(str(number), text, [str(gap.first - 1), str(gap.last + 1)])
-    return Target(Kind.TURN, number)
-
-
-def _cancel(text: str, number: int, ledger: Ledger) -> Target:
-    attempt = ledger.requests.get(number)
-    if number not in ledger.cancels and attempt and attempt.operation in _CANCELLING:
+    if kind is Kind.TURN:
+        return _turn(number, archive)
+    if kind is Kind.CANCEL and number not in archive.cancels and _tried(number, archive):
         return Target(Kind.REQUEST, number)  # a cancel that was refused never became one
-    return _numbered(text, Kind.CANCEL, number, ledger.cancels, ledger)
+    if not _knows(kind, number, archive):
+        raise SelectorError(
+            text, f"the log knows no {kind} {text}", _nearest(kind, number, archive)
+        )
+    return Target(kind, number)
+
+
+def _knows(kind: Kind, number: int, archive: Archive) -> bool:
+    match kind:
+        case Kind.REQUEST:
+            return number in archive.requests
+        case Kind.CANCEL:
+            return number in archive.cancels
+        case _:
+            return number in archive.requests or archive.is_lasting(number)
+
+
+def _tried(number: int, archive: Archive) -> bool:
+    request = archive.requests.get(number)
+    return request is not None and request.operation in _CANCELLING
 
 
 _CANCELLING = frozenset({"Cancel", "Disconnect"})
 
 
-def _numbered(text: str, kind: Kind, number: int, known: Iterable[int], ledger: Ledger) -> Target:
-    numbers = list(known)
-    if number in numbers:
-        return Target(kind, number)
-    other = _other(number, ledger)
-    near = sorted(numbers, key=lambda n: (abs(n - number), n))[: _NEAREST_MAX // 2]
-    nearest = [other] if other else []
-    nearest += [f"{_LETTER[kind]}{n}" for n in sorted(near)]
-    raise SelectorError(text, f"the log knows no {kind} {text}", nearest)
+def _nearest(kind: Kind, number: int, archive: Archive) -> list[str]:
+    """Return what the number would mean as another kind, and its nearest neighbours of this one."""
+    others = (each for each in _KIND.values() if each not in (kind, Kind.TURN))
+    nearest = [str(Target(each, number)) for each in others if _knows(each, number, archive)][:1]
+    if kind is Kind.ACTOR and number in archive.cancels:
+        nearest = [f"c{number}"]
+    near = [n for n in archive.lookup.nearest(number, _NEAR_MAX) if _knows(kind, n, archive)]
+    near = sorted(near, key=lambda n: (abs(n - number), n))[: _NEAREST_MAX // 2]
+    return nearest + [str(Target(kind, n)) for n in sorted(near)]
 
 
-def _other(number: int, ledger: Ledger) -> str | None:
-    if number in ledger.requests:
-        return f"r{number}"
-    if number in ledger.cancels:
-        return f"c{number}"
-    return f"a{number}" if number in ledger.endpoints or number in ledger.classes else None
+_NEAR_MAX = 64
+"""So many numbers around one that means nothing are looked at."""
 
 
-def _ends(request: Request) -> set[int]:
-    found = {end.code for end in (request.rejected, request.completed) if end is not None}
-    return {code for code in found if code is not None}
+def _turn(number: int, archive: Archive) -> Target:
+    first, last = archive.lookup.first, archive.lookup.last
+    if not last:
+        raise SelectorError(str(number), "the log has no turns")
+    if not first <= number <= last:
+        text = f"turn {number} is not in the log, which holds turns {first}..{last}"
+        raise SelectorError(str(number), text, [str(first if number < first else last)])
+    for lost, end in archive.gaps:
+        if lost <= number <= end:
+            text = f"turn {number} is missing: the log lost turns {lost}..{end}"
+            raise SelectorError(str(number), text, [str(lost - 1), str(end + 1)])
+    return Target(Kind.TURN, number)
 
 
-def _by_code(text: str, code: int, ledger: Ledger) -> Target:
-    fitting = [n for n, request in ledger.requests.items() if code in _ends(request)]
+def _ended(turn: Turn) -> Iterator[Completed | Rejected]:
+    return (event for event in turn.events if isinstance(event, Completed | Rejected))
+
+
+def _by_code(text: str, code: int, archive: Archive) -> Target:
+    fitting: dict[int, None] = {}
+    for turn in sound(archive.lookup.with_code(code)):
+        fitting.update((end.request, None) for end in _ended(turn) if end.code == code)
+        if len(fitting) > _COUNTED_MAX:
+            break
     if len(fitting) == 1:
-        return Target(Kind.REQUEST, fitting[0])
+        return Target(Kind.REQUEST, next(iter(fitting)))
     if fitting:
-        shown = [f"r{n}" for n in fitting[:_NEAREST_MAX]]
-        text_found = f"{text} fits {len(fitting):,} requests, and only one can be asked about"
-        raise SelectorError(text, text_found, shown)
-    codes = {c for request in ledger.requests.values() for c in _ends(request)}
-    near = sorted(codes, key=lambda c: (abs(c - code), c))[:_NEAREST_MAX]
+        shown = [f"r{n}" for n in islice(fitting, _NEAREST_MAX)]
+        many = f"more than {_COUNTED_MAX:,}" if len(fitting) > _COUNTED_MAX else f"{len(fitting):,}"
+        found = f"{text} fits {many} requests, and only one can be asked about"
+        raise SelectorError(text, found, shown)
+    codes = sorted(archive.lookup.codes(), key=lambda c: (abs(c - code), c))
+    near = [each for each in codes if _is_end(each, archive)][:_NEAREST_MAX]
     raise SelectorError(text, f"nothing in the log ended with {code}", [f"code={c}" for c in near])
 
 
-def _last(ledger: Ledger) -> Target:
-    number = ledger.last_outcome or ledger.last_result
-    if not number:
+_COUNTED_MAX = 1000
+"""Nobody wants to know more precisely how many fit."""
+
+
+def _is_end(code: int, archive: Archive) -> bool:
+    """Whether something ended with a code; drivers and event handlers have codes too."""
+    turns = islice(sound(archive.lookup.with_code(code)), _COUNTED_MAX)
+    return any(end.code == code for turn in turns for end in _ended(turn))
+
+
+def _last(archive: Archive) -> Target:
+    """Return the latest outcome that was no plain success, or else the latest success."""
+    result = 0
+    for turn in sound(archive.lookup.backwards()):
+        for end in reversed(list(_ended(turn))):
+            if isinstance(end, Rejected) or end.code is not None or end.how != How.RESULT:
+                return Target(Kind.REQUEST, end.request)
+            result = result or end.request
+        if result and turn.number < archive.lookup.last - _LAST_MAX:
+            break
+    if not result:
         raise SelectorError("last", "the log has no outcome yet")
-    return Target(Kind.REQUEST, number)
+    return Target(Kind.REQUEST, result)
+
+
+_LAST_MAX = 200_000
+"""How many turns without any failure or cancel are read for `last`; then success is the answer."""

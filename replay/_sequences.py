@@ -1,16 +1,35 @@
 """`rescind sequences`: every cancellation as one object, from its trigger to the last silence."""
 
+from array import array
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
+from heapq import merge
+from operator import attrgetter
+from typing import Any, TypeAlias
 
-from rescind.events import By, Turn
+from rescind.events import (
+    By,
+    CancelBegan,
+    CancelEnded,
+    CancelRequested,
+    Delivered,
+    Discarded,
+    Turn,
+)
 
-from ._check import court_of
+from ._archive import AnyLog, Archive, Case, archive_of
+from ._check import LAWS
+from ._describe import Names
 from ._dialects import TIME_OUT, Tables, tables
 from ._laws import Court, Finding, Verdict
 from ._lives import CancelLife, Context, Delivery, Discard, Ending, Moment, Request
-from ._model import Ledger
+from ._model import Ledger, each
+from ._sound import sound
+
+Broken: TypeAlias = dict[int, list[Finding]]
+"""What is broken, by the numbers that it concerns."""
 
 LAWS_OF_A_SEQUENCE = ("L1", "L2", "L3", "L4", "L5", "L6")
 
@@ -151,68 +170,147 @@ class Sequence:
         return self.quiet.time_ns - self.asked.time_ns
 
 
+def sequences(log: AnyLog) -> Iterator[Sequence]:
+    """Yield every cancellation of a log, in the order in which they were asked for.
+
+    Each is judged by the turns that concern it alone, so memory does not grow with the log.
+    """
+    archive = archive_of(log)
+    for number in archive.cancel_numbers:
+        yield sequence_of(number, archive)
+
+
 @dataclass(frozen=True, slots=True)
-class Docket:
-    """A log that was heard: its ledger, and what was found against whom."""
+class SequenceFilter:
+    """Which cancellations are wanted; None wants all.
 
-    ledger: Ledger
-    broken: dict[int, list[Finding]]
-    """Broken findings by the numbers that they concern."""
+    Attributes:
+        about: The cancel, its endpoint, the request that asked, a victim, a refusal or a target.
+        trigger: What asked, in any case.
+        code: A code that a victim or refusal ended with.
+        verdict: What the laws say.
+        since_ns: Asked for at this moment or later.
+        until_ns: Asked for at this moment or before.
+    """
+
+    about: int | None = None
+    trigger: str | None = None
+    code: int | None = None
+    verdict: str | None = None
+    since_ns: int | None = None
+    until_ns: int | None = None
+
+    def wants(self, one: Sequence) -> bool:
+        """Return whether a cancellation passes."""
+        return (
+            (self.about is None or self.about in _members(one))
+            and (self.trigger is None or self.trigger.lower() == one.trigger.lower())
+            and (self.code is None or self.code in _codes(one))
+            and (self.verdict is None or self.verdict == one.verdict)
+            and (self.since_ns is None or one.asked.time_ns >= self.since_ns)
+            and (self.until_ns is None or one.asked.time_ns <= self.until_ns)
+        )
+
+    def candidates(self, archive: Archive) -> "array[int]":
+        """Return the cancels that may pass, without looking at each."""
+        numbers = archive.cancel_numbers
+        if self.about is not None and not archive.is_lasting(self.about):
+            return array("q", archive.cancels_about(self.about))
+
+        def asked_ns(number: int) -> int:
+            requested = archive.cancels[number].requested
+            return requested.time_ns if requested else 0
+
+        first = 0 if self.since_ns is None else bisect_left(numbers, self.since_ns, key=asked_ns)
+        last = None if self.until_ns is None else bisect_right(numbers, self.until_ns, key=asked_ns)
+        return numbers[first:last]
 
 
-def hear(log: Iterable[Turn]) -> Docket:
-    """Read a whole log once, under the laws that a sequence is judged by."""
-    return docket_of(court_of(log))
+def _members(one: Sequence) -> set[int]:
+    parts: tuple[Victim | Refusal | Loser, ...] = (*one.victims, *one.refused, *one.losers)
+    return {one.cancel, one.endpoint, one.scope, one.asked.request, *(p.request for p in parts)}
 
 
-def docket_of(court: Court) -> Docket:
-    """Close a court and sort what it found by whom it concerns."""
-    broken: dict[int, list[Finding]] = {}
-    for report in court.close():
-        if report.law in LAWS_OF_A_SEQUENCE:
-            for finding in report.of(Verdict.BROKEN):
-                for number in set(finding.about):
-                    broken.setdefault(number, []).append(finding)
-    return Docket(court.ledger, broken)
+def _codes(one: Sequence) -> set[int | None]:
+    ends = (victim.completed for victim in one.victims)
+    return {*(end.code for end in ends if end), *(refusal.code for refusal in one.refused)} - {None}
 
 
-def sequences(log: Iterable[Turn]) -> Iterator[Sequence]:
-    """Yield every cancellation of a log, in the order in which they were asked for."""
-    docket = hear(log)
-    for cancel in docket.ledger.cancels.values():
-        yield sequence_of(cancel, docket)
+def sequences_live(archive: Archive, turns: Iterable[Turn]) -> Iterator[Sequence]:
+    """Yield cancellations of a log that grows, each when nothing is owed to anybody any more.
+
+    Args:
+        archive: The log's archive.
+        turns: Its turns as they become durable.
+    """
+    waiting: dict[int, set[int]] = {}
+    for turn in sound(turns):
+        if sum(_note(event, waiting) for event in turn.events):
+            archive.refresh()
+            for number in [number for number, owed in waiting.items() if not owed]:
+                one = sequence_of(number, archive)
+                if one.quiet is not None:
+                    del waiting[number]
+                    yield one
 
 
-def sequence_of(cancel: CancelLife, docket: Docket) -> Sequence:
-    """Return one cancel of a docket as a whole."""
-    ledger = docket.ledger
-    endpoint = ledger.endpoints.get(cancel.endpoint)
-    asked = _asked(cancel, ledger)
-    requests = [ledger.requests[number] for number in cancel.victims]
+def _note(event: Any, waiting: dict[int, set[int]]) -> bool:
+    """Note who is owed something in which cancel; tell whether one of them may be over.
+
+    A cancel itself stands for its end; its own request is looked at when nothing else is owed.
+    """
+    match event:
+        case CancelRequested(cancel=number):
+            waiting[number] = {number}
+        case CancelBegan(cancel=number, victims=ranges) if number in waiting:
+            waiting[number].update(each(ranges))
+        case CancelEnded(cancel=number) if number in waiting:
+            waiting[number].discard(number)
+            return True
+        case Delivered(requests=ranges) | Discarded(requests=ranges) if waiting:
+            done = list(each(ranges))
+            for number, owed in waiting.items():
+                owed.difference_update(other for other in done if other != number)
+            return True
+        case _:
+            pass
+    return False
+
+
+def sequence_of(number: int, archive: Archive) -> Sequence:
+    """Return one cancel of an archive as a whole."""
+    court = _hear(number, archive)
+    broken = _broken(court)
+    case = court.ledger
+    cancel = case.cancel(number)
+    cancel.refused = archive.cancels[number].refused
+    asked = _asked(cancel, archive)
+    requests = [case.request(each) for each in cancel.victims]
     outcomes = {attempt.target: attempt.outcome for attempt in cancel.attempts}
     victims = [_victim(request, cancel, asked, outcomes) for request in requests]
-    own = ledger.requests.get(cancel.number)
-    refused = tuple(_refusal(ledger.requests[number]) for number in cancel.refused)
+    own = case.requests.get(number)
+    refused = tuple(_refusal(case.request(each)) for each in cancel.refused)
     members = requests if own is None else [*requests, own]
     quiet = _quiet(cancel, members)
-    findings = _findings(cancel, members, quiet, docket)
+    findings = _findings(cancel, members, quiet, broken)
+    endpoint = archive.endpoints.get(cancel.endpoint)
     return Sequence(
-        cancel=cancel.number,
+        cancel=number,
         trigger=cancel.trigger,
         endpoint=cancel.endpoint,
-        endpoint_label=ledger.label(cancel.endpoint),
+        endpoint_label=archive.label(cancel.endpoint),
         scope=cancel.scope,
         reason=cancel.reason,
         driver=endpoint.driver if endpoint else "",
-        tables=tables_of(cancel.endpoint, ledger),
+        tables=tables_of(cancel.endpoint, archive),
         asked=asked,
-        parent=_parent(cancel, ledger),
+        parent=_parent(cancel, archive),
         began=cancel.began,
         ended=cancel.ended,
         killed=cancel.killed,
         victims=tuple(sorted(victims, key=_place)),
         refused=refused,
-        losers=tuple(_losers(cancel, requests, ledger)),
+        losers=tuple(_losers(cancel, requests, case)),
         own=None if own is None else _victim(own, cancel, asked, {}),
         quiet=quiet,
         verdict=findings[0].verdict if findings else Verdict.HOLDS,
@@ -220,23 +318,54 @@ def sequence_of(cancel: CancelLife, docket: Docket) -> Sequence:
     )
 
 
-def tables_of(endpoint: int, ledger: Ledger) -> Tables:
-    """Return the tables that rule an endpoint of a ledger."""
-    known = ledger.endpoints.get(endpoint)
+def _hear(number: int, archive: Archive) -> Court:
+    """Hear all turns that have to do with a cancel, under the laws that it is judged by."""
+    cancel = archive.cancels[number]
+    targets = (attempt.target for attempt in cancel.attempts)
+    members = {number, *cancel.victims, *cancel.refused, *targets}
+    laws = [law for law in LAWS if law.id in LAWS_OF_A_SEQUENCE]
+    case = Case(archive, members)
+    case.cancel(number)
+    court = Court(laws, lambda: archive.lookup.damage, case)
+    asked = merge(archive.about(*members), archive.window(cancel), key=attrgetter("number"))
+    last = 0
+    for turn in asked:
+        if turn.number > last:  # else both have it
+            court.feed(case.narrowed(turn))
+            last = turn.number
+    if any(request.is_pending for request in court.ledger.requests.values()):
+        closing = archive.closing_of(cancel.endpoint, last)
+        if closing is not None:
+            court.feed(case.narrowed(closing))
+    return court
+
+
+def _broken(court: Court) -> Broken:
+    """Return what a court found broken, by whom it concerns."""
+    broken: Broken = {}
+    for report in court.close():
+        for finding in report.of(Verdict.BROKEN):
+            for number in set(finding.about):
+                broken.setdefault(number, []).append(finding)
+    return broken
+
+
+def tables_of(endpoint: int, names: Names) -> Tables:
+    """Return the tables that rule an endpoint."""
+    known = names.endpoints.get(endpoint)
     return tables(known.dialect, known.profile) if known else tables("")
 
 
-def _asked(cancel: CancelLife, ledger: Ledger) -> Asked:
+def _asked(cancel: CancelLife, archive: Archive) -> Asked:
     """Return who asked: the caller, or for a time-out the deadline of a request."""
-    begin = ledger.first or Moment(0, 0)
-    moment = cancel.requested or cancel.began or Moment(0, begin.time_ns)
+    moment = cancel.requested or cancel.began or Moment(0, archive.clock.begin_ns)
     if cancel.trigger != TIME_OUT:
         # A release asks for its cancel when the outputs before it have ended; who called it asked.
-        own = ledger.requests.get(cancel.number)
+        own = archive.requests.get(cancel.number)
         caller = own if own and cancel.by is None and not cancel.handler else cancel
         by, inside = caller.by, caller.inside
         return Asked(moment.turn, moment.time_ns, by, inside, handler=cancel.handler)
-    request = ledger.requests.get(cancel.asked_by)
+    request = archive.requests.get(cancel.asked_by)
     fired = request.timed_out if request and request.timed_out else moment
     by = request.by if request else None
     return Asked(fired.turn, fired.time_ns, by, None, cancel.asked_by)
@@ -299,11 +428,11 @@ def _margin(cancel: CancelLife, done: Ending | None) -> int | None:
     return abs(cancel.requested.time_ns - done.time_ns)
 
 
-def _parent(cancel: CancelLife, ledger: Ledger) -> int:
+def _parent(cancel: CancelLife, archive: Archive) -> int:
     """Return the cancel whose victim's script asked for this one."""
-    asker = ledger.requests.get(cancel.inside.request) if cancel.inside else None
+    asker = archive.requests.get(cancel.inside.request) if cancel.inside else None
     by = asker.completed.by if asker and asker.completed else 0
-    return by if by in ledger.cancels else 0
+    return by if by in archive.cancels else 0
 
 
 def _quiet(cancel: CancelLife, members: list[Request]) -> Moment | None:
@@ -316,12 +445,15 @@ def _quiet(cancel: CancelLife, members: list[Request]) -> Moment | None:
 
 
 def _findings(
-    cancel: CancelLife, members: list[Request], quiet: Moment | None, docket: Docket
+    cancel: CancelLife,
+    members: list[Request],
+    quiet: Moment | None,
+    broken: dict[int, list[Finding]],
 ) -> tuple[Finding, ...]:
     """Return what is broken, or else what is open, or nothing."""
-    if docket.broken:  # empty for all good logs: then nobody walks a hundred thousand victims
+    if broken:  # empty for all good logs: then nobody walks a hundred thousand victims
         numbers = [cancel.number, *(r.number for r in members), *cancel.refused]
-        accused = [finding for number in numbers for finding in docket.broken.get(number, ())]
+        accused = [finding for number in numbers for finding in broken.get(number, ())]
         if accused:
             return tuple(dict.fromkeys(accused))
     if cancel.requested is None or quiet is None:

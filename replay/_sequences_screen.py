@@ -4,16 +4,17 @@ Made for the hurried: the head line alone answers whether all was well; below it
 what was refused, every time relative to the moment at which somebody asked.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rescind.events import By, How, Turn
+from rescind.events import By, How
 
+from ._archive import AnyLog, archive_of
 from ._check import verdict_span
 from ._dialects import TIME_OUT, code_text, end_text
 from ._laws import Verdict
 from ._lives import Context, Ending
-from ._model import Ledger
 from ._sequences import (
     LAWS_OF_A_SEQUENCE,
     Asked,
@@ -21,7 +22,6 @@ from ._sequences import (
     Loss,
     Refusal,
     Victim,
-    hear,
     sequence_of,
 )
 from ._sequences import Sequence as Cancellation
@@ -321,34 +321,54 @@ def _turns(turns: tuple[int, ...]) -> str:
     return f"  ({', '.join(f't{number}' for number in turns)})" if turns else ""
 
 
-def sequences_summary(found: Sequence[Cancellation], ledger: Ledger) -> Line:
-    """Return the last line: all of them in numbers."""
-    victims = sum(len(one.victims) for one in found)
-    refused = sum(len(one.refused) for one in found)
-    verdicts = [one.verdict for one in found]
-    parts: list[str | Span] = [
-        f"{count(len(found), 'cancellation')}, {count(victims, 'victim')}, {refused:,} refused: "
-    ]
-    for verdict in Verdict:
-        if verdict in verdicts:
-            parts += [f"{verdicts.count(verdict):,} ", verdict_span(verdict), "  "]
-    if not ledger.cancels:
-        parts = ["no cancellation in this log"]
-    return line(*parts)
+class Tally:
+    """Counts what was shown, for the last line; nothing is kept of a cancellation."""
+
+    def __init__(self) -> None:
+        """Begin with nothing."""
+        self.cancels = 0
+        self._victims = 0
+        self._refused = 0
+        self._verdicts: Counter[Verdict] = Counter()
+
+    def take(self, one: Cancellation) -> None:
+        """Count one."""
+        self.cancels += 1
+        self._victims += len(one.victims)
+        self._refused += len(one.refused)
+        self._verdicts[one.verdict] += 1
+
+    @property
+    def is_bad(self) -> bool:
+        """Whether a law is broken in one of them."""
+        return bool(self._verdicts[Verdict.BROKEN])
+
+    def line(self) -> Line:
+        """Return the last line: all of them in numbers."""
+        if not self.cancels:
+            return line("no cancellation fits")
+        cancels, victims = count(self.cancels, "cancellation"), count(self._victims, "victim")
+        parts: list[str | Span] = [f"{cancels}, {victims}, {self._refused:,} refused: "]
+        for verdict in Verdict:
+            if self._verdicts[verdict]:
+                parts += [f"{self._verdicts[verdict]:,} ", verdict_span(verdict), "  "]
+        return line(*parts)
 
 
-def last_sequences(log: Iterable[Turn], shown_max: int) -> str:
+def last_sequences(log: AnyLog, shown_max: int) -> str:
     """Return what `rescind sequences` shows of the last cancellations of a log, as text."""
-    docket = hear(log)
-    clock = Clock(docket.ledger.first.time_ns if docket.ledger.first else 0)
-    found = [sequence_of(cancel, docket) for cancel in docket.ledger.cancels.values()]
-    shown = found[-shown_max:]
+    archive = archive_of(log)
+    numbers = archive.cancel_numbers
+    shown = numbers[-shown_max:]
+    tally = Tally()
     lines: list[Line] = []
-    if len(shown) < len(found):
-        lines += [line(f"the last {len(shown):,} of {count(len(found), 'cancellation')}"), line()]
-    for one in shown:
-        lines += [*sequence_lines(one, clock), line()]
-    return as_text([*lines, sequences_summary(found, docket.ledger)])
+    if len(shown) < len(numbers):
+        lines += [line(f"the last {len(shown):,} of {count(len(numbers), 'cancellation')}"), line()]
+    for number in shown:
+        one = sequence_of(number, archive)
+        tally.take(one)
+        lines += [*sequence_lines(one, archive.clock), line()]
+    return as_text([*lines, tally.line()])
 
 
 # --- JSON ----------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ from textwrap import wrap
 from typing import Any
 
 from ._sequences_screen import by_json
-from ._text import MARGIN, Clock, Line, Span, clip, duration, line, place, plain
+from ._text import MARGIN, Clock, Line, Span, clip, count, duration, line, place, plain
 from ._why import Branch, Step, Story
 
 _TURN = 8
@@ -15,15 +15,23 @@ _INDENT = _TURN + _AGE + 4
 _TEXT = MARGIN - _TURN - _AGE - _ACTOR - 4
 
 
-def story_lines(story: Story, clock: Clock) -> list[Line]:
-    """Return the screen of `rescind why`: the outcome first, then the way back."""
+_HEAD_MAX, _TAIL_MAX = 10, 4
+"""Steps shown from the beginning and the end of a long way back."""
+_FOLDED_MIN = 4
+
+
+def story_lines(story: Story, clock: Clock, *, show_all: bool = False) -> list[Line]:
+    """Return the screen of `rescind why`: the outcome first, then the way back.
+
+    Of a long way back the middle is folded, unless all is asked for.
+    """
     when = f"turn {story.moment.turn}" if story.moment.turn else "before the log begins"
     if story.moment.time_ns:
         when += f", {clock.date(story.moment.time_ns)}"
     lines = [line(Span(story.headline, "bold")), line("  ", Span(when, "dim"))]
     lines += [each for fact in story.facts for each in _wrapped(fact)]
     for branch in story.branches:
-        lines += [line(), *_branch_lines(branch)]
+        lines += [line(), *_branch_lines(branch, show_all=show_all)]
     if story.raced:
         lines += [line(), line(Span("raced with it and lost", "bold"))]
         lines += [each for text in story.raced for each in _wrapped(text)]
@@ -34,10 +42,17 @@ def _wrapped(text: str) -> list[Line]:
     return [line("  ", each) for each in wrap(plain(text), MARGIN - 2, subsequent_indent="    ")]
 
 
-def _branch_lines(branch: Branch) -> list[Line]:
+def _branch_lines(branch: Branch, *, show_all: bool) -> list[Line]:
     lines: list[Line] = [line(Span(branch.title, "bold"))]
+    hidden = range(0)
+    if not show_all and len(branch.steps) > _HEAD_MAX + _TAIL_MAX + _FOLDED_MIN:
+        hidden = range(_HEAD_MAX, len(branch.steps) - _TAIL_MAX)
     for index, step in enumerate(branch.steps):
-        lines += _step_lines(step, is_first=index == 0)
+        if index not in hidden:
+            lines += _step_lines(step, is_first=index == 0)
+        elif index == hidden.start:
+            more = f"... {count(len(hidden), 'turn')} between (--all shows them)"
+            lines.append(line(" " * _INDENT, Span(more, "dim")))
     if branch.joins:
         lines.append(line(" " * 4, Span(f"and from there as above, from turn {branch.joins}")))
     elif branch.root:
@@ -51,13 +66,17 @@ def _step_lines(step: Step, *, is_first: bool) -> list[Line]:
     lines = [
         line(
             "  ", Span(arrow, "cyan"), Span(f"{step.turn:<{_TURN - 2}}", "cyan"),
-            f"{age:>{_AGE}}  ", f"{clip(step.actor, _ACTOR):<{_ACTOR}} ", clip(step.says, _TEXT),
+            f"{age:>{_AGE}}  ", f"{clip(_actor(step), _ACTOR):<{_ACTOR}} ", clip(step.says, _TEXT),
         )
     ]  # fmt: skip
     if step.by is not None:
         who = f"by {plain(step.by.who)}  {place(step.by, 60)}"
         lines.append(line(" " * _INDENT, Span(clip(who, MARGIN - _INDENT), "bold")))
     return lines
+
+
+def _actor(step: Step) -> str:
+    return f"{step.log[:6]}: {step.actor}" if step.log else step.actor
 
 
 def story_json(story: Story) -> dict[str, Any]:
@@ -92,5 +111,6 @@ def _step_json(step: Step) -> dict[str, Any]:
         "message": step.message,
         "says": step.says,
         "origin": step.origin,
+        "log": step.log or None,
         "by": by_json(step.by),
     }

@@ -8,20 +8,22 @@ import json
 import os
 import shutil
 import sys
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NoReturn, TextIO
+from textwrap import indent
+from typing import Any, NoReturn, Protocol, Self, TextIO, TypeVar
 
 import click
+import rich.progress
 from rich.console import Console
 from rich.text import Text
 
-from rescind.events import LogReader, UsageError
-from rescind.replay._fold import fold
-from rescind.replay._model import Ledger
+from rescind.events import Damage, UsageError
+from rescind.replay._archive import Archive
 from rescind.replay._select import Kind, SelectorError, Target, parse, resolve
-from rescind.replay._text import Clock, Line, Span, as_text, line, plain
+from rescind.replay._text import Line, Span, as_text, line, plain
 
 FINE, BAD, NOTHING, DAMAGED = 0, 1, 2, 3
 INTERRUPTED = 130
@@ -31,6 +33,9 @@ VERSION = 0
 LOG = click.argument("log", type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document instead.")
 ALL = click.option("--all", "show_all", is_flag=True, help="Fold nothing.")
+FOLLOW = click.option(
+    "-f", "--follow", is_flag=True, help="Go on as turns become durable, until Ctrl-C."
+)
 
 
 def read_by(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
@@ -45,34 +50,39 @@ def read_by(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Param
     return convert
 
 
-def target_of(selector: str, ledger: Ledger, reader: LogReader) -> Target:
+def target_of(selector: str, archive: Archive) -> Target:
     """Return what a selector means; in a damaged log it may be lost instead of unknown."""
     try:
-        return resolve(selector, ledger)
+        return resolve(selector, archive)
     except SelectorError as error:
         complain(str(error))
-        leave(reader, fine=NOTHING)
+        leave(archive.lookup, fine=NOTHING)
 
 
-def number_of(selector: str | None, reader: LogReader) -> int | None:
+def number_of(selector: str | None, archive: Archive) -> int | None:
     """Return the number that a filter means; only forms without one need the log."""
     if selector is None:
         return None
     numbered = parse(selector)
     if numbered is not None and numbered[0] is not Kind.TURN:
         return numbered[1]
-    target = target_of(selector, fold(reader), reader)
+    target = target_of(selector, archive)
     if target.kind is Kind.TURN:
         text = f"{selector} is a turn; here an actor, request or cancel fits"
         raise SelectorError(selector, text)
     return target.number
 
 
-def clock_of(ledger: Ledger) -> Clock:
-    return Clock(ledger.first.time_ns if ledger.first else 0)
+class Damageable(Protocol):
+    """Whoever reads a log, and says what it met that is not whole."""
+
+    @property
+    def damage(self) -> Sequence[Damage]:
+        """What it met so far."""
+        ...
 
 
-def leave(reader: LogReader, *, fine: int = FINE) -> NoReturn:
+def leave(reader: Damageable, *, fine: int = FINE) -> NoReturn:
     """End with the exit code: damage wins over the answer."""
     rotten = [damage for damage in reader.damage if damage.is_rot]
     if rotten:
@@ -84,6 +94,8 @@ def leave(reader: LogReader, *, fine: int = FINE) -> NoReturn:
 
 def show(lines: Iterable[Line]) -> None:
     """Print lines; colour only on a terminal, and never where NO_COLOR forbids it."""
+    for bar in _bars:
+        bar.hide()
     if "NO_COLOR" in os.environ or not sys.stdout.isatty():
         print(as_text([[Span(plain(span.text)) for span in one] for one in lines]))
         return
@@ -114,9 +126,107 @@ def ourselves() -> str:
     return str(called) if shutil.which(called.name) is None else called.name
 
 
-def print_json(schema: str, log: Path, body: dict[str, Any], *, indent: int | None = 2) -> None:
+def print_json(schema: str, log: Path, body: dict[str, Any], *, width: int | None = 2) -> None:
     document = {"schema": f"rescind.{schema}", "version": VERSION, "log": str(log), **body}
-    print(json.dumps(document, indent=indent, ensure_ascii=True))
+    print(json.dumps(document, indent=width, ensure_ascii=True))
+
+
+class Documents:
+    """Documents, printed as they are made: as one that holds them all, or live, each on a line."""
+
+    def __init__(self, schema: str, log: Path, one: str, *, is_live: bool) -> None:
+        """Begin.
+
+        Args:
+            schema: The schema of the document that holds them; its list has the same name.
+            log: Where they come from.
+            one: The schema of a single one, when they are printed live.
+            is_live: Whether they are.
+        """
+        self._schema = schema
+        self._log = log
+        self._one = one
+        self._is_live = is_live
+        self._taken = 0
+
+    def take(self, document: dict[str, Any]) -> None:
+        """Print one."""
+        if self._is_live:
+            print_json(self._one, self._log, document, width=None)
+            return
+        self._begin()
+        text = json.dumps(document, indent=2, ensure_ascii=True)
+        print("," if self._taken else "", indent(text, "    "), sep="\n", end="")
+        self._taken += 1
+
+    def _begin(self) -> None:
+        if not self._taken:
+            head = {"schema": f"rescind.{self._schema}", "version": VERSION, "log": str(self._log)}
+            opened = json.dumps(head, indent=2, ensure_ascii=True).removesuffix("\n}")
+            print(f'{opened},\n  "{self._schema}": [', end="")
+
+    def end(self) -> None:
+        """Print what closes the document that holds them all."""
+        if not self._is_live:
+            self._begin()
+            print("\n  ]\n}" if self._taken else "]\n}")
+
+
+class Progress:
+    """A bar on the terminal for what takes longer than a second; it goes when there is output."""
+
+    def __init__(self, total: int, noun: str) -> None:
+        """Begin to count."""
+        self._total = total
+        self._noun = noun
+        self._silent_since = time.monotonic()
+        self._bar: rich.progress.Progress | None = None
+        self._is_wanted = sys.stderr.isatty() and "NO_COLOR" not in os.environ
+
+    def __enter__(self) -> Self:
+        """Watch what is shown."""
+        _bars.append(self)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Leave no trace."""
+        _bars.remove(self)
+        self.hide()
+
+    def at(self, done: int) -> None:
+        """Say how far it is."""
+        if not self._is_wanted:
+            return
+        if self._bar is None and time.monotonic() - self._silent_since > PATIENCE_S:
+            console = Console(file=sys.stderr)
+            self._bar = rich.progress.Progress(console=console, transient=True)
+            self._bar.add_task(self._noun, total=self._total)
+            self._bar.start()
+        if self._bar is not None:
+            self._bar.update(rich.progress.TaskID(0), completed=done)
+
+    def hide(self) -> None:
+        """Make room for output."""
+        self._silent_since = time.monotonic()
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+
+
+_bars: list[Progress] = []
+
+PATIENCE_S = 1.0
+"""How long nothing may be shown before a bar is."""
+
+T = TypeVar("T")
+
+
+def progress(items: Sequence[T], noun: str) -> Iterator[T]:
+    """Yield items under a bar that counts them."""
+    with Progress(len(items), noun) as bar:
+        for done, item in enumerate(items):
+            bar.at(done)
+            yield item
 
 
 def complain(text: str, code: int = NOTHING) -> int:

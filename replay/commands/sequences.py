@@ -1,26 +1,34 @@
 """`rescind sequences`."""
 
+import sys
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import click
 
 from rescind.events import LogReader, read
+from rescind.replay._archive import Archive
 from rescind.replay._laws import Verdict
-from rescind.replay._sequences import Docket, Sequence, hear, sequence_of
-from rescind.replay._sequences_screen import sequence_json, sequence_lines, sequences_summary
+from rescind.replay._sequences import Sequence, SequenceFilter, sequence_of, sequences_live
+from rescind.replay._sequences_screen import Tally, sequence_json, sequence_lines
 from rescind.replay._text import line
+from rescind.replay._units import parse_time
 
 from ._shared import (
     ALL,
     BAD,
     FINE,
+    FOLLOW,
+    INTERRUPTED,
     JSON,
     LOG,
     NOTHING,
-    clock_of,
+    Documents,
     hint,
     leave,
-    print_json,
+    progress,
+    read_by,
     show,
     target_of,
 )
@@ -29,44 +37,67 @@ from ._shared import (
 @click.command("sequences")
 @LOG
 @click.option("--of", "selector", metavar="SELECTOR", help="Only those it had a part in.")
+@click.option("--trigger", metavar="NAME", help="Such as Cancel, Disconnect or time-out.")
+@click.option("--code", type=int, metavar="CODE", help="With a victim or refusal of this code.")
+@click.option(
+    "--verdict", type=click.Choice([each.value for each in Verdict]), help="Judged so by the laws."
+)
+@click.option(
+    "--since", "since_ns", callback=read_by(parse_time), metavar="TIME",
+    help="Asked for not before this moment: ISO 8601, UTC without a zone, or seconds since 1970.",
+)  # fmt: skip
+@click.option(
+    "--until", "until_ns", callback=read_by(parse_time), metavar="TIME",
+    help="Asked for not after this moment.",
+)  # fmt: skip
+@FOLLOW
 @ALL
 @JSON
-def command(log: Path, *, selector: str | None, show_all: bool, as_json: bool) -> None:
-    """Every cancellation: who asked, victims, refusals, verdict."""
+def command(
+    log: Path, *, selector: str | None, follow: bool, show_all: bool, as_json: bool, **bounds: Any
+) -> None:
+    """Every cancellation: who asked, victims, refusals, verdict.
+
+    With --follow a cancellation is shown when nothing is owed to anybody any more.
+    """
     reader = read(log)
-    docket = hear(reader)
-    found = [
-        sequence_of(docket.ledger.cancels[n], docket) for n in _chosen(selector, docket, reader)
-    ]
-    if as_json:
-        print_json("sequences", log, {"sequences": [sequence_json(one) for one in found]})
+    archive = Archive(reader)
+    about = None if selector is None else target_of(selector, archive).number
+    wanted = SequenceFilter(about=about, **bounds)
+    tally = Tally()
+    documents = Documents("sequences", log, "sequence", is_live=follow) if as_json else None
+    shown: list[Sequence] = []
+    try:
+        for one in _found(archive, wanted, reader if follow else None):
+            tally.take(one)
+            shown = shown or [one]
+            if documents is not None:
+                documents.take(sequence_json(one))
+            else:
+                show([*sequence_lines(one, archive.clock, show_all=show_all), line()])
+            if follow:
+                sys.stdout.flush()
+    except KeyboardInterrupt:
+        if not follow:
+            raise
+        leave(archive.lookup, fine=INTERRUPTED)
+    if documents is not None:
+        documents.end()
     else:
-        clock = clock_of(docket.ledger)
-        for one in found:
-            show([*sequence_lines(one, clock, show_all=show_all), line()])
-        show([sequences_summary(found, docket.ledger)])
-        hint(log, *_questions(log, found))
-    is_bad = any(one.verdict is Verdict.BROKEN for one in found)
-    leave(reader, fine=BAD if is_bad else FINE if found else NOTHING)
+        show([tally.line()])
+        hint(log, *_questions(log, shown))
+    leave(archive.lookup, fine=BAD if tally.is_bad else FINE if tally.cancels else NOTHING)
 
 
-def _chosen(selector: str | None, docket: Docket, reader: LogReader) -> list[int]:
-    """Return the cancels in which the selected had a part, or all."""
-    ledger = docket.ledger
-    if selector is None:
-        return list(ledger.cancels)
-    number = target_of(selector, ledger, reader).number
-    return [
-        cancel.number
-        for cancel in ledger.cancels.values()
-        if number in (cancel.number, cancel.endpoint, cancel.asked_by)
-        or number in cancel.victims
-        or number in cancel.refused
-        or any(attempt.target == number for attempt in cancel.attempts)
-    ]
+def _found(archive: Archive, wanted: SequenceFilter, live: LogReader | None) -> Iterator[Sequence]:
+    if live is not None:
+        return filter(wanted.wants, sequences_live(archive, live.follow()))
+    numbers = wanted.candidates(archive)
+    found = (sequence_of(number, archive) for number in progress(numbers, "cancellations"))
+    return filter(wanted.wants, found)
 
 
-def _questions(log: Path, found: list[Sequence]) -> list[str]:
+def _questions(log: Path, found: Iterable[Sequence]) -> list[str]:
     """Return the two questions that most likely come next."""
     refused = [one.refused[0].request for one in found if one.refused]
     victims = [one.victims[0].request for one in found if one.victims]

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from rescind.events import LogReader, Turn, read
+from rescind.replay._archive import Archive
 from rescind.replay._labels import Labels
 from rescind.replay._text import line
 from rescind.replay._turns import TurnFilter, turn_json, turn_lines, turns_head
@@ -15,13 +16,14 @@ from rescind.replay._units import parse_time
 
 from ._shared import (
     FINE,
+    FOLLOW,
     INTERRUPTED,
     JSON,
     LOG,
     NOTHING,
+    Documents,
     leave,
     number_of,
-    print_json,
     read_by,
     show,
 )
@@ -44,7 +46,7 @@ from ._shared import (
 )  # fmt: skip
 @click.option("--to", "last", type=int, metavar="TURN", help="Not after this turn.")
 @click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many.")
-@click.option("-f", "--follow", is_flag=True, help="Go on as turns become durable, until Ctrl-C.")
+@FOLLOW
 @JSON
 def command(  # noqa: PLR0913 - every one is an option
     log: Path, *, actor: str | None, about: str | None, since_ns: int | None, follow: bool,
@@ -55,8 +57,8 @@ def command(  # noqa: PLR0913 - every one is an option
     Only what the filters need is read and verified; `rescind check` verifies the whole log.
     With --follow, --json prints one document per turn, each on a line of its own.
     """
-    reader = read(log)
-    wanted = TurnFilter(actor=number_of(actor, reader), about=number_of(about, reader), **bounds)
+    archive = Archive(read(log))
+    wanted = TurnFilter(actor=number_of(actor, archive), about=number_of(about, archive), **bounds)
     reader, labels = _select(log, wanted, since_ns)
     show = _TurnsShown(log, labels, is_live=follow, as_json=as_json)
     try:
@@ -80,20 +82,18 @@ def _select(log: Path, wanted: TurnFilter, since_ns: int | None) -> tuple[LogRea
 
 
 class _TurnsShown:
-    """Prints turns as they are read; JSON is one document, or a line for each when it is live."""
+    """Shows turns as they are read."""
 
     def __init__(self, log: Path, labels: Labels, *, is_live: bool, as_json: bool) -> None:
         self.shown = 0
-        self._log = log
         self._labels = labels
         self._is_live = is_live
-        self._as_json = as_json
-        self._documents: list[dict[str, Any]] = []
+        self._documents = Documents("turns", log, "turn", is_live=is_live) if as_json else None
 
     def take(self, turn: Turn) -> None:
         self.shown += 1
-        if self._as_json:
-            self._take_json(turn_json(turn, self._labels.ledger))
+        if self._documents is not None:
+            self._documents.take(turn_json(turn, self._labels.ledger))
         else:
             clock = self._labels.clock
             head = [turns_head(clock)] if self.shown == 1 else []
@@ -101,14 +101,8 @@ class _TurnsShown:
         if self._is_live:
             sys.stdout.flush()
 
-    def _take_json(self, document: dict[str, Any]) -> None:
-        if self._is_live:
-            print_json("turn", self._log, document, indent=None)
-        else:
-            self._documents.append(document)
-
     def end(self) -> None:
-        if self._as_json and not self._is_live:
-            print_json("turns", self._log, {"turns": self._documents})
-        elif not self._as_json and not self.shown:
+        if self._documents is not None:
+            self._documents.end()
+        elif not self.shown:
             show([line("no turn fits")])

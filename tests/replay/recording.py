@@ -300,8 +300,10 @@ def save(
 
     for turn in turns:
         cause = turn.cause
-        because: int | list[int] = 0 if cause is None else cause.number
-        if cause is not None and cause.request:
+        because: int | list[Any] = 0 if cause is None else cause.number
+        if cause is not None and cause.log is not None:
+            because = [cause.log, cause.number]
+        elif cause is not None and cause.request:
             because = [cause.number, cause.request]
         by = turn.by and (
             writer.who(turn.by.who),

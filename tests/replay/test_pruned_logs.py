@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,15 +12,14 @@ from rescind import Runtime, Stepped, newton
 from rescind.actors.kernel._request import Status
 from rescind.actors.runtime import Actor
 from rescind.events import Entry, Log, Pace, Retention, Tell, prune, read
-from rescind.replay import Verdict, check, info
+from rescind.replay import Archive, Verdict, check, info
 from rescind.replay._fold import fold
 from rescind.replay._info import info_lines
 from rescind.replay._model import Ledger
-from rescind.replay._select import resolve
 from rescind.replay._sequences import sequences
 from rescind.replay._sequences_screen import sequence_json, sequence_lines
 from rescind.replay._text import Clock, as_text
-from rescind.replay._why import story_of, why
+from rescind.replay._why import why
 from rescind.replay._why_screen import story_lines
 from rescind.replay.cli import cli
 from tests.events.logs import record
@@ -245,6 +245,34 @@ def hold_against_whole(ledger, whole, lost):
     assert ledger.classes.items() <= whole.classes.items()
 
 
+def test_what_is_looked_up_is_what_the_fold_tells(every_cut):
+    _, _, cuts = every_cut
+    for cut in cuts:
+        ledger, archive = folded(cut), Archive(read(cut))
+        assert list(archive.cancel_numbers) == sorted(ledger.cancels)
+        for number, request in ledger.requests.items():
+            found = archive.requests[number]
+            found.taken = archive.taken_of(found)
+            assert without_place(found) == without_place(request)
+        for number, cancel in ledger.cancels.items():
+            asked = archive.cancels[number]
+            # Asked, it is known to be one before it is named: that its work has stopped is told.
+            assert cancel.killed in (asked.killed, None)
+            assert replace(asked, killed=cancel.killed) == cancel
+        for number, endpoint in ledger.endpoints.items():
+            known = archive.endpoints[number]
+            assert (known.dialect, known.profile) == (endpoint.dialect, endpoint.profile)
+            assert (known.driver, known.opened) == (endpoint.driver, endpoint.opened)
+        for number in {*ledger.requests, *ledger.cancels, *ledger.endpoints, *ledger.classes}:
+            assert archive.label(number) == ledger.label(number)
+
+
+def without_place(request):
+    """The rank among all deliveries of a log is the only thing that one case alone can't tell."""
+    delivered = request.delivered
+    return replace(request, delivered=delivered and delivered._replace(place=0))
+
+
 def test_nothing_that_lives_where_the_log_ends_is_left_out(every_cut):
     _, whole, cuts = every_cut
     outstanding = {n for n, request in whole.requests.items() if request.is_outstanding}
@@ -269,14 +297,14 @@ def test_no_screen_shows_times_before_there_was_a_log(every_cut):
     for cut in cuts:
         clock = Clock(10**18)  # so that all times are shown with their date
         shown = screen(info_lines(info(read(cut)), "log"))
-        turns, ledger = list(read(cut)), folded(cut)
+        archive, ledger = Archive(read(cut)), folded(cut)
         for one in sequences(read(cut)):
             shown += screen(sequence_lines(one, clock))
             json.dumps(sequence_json(one))
         known = [f"a{number}" for number in ledger.endpoints]
         known += [f"r{number}" for number, each in ledger.requests.items() if not each.submitted]
         for selector in known:
-            story = story_of(turns, resolve(selector, ledger), ledger)
+            story = why(archive, selector)
             shown += screen(story_lines(story, clock))
         assert BEFORE not in shown
 

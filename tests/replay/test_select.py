@@ -2,11 +2,11 @@
 
 import pytest
 
-from rescind.replay import Kind, SelectorError, Target, fold, resolve
+from rescind.replay import Archive, Kind, SelectorError, Target, resolve
 
 from .recording import Recording, everything, incident
 
-LEDGER = fold(everything().turns)
+ARCHIVE = Archive(everything().turns)
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ LEDGER = fold(everything().turns)
     ],
 )
 def test_a_selector_means_one_thing(text, target):
-    assert resolve(text, LEDGER) == target
+    assert resolve(text, ARCHIVE) == target
 
 
 @pytest.mark.parametrize(
@@ -31,49 +31,49 @@ def test_a_selector_means_one_thing(text, target):
 )
 def test_what_is_no_selector_is_told_the_forms(text):
     with pytest.raises(SelectorError, match=r"forms are: 1234 \(a turn\)"):
-        resolve(text, LEDGER)
+        resolve(text, ARCHIVE)
 
 
 def test_an_unknown_number_is_answered_with_its_neighbours():
     with pytest.raises(SelectorError) as caught:
-        resolve("r999", LEDGER)
+        resolve("r999", ARCHIVE)
     assert caught.value.nearest == ("r15", "r17", "r18", "r19", "r20")[-4:]
 
 
 def test_a_number_of_another_kind_is_offered_as_that_kind():
     with pytest.raises(SelectorError) as caught:
-        resolve("c5", LEDGER)
+        resolve("c5", ARCHIVE)
     assert caught.value.nearest[0] == "r5"
 
 
 def test_a_code_of_many_lists_them():
     with pytest.raises(SelectorError, match="fits 9 requests") as caught:
-        resolve("code=-16005", LEDGER)
+        resolve("code=-16005", ARCHIVE)
     assert caught.value.nearest[:2] == ("r3", "r4")
 
 
 def test_a_code_of_nobody_lists_the_codes_there_are():
     with pytest.raises(SelectorError) as caught:
-        resolve("code=-36006", LEDGER)
+        resolve("code=-36006", ARCHIVE)
     assert caught.value.nearest[0] == "code=-36003"
 
 
 def test_a_turn_outside_the_log_is_told_its_bounds():
     with pytest.raises(SelectorError, match=r"holds turns 1\.\.58"):
-        resolve("59", LEDGER)
+        resolve("59", ARCHIVE)
 
 
 def test_a_turn_in_a_gap_is_told_the_gap():
     turns = [turn for turn in incident().turns if turn.number not in {5, 6}]
     with pytest.raises(SelectorError, match=r"lost turns 5\.\.6"):
-        resolve("6", fold(turns))
+        resolve("6", Archive(turns))
 
 
 def test_a_refused_cancel_is_found_by_the_letter_of_cancels():
     r = Recording()
     r.open()
     refused = r.refuse("Cancel")
-    assert resolve(f"c{refused}", fold(r.turns)) == Target(Kind.REQUEST, refused)
+    assert resolve(f"c{refused}", Archive(r.turns)) == Target(Kind.REQUEST, refused)
 
 
 def test_last_prefers_what_went_wrong():
@@ -82,11 +82,11 @@ def test_last_prefers_what_went_wrong():
     bad, good = r.call("Output"), r.call("Output")
     r.answer(bad, -16009)
     r.answer(good)
-    assert resolve("last", fold(r.turns)).number == bad
+    assert resolve("last", Archive(r.turns)).number == bad
 
 
 def test_last_of_a_log_without_outcomes_finds_nothing():
     with pytest.raises(SelectorError, match="no outcome yet"):
-        resolve("last", fold([]))
+        resolve("last", Archive([]))
     with pytest.raises(SelectorError, match="no turns"):
-        resolve("1", fold([]))
+        resolve("1", Archive([]))

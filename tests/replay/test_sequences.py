@@ -13,11 +13,10 @@ from rescind.events import (
     Origin,
     Outcome,
 )
-from rescind.replay import Verdict, sequences
-from rescind.replay._fold import fold
+from rescind.replay import Archive, Verdict, sequences
 from rescind.replay._lives import Moment
-from rescind.replay._sequences import hear, sequence_of
-from rescind.replay._sequences_screen import sequence_json, sequence_lines, sequences_summary
+from rescind.replay._sequences import sequence_of
+from rescind.replay._sequences_screen import Tally, sequence_json, sequence_lines
 from rescind.replay._text import MARGIN, Clock, as_text
 
 from .recording import BEGIN, IN_PROGRESS, MAIN, MS, STOP_BUTTON, Recording, everything, incident
@@ -30,11 +29,11 @@ def only(recording):
 
 
 def screen(recording, **options):
-    docket = hear(recording.turns)
+    archive = Archive(recording.turns)
     clock = Clock(recording.turns[0].time_ns)
     lines = []
-    for cancel in docket.ledger.cancels.values():
-        lines += sequence_lines(sequence_of(cancel, docket), clock, **options)
+    for cancel in archive.cancel_numbers:
+        lines += sequence_lines(sequence_of(cancel, archive), clock, **options)
     return as_text(lines)
 
 
@@ -186,8 +185,8 @@ def test_every_screen_fits_into_its_columns():
 
 
 def test_the_document_carries_what_the_screen_shows():
-    docket = hear(incident().turns)
-    document = sequence_json(sequence_of(docket.ledger.cancels[9], docket))
+    archive = Archive(incident().turns)
+    document = sequence_json(sequence_of(9, archive))
     assert document["selector"] == "c9"
     assert [victim["code_name"] for victim in document["victims"]] == ["REQUEST_CANCELED"] * 6
     assert document["refused"][0]["asked"]["inside"] == {"turn": 19, "request": 4}
@@ -196,9 +195,10 @@ def test_the_document_carries_what_the_screen_shows():
 
 
 def test_the_last_line_counts():
-    found = list(sequences(everything().turns))
-    line = as_text([sequences_summary(found, fold(everything().turns))])
-    assert line.startswith("4 cancellations, 9 victims, 1 refused: 4 holds")
+    tally = Tally()
+    for one in sequences(everything().turns):
+        tally.take(one)
+    assert as_text([tally.line()]).startswith("4 cancellations, 9 victims, 1 refused: 4 holds")
 
 
 def test_virtual_time_is_shown_as_seconds_since_the_beginning():

@@ -4,12 +4,27 @@ from dataclasses import replace
 
 import pytest
 
-from rescind.events import By, CancelEnded, Cause
+from rescind.events import (
+    Born,
+    By,
+    CancelEnded,
+    Cause,
+    DeadLetter,
+    Origin,
+    Start,
+    StateChanged,
+    Stop,
+    Stopped,
+    Tell,
+    ToolEvent,
+    read,
+)
 from rescind.replay import SelectorError, why
 from rescind.replay._text import MARGIN, Clock, as_text
+from rescind.replay._why import STEPS_MAX
 from rescind.replay._why_screen import story_json, story_lines
 
-from .recording import IN_PROGRESS, MAIN, MS, STOP_BUTTON, Recording, everything, incident
+from .recording import IN_PROGRESS, MAIN, MS, STOP_BUTTON, Recording, everything, incident, save
 
 
 def steps(story, branch=0):
@@ -116,7 +131,8 @@ def test_an_endpoint_tells_its_last_state_and_how_it_came_to_it():
 def test_a_turn_that_ended_one_request_tells_that_request_s_story():
     assert why(incident().turns, "15").headline == why(incident().turns, "r5").headline
     assert why(incident().turns, "11").headline == why(incident().turns, "c9").headline
-    assert why(incident().turns, "12").headline == "turn 12"
+    told = why(incident().turns, "12").headline
+    assert told == "turn 12: a1 newton endpoint took Killed for c9: ok"
 
 
 def test_a_victim_reaches_its_cancel_even_where_the_causes_between_are_lost():
@@ -174,3 +190,93 @@ def test_hostile_text_is_shown_and_not_obeyed():
     assert "\x1b" not in text
     assert "\u202e" not in text
     assert "\\x1b" in text
+
+
+def test_the_shortest_way_to_the_outside_comes_first():
+    r = Recording()
+    r.open()
+    inside = r.call("Option")
+    r.answer(inside)
+    out = r.call("Output", cause=r.deliver([inside], running=True))
+    cancel = r.cancel([out])
+    r.kill(cancel, [out])
+    story = why(r.turns, f"r{out}")
+    lengths = [len(branch.steps) for branch in story.branches]
+    assert [branch.title for branch in story.branches] == ["because", "asked for because"]
+    assert lengths == sorted(lengths)
+
+
+def test_a_way_back_that_has_no_end_is_cut_and_says_where_to_go_on():
+    r = Recording()
+    r.open()
+    for _ in range(STEPS_MAX + 10):
+        r.turn(r.endpoint, Origin.ACTOR, len(r.turns), Tell("on"))
+    story = why(r.turns, str(len(r.turns)))
+    assert len(story.branches[0].steps) == STEPS_MAX + 1
+    assert f"why --of {len(r.turns) - STEPS_MAX}" in story.branches[0].root
+    shown = as_text(story_lines(story, Clock(MS)))
+    assert "387 turns between (--all shows them)" in shown
+    assert shown.count("\n") < 25
+    assert as_text(story_lines(story, Clock(MS), show_all=True)).count("\n") > STEPS_MAX
+
+
+def test_a_cause_in_another_log_is_followed_there_when_it_is_given(tmp_path):
+    there, here = Recording(), Recording()
+    there.open()
+    first = there.call("Output")
+    other = read(save(there.turns, tmp_path / "there.log"))
+    here.open()
+    out = here.call("Output", cause=Cause(there.where[first], 0, other.log_id))
+    log = read(save(here.turns, tmp_path / "here.log"))
+    story = why(log, f"r{out}", others=[other])
+    steps = story.branches[0].steps
+    assert [(step.turn, step.log) for step in steps] == [(2, ""), (2, other.log_id.hex())]
+    assert steps[1].by == MAIN
+    assert story.branches[0].root == "the application called"
+    assert f"{other.log_id.hex()[:6]}: a1 newt" in as_text(story_lines(story, Clock(MS)))
+    assert "of another log" in why(log, f"r{out}").branches[0].root
+
+
+def test_what_a_cancel_spared_says_so():
+    r = Recording()
+    r.open()
+    kept, out = r.call("Option"), r.call("Output")
+    cancel = r.cancel([out])
+    r.kill(cancel, [out])
+    r.answer(kept)
+    [raced] = why(r.turns, f"r{kept}").raced
+    assert raced.startswith(f"c{cancel} (Cancel by MainThread")
+    assert "not one of its victims" in raced
+
+
+def test_what_ended_before_a_cancel_or_came_after_it_does_not_name_it():
+    r = Recording()
+    r.open()
+    before = r.call("Output")
+    r.answer(before)
+    r.cancel([])
+    after = r.call("Output")
+    assert why(r.turns, f"r{before}").raced == ()
+    assert why(r.turns, f"r{after}").raced == ()
+
+
+def test_a_lost_message_names_the_end_of_whom_it_was_for():
+    r = Recording()
+    r.open()
+    actor = r.number()
+    r.turn(actor, Origin.APP, None, Start(1, [], {}), Born(actor, 1, 0), by=MAIN)
+    stopped = r.turn(actor, Origin.APP, None, Stop(urgent=False), Stopped(actor, None), by=MAIN)
+    lost = r.turn(actor, Origin.APP, None, Tell("late"), DeadLetter(actor), by=MAIN)
+    story = why(r.turns, str(lost))
+    assert f"it had ended in turn {stopped}" in story.facts[-1]
+    assert "DeadLetter" in " ".join(story.facts)
+    assert why(r.turns, f"a{actor}").moment.turn == stopped
+
+
+def test_a_state_change_is_told_by_its_turn():
+    r = Recording()
+    r.open()
+    turn = r.turn(r.endpoint, Origin.IO, None, ToolEvent(2, None), StateChanged(r.endpoint, 5, 1))
+    story = why(r.turns, str(turn))
+    assert "StateChanged kDataXfer -> " in story.facts[0]
+    assert steps(story) == [turn]

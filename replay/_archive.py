@@ -1,0 +1,574 @@
+"""A log, asked instead of read: what a number stands for is looked up where the log tells of it.
+
+A ``Ledger`` is folded from every turn, which takes as long as the log is.  Most questions are about
+one request or one cancel, and the log's index knows which turns mention it.  Those turns alone,
+folded into a ledger of their own, are its *case*: they say all that the whole fold would.
+"""
+
+from array import array
+from bisect import bisect_left, bisect_right
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from functools import cached_property
+from itertools import islice
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from rescind.events import (
+    Accepted,
+    CancelBegan,
+    CancelEnded,
+    CancelOutcome,
+    Closed,
+    Completed,
+    CompletionScript,
+    Delivered,
+    Discarded,
+    How,
+    InputScript,
+    LogReader,
+    Lookup,
+    PartialScript,
+    Rejected,
+    Turn,
+    TurnsLookup,
+    WorkStopped,
+)
+from rescind.events._mentions import pairs_of
+
+from ._from_keyframe import LedgerFromKeyframe
+from ._lives import Attempt, Call, CancelLife, Context, Endpoint, Moment, Request
+from ._model import Ledger
+from ._sound import sound
+from ._text import Clock
+
+CASES_MAX = 4096
+"""So many answers are kept of each kind; one is a few kilobytes."""
+
+_NEAR_MAX = 64
+"""So many cancels before or after a number are looked at."""
+
+_STRIDE, _STRIDE_MAX = 2_000, 500_000
+"""How many turns are gone back at once: more and more, where nothing is found."""
+
+_BEHIND_A_GAP_MAX = 50_000
+"""So many turns behind a gap are read for cancels that were asked for in it."""
+
+_LAST_WORDS_MAX = 256
+"""How much is said of an actor or endpoint after its end, at most."""
+
+_LOOKED_AT_MAX = 64
+"""Whoever is nobody known after so many turns about it is not looked for any further."""
+
+Found = TypeVar("Found")
+
+
+class Shelf(Generic[Found]):
+    """Lives of one kind by their numbers, each looked up when it is asked for."""
+
+    def __init__(self, find: Callable[[int], Found | None]) -> None:
+        """Take how one is found."""
+        self._find = find
+
+    def get(self, number: int) -> Found | None:
+        """Return a life; None if the log tells of no such thing."""
+        return self._find(number) if number > 0 else None
+
+    def __getitem__(self, number: int) -> Found:
+        """Return a life that the log tells of."""
+        found = self.get(number)
+        if found is None:
+            raise KeyError(number)
+        return found
+
+    def __contains__(self, number: object) -> bool:
+        """Whether the log tells of it."""
+        return isinstance(number, int) and self.get(number) is not None
+
+
+class Memory(Shelf[Found]):
+    """A shelf that remembers what it found, and that it found nothing."""
+
+    def __init__(self, find: Callable[[int], Found | None]) -> None:
+        """Take how one is found."""
+        super().__init__(find)
+        self._kept: OrderedDict[int, Found | None] = OrderedDict()
+
+    def get(self, number: int) -> Found | None:
+        """Return what was found for a number; None for nothing, and while it is looked for."""
+        if number in self._kept:
+            self._kept.move_to_end(number)
+            return self._kept[number]
+        self._kept[number] = None  # whoever asks for it meanwhile goes round in a circle
+        found = self._kept[number] = super().get(number)
+        if len(self._kept) > CASES_MAX:
+            self._kept.popitem(last=False)
+        return found
+
+    def clear(self) -> None:
+        """Forget what was found."""
+        self._kept.clear()
+
+
+class Archive:
+    """What a log tells of requests, cancels, calls, endpoints and actors, looked up one by one.
+
+    The reading side of a ``Ledger``.  Not for several threads; memory is bounded, whatever the log.
+
+    Attributes:
+        lookup: Random access to the log's turns.
+        requests: Requests by number.
+        cancels: Cancels by number, each with what was refused in its window.
+        calls: Calls by number.
+        endpoints: Endpoints by number: who they are, not how they stand.
+    """
+
+    def __init__(self, log: Iterable[Turn]) -> None:
+        """Open a log's archive; nothing is read yet.
+
+        Args:
+            log: A reader, or turns, of which a list is made.
+        """
+        self._reader = log if isinstance(log, LogReader) else None
+        self.lookup: Lookup = TurnsLookup(log) if self._reader is None else self._reader.lookup()
+        self.requests = Shelf(self._request)
+        self.cancels = Memory(self._cancel)
+        self.calls = Shelf(self._call)
+        self.endpoints = Shelf(self._endpoint)
+        self._cases = Memory(self._narrow_case)
+        self._whole_cases = Memory(self._whole_case)
+        self._closings: dict[int, Turn | None] = {}
+        self._contexts = Memory(self._script_of)
+
+    # --- turns ---------------------------------------------------------------------------------
+
+    def turn(self, number: int) -> Turn | None:
+        """Return a turn, made safe to read; None if the log does not have it."""
+        found = self.lookup.turn(number)
+        return None if found is None else next(sound((found,)))
+
+    def about(self, *numbers: int, first: int = 1, last: int | None = None) -> Iterator[Turn]:
+        """Yield the turns that have to do with any of these, in the log's order, each once."""
+        return sound(self.lookup.about(numbers, first, last))
+
+    @cached_property
+    def clock(self) -> Clock:
+        """The log's clock, which runs from its first turn."""
+        first = self.turn(self.lookup.first)
+        return Clock(first.time_ns if first else 0)
+
+    @property
+    def gaps(self) -> list[tuple[int, int]]:
+        """Turns that are missing: what was before the first, and what was lost between."""
+        lost = self.lookup.missing()
+        return [(1, self._first - 1), *lost] if self._first > 1 else lost
+
+    @cached_property
+    def _first(self) -> int:
+        return self.lookup.first
+
+    def blind_before(self, number: int) -> int:
+        """Return the turn from which on nothing is missing up to this one."""
+        ends = [last + 1 for _, last in self.gaps]
+        at = bisect_right(ends, number)
+        return ends[at - 1] if at else 1
+
+    def cause_of(self, number: int) -> int:
+        """Return the turn that brought a turn about; 0 for none, or none in this log."""
+        turn = self.turn(number)
+        return _cause(turn) if turn else 0
+
+    def is_delivery(self, number: int) -> bool:
+        """Whether a turn ran a script of the application's."""
+        return bool(self._contexts.get(number))
+
+    def context_of(self, turn: Turn) -> Context | None:
+        """Return the script in which a turn was asked for, if its cause is a delivery."""
+        cause = _cause(turn)
+        if not cause or turn.cause is None:
+            return None
+        request = turn.cause.request or self._contexts.get(cause)
+        return Context(cause, request) if request else None
+
+    def _script_of(self, number: int) -> int | None:
+        turn = self.turn(number)
+        return script_of(turn) if turn else None
+
+    # --- lives ---------------------------------------------------------------------------------
+
+    def attempts_on(self, number: int) -> list[Attempt]:
+        """Return what cancels said of a target that they did not simply win."""
+        case = self._cases.get(number)
+        cancels = case.cancels.values() if case else ()
+        return [each for cancel in cancels for each in cancel.attempts if each.target == number]
+
+    def owner_of(self, number: int) -> int:
+        """Return the endpoint of a request or call; any other number is an endpoint's own."""
+        owned = self.requests.get(number) or self.calls.get(number)
+        return owned.endpoint if owned else number
+
+    def label(self, number: int) -> str:
+        """Return what to call an actor: ``a1 newton endpoint``, ``r9 Output``, ``c12 Cancel``."""
+        case = self._cases.get(number)
+        return case.label(number) if case else Ledger().label(number)
+
+    def is_lasting(self, number: int) -> bool:
+        """Return whether a number is an endpoint, a call or an ordinary actor."""
+        case = self._cases.get(number)
+        return case is not None and case.is_lasting(number)
+
+    def case(self, number: int) -> "Case | None":
+        """Return the ledger of the turns about a number; of who lives long, only its beginning."""
+        return self._cases.get(number)
+
+    def newest_about(self, number: int) -> Iterator[Turn]:
+        """Yield the turns that have to do with a number, the newest first."""
+        last, width = self.lookup.last, _STRIDE
+        while last >= self.lookup.first > 0:
+            first = max(last - width + 1, 1)
+            yield from reversed(list(self.about(number, first=first, last=last)))
+            last, width = first - 1, min(width * 4, _STRIDE_MAX)
+
+    @cached_property
+    def cancel_numbers(self) -> "array[int]":
+        """The numbers of all cancels, in order."""
+        found = set(self.lookup.cancels())
+        if self.names is not None:
+            found.update(self.names.cancels)
+        for _, last in self.gaps:
+            # Whoever was asked for where turns are missing shows by what it does behind them.
+            for turn in sound(self.lookup.turns(last + 1, last + _BEHIND_A_GAP_MAX)):
+                found.update(map(_cancel_in, turn.events))
+        found.discard(0)
+        return array("q", sorted(found))
+
+    def cancels_before(self, number: int) -> Iterator[CancelLife]:
+        """Yield a few cancels with lower numbers, which were asked for before; the last first."""
+        at = bisect_left(self.cancel_numbers, number)
+        return self._some_cancels(reversed(self.cancel_numbers[max(at - _NEAR_MAX, 0) : at]))
+
+    def cancels_after(self, number: int) -> Iterator[CancelLife]:
+        """Yield a few cancels with higher numbers, which were asked for afterwards, in order."""
+        at = bisect_right(self.cancel_numbers, number)
+        return self._some_cancels(self.cancel_numbers[at : at + _NEAR_MAX])
+
+    def _some_cancels(self, numbers: Iterable[int]) -> Iterator[CancelLife]:
+        found = map(self.cancels.get, numbers)
+        return (cancel for cancel in found if cancel is not None)
+
+    def cancels_about(self, number: int) -> list[int]:
+        """Return the cancels that a request or cancel had a part in."""
+        case = self._cases.get(number)
+        found = {n for n in case.cancels if n in self.cancels} if case else set[int]()
+        found.update(c.number for c in self.cancels_before(number) if number in c.refused)
+        return sorted(found)
+
+    def refresh(self) -> None:
+        """See what was written meanwhile; all that was looked up is looked up anew."""
+        self.lookup.refresh()
+        self.cancels.clear()
+        self._cases.clear()
+        self._whole_cases.clear()
+        self._contexts.clear()
+        self._closings.clear()
+        for name in ("gaps", "cancel_numbers", "names"):
+            self.__dict__.pop(name, None)
+
+    def taken_of(self, request: Request) -> int:
+        """Return how many bytes of a request had been taken when a cancel cut it."""
+        cases = (self._whole_cases.get(cancel) for cancel in request.claims)
+        lives = (case.requests.get(request.number) for case in cases if case)
+        return max((life.taken for life in lives if life), default=0)
+
+    def open_windows(self, endpoint: int) -> list[int]:
+        """Return the cancels of an endpoint whose windows are open where the log ends."""
+        near = self.cancels_before(1 << 62)
+        return [c.number for c in near if c.endpoint == endpoint and c.is_open][::-1]
+
+    def won_by(self, cancel: int) -> list[int]:
+        """Return the requests that a cancel ended."""
+        case = self._whole_cases.get(cancel)
+        lives = case.requests.values() if case else ()
+        return [r.number for r in lives if r.completed is not None and r.completed.by == cancel]
+
+    def _narrow_case(self, number: int) -> "Case | None":
+        """Return the case of one number; of somebody who lives long, only how it began."""
+        case = Case(self, {number})
+        is_known = is_told = case.is_told(number)
+        for place, turn in enumerate(self.about(number)):
+            case.feed(case.narrowed(turn))
+            is_known = True
+            if case.is_lasting(number) or (place > _LOOKED_AT_MAX and not is_told):
+                break
+        case.meet(number)
+        return case if is_known else None
+
+    def _request(self, number: int) -> Request | None:
+        case = self._cases.get(number)
+        return None if case is None else case.requests.get(number)
+
+    def _call(self, number: int) -> Call | None:
+        case = self._cases.get(number)
+        return None if case is None else case.calls.get(number)
+
+    def _endpoint(self, number: int) -> Endpoint | None:
+        case = self._cases.get(number)
+        return None if case is None else case.endpoints.get(number)
+
+    def _whole_case(self, number: int) -> "Case":
+        """Return the case of a cancel, with what it says of all its victims."""
+        case = Case(self, None)
+        case.cancel(number)
+        for turn in self.about(number):
+            case.feed(turn)
+        return case
+
+    def _cancel(self, number: int) -> CancelLife | None:
+        narrow = self._cases.get(number)
+        if narrow is None or number not in narrow.cancels:
+            return None
+        whole = self._whole_cases[number]
+        cancel = whole.cancels[number]
+        cancel.refused = [
+            event.request
+            for turn in self.window(cancel)
+            for event in turn.events
+            if isinstance(event, Rejected) and event.endpoint == cancel.endpoint
+        ]
+        return cancel
+
+    def window(self, cancel: CancelLife) -> Iterator[Turn]:
+        """Yield the turns in which something was asked of a cancel's endpoint in its window."""
+        first = cancel.began.turn + 1 if cancel.began else 1
+        if cancel.began is None and not self._was_open(cancel):
+            return
+        last = cancel.ended.turn - 1 if cancel.ended else None
+        for turn in self.about(cancel.endpoint, first=first, last=last):
+            if any(isinstance(event, Accepted | Rejected) for event in turn.events):
+                yield turn
+
+    def _was_open(self, cancel: CancelLife) -> bool:
+        """Whether a keyframe tells of a window that opened where turns are missing."""
+        endpoint = self.names.endpoints.get(cancel.endpoint) if self.names else None
+        return endpoint is not None and cancel.number in endpoint.windows
+
+    def closing_of(self, endpoint: int, behind: int) -> Turn | None:
+        """Return the turn behind a certain one in which an endpoint was closed, if it was."""
+        if endpoint not in self._closings:
+            # Hardly anything is said of an endpoint after it has closed.
+            last = islice(self.newest_about(endpoint), _LAST_WORDS_MAX)
+            self._closings[endpoint] = next((t for t in last if _closes(t, endpoint)), None)
+        found = self._closings[endpoint]
+        return found if found is not None and found.number > behind else None
+
+    @cached_property
+    def names(self) -> LedgerFromKeyframe | None:
+        """What keyframes tell of those whose birth the log has lost; None when it has not."""
+        if self._reader is None or not self.gaps:
+            return None
+        names = LedgerFromKeyframe(self._reader)
+        for _, last in self.gaps:
+            names.blind_before = last + 1
+            names.look_behind(last)
+        return names
+
+    def class_name(self, epoch: int, number: int) -> str | None:
+        """Return the name of the class that a binding names; None when unknown."""
+        return None if self._reader is None else self._reader.class_name(epoch, number)
+
+
+AnyLog: TypeAlias = "Iterable[Turn] | Archive"
+"""What the room's questions are put to: a reader, turns in their order, or an archive of either."""
+
+
+def archive_of(log: AnyLog) -> Archive:
+    """Return a log's archive, which it may be already."""
+    return log if isinstance(log, Archive) else Archive(log)
+
+
+def _cause(turn: Turn) -> int:
+    return 0 if turn.cause is None or turn.cause.log is not None else turn.cause.number
+
+
+def _closes(turn: Turn, endpoint: int) -> bool:
+    return any(isinstance(event, Closed) and event.subject == endpoint for event in turn.events)
+
+
+def _cancel_in(event: Any) -> int:
+    match event:
+        case CancelBegan(cancel=number) | CancelOutcome(cancel=number) | CancelEnded(cancel=number):
+            return int(number)
+        case WorkStopped(cancel=number):
+            return int(number)
+        case Completed(how=How.CANCELLED | How.TIMED_OUT, by=number):
+            return int(number)
+        case _:
+            return 0
+
+
+def script_of(turn: Turn) -> int:
+    """Return the request whose script a delivery ran last: a cause that names only it means that.
+
+    0 when the turn delivered nothing.
+    """
+    match turn.message:
+        case CompletionScript(requests=ranges) if ranges:
+            return int(ranges[-1])
+        case InputScript(request=number) | PartialScript(request=number):
+            return int(number)
+        case _:
+            return 0
+
+
+class Case(LedgerFromKeyframe):
+    """The ledger of the turns that mention a few numbers; nothing is missing between them.
+
+    What it says of others is only what these turns say of them.
+    """
+
+    def __init__(self, archive: Archive, members: Iterable[int] | None) -> None:
+        """Begin a case.
+
+        Args:
+            archive: Where the log is, and who else is in it.
+            members: Whose case it is; of long ranges no others are taken.  None takes all.
+        """
+        Ledger.__init__(self, archive.class_name)
+        self._archive = archive
+        self._members = None if members is None else sorted(members)
+        self._turn: Turn | None = None
+
+    def begin(self, turn: Turn) -> None:
+        """Take a turn's frame."""
+        self._turn = turn
+        super().begin(turn)
+        if self.blind_before > 1 and turn.actor in self._archive.endpoints:
+            self.endpoint(turn.actor)  # what an endpoint says of a number tells whose that is
+
+    def narrowed(self, turn: Turn) -> Turn:
+        """Return a turn as far as it concerns the members: of long runs only their part."""
+        if self._members is None:
+            return turn
+        message = turn.message
+        if isinstance(message, CompletionScript) and message.requests:
+            kept = self._narrow(message.requests)
+            is_last = kept[-1:] == [message.requests[-1]]
+            message = message._replace(requests=kept, running=message.running and is_last)
+        return replace(turn, message=message, events=tuple(map(self._narrowed, turn.events)))
+
+    def _narrowed(self, event: Any) -> Any:
+        match event:
+            case CancelBegan(victims=ranges):
+                return event._replace(victims=self._narrow(ranges))
+            case Delivered(requests=ranges) | Discarded(requests=ranges):
+                return event._replace(requests=self._narrow(ranges))
+            case _:
+                return event
+
+    def _narrow(self, ranges: list[int]) -> list[int]:
+        members = self._members or []
+        kept: list[int] = []
+        for first, last in pairs_of(ranges):
+            inside = members[bisect_left(members, first) : bisect_right(members, last)]
+            kept += [number for number in inside for _ in (0, 1)]
+        return kept
+
+    def is_lasting(self, number: int) -> bool:
+        """Whether a number is an endpoint, a call or an ordinary actor, whose life is long."""
+        is_brief = number in self.requests or number in self.cancels
+        lasting: list[dict[int, Any]] = [self.endpoints, self.calls, self.classes]
+        lasting += self._told_of(number)[2:]
+        return not is_brief and any(number in known for known in lasting)
+
+    def is_told(self, number: int) -> bool:
+        """Whether a keyframe tells of a number."""
+        return any(number in told for told in self._told_of(number))
+
+    def _told_of(self, number: int) -> tuple[dict[int, Any], ...]:
+        names = self._archive.names
+        if names is None:
+            return ()
+        names.meet(number)
+        return (names.requests, names.cancels, names.endpoints, names.calls, names.classes)
+
+    def meet(self, number: int) -> None:
+        """Take over what a keyframe tells of a number."""
+        for told, take in zip(
+            self._told_of(number), (self.request, self.cancel, self.endpoint), strict=False
+        ):
+            if number in told:
+                take(number)
+        names = self._archive.names
+        if names is not None and number in names.classes:
+            self.classes.setdefault(number, names.classes[number])
+        if names is not None and number in names.calls:
+            self.calls.setdefault(number, names.calls[number])
+
+    def end(self) -> None:
+        """Hear that no turn follows; a keyframe's others are nobody's here."""
+
+    def request(self, number: int) -> Request:
+        """Return a request; where its submission is gone, as a keyframe tells of it."""
+        is_new = number not in self.requests
+        found = Ledger.request(self, number)
+        if is_new and self._archive.names and self.is_told(number):
+            named = self._archive.names.requests.get(number)
+            if named is not None:
+                found.endpoint, found.operation = named.endpoint, named.operation
+                found.asynchronous, found.timeout_ns = named.asynchronous, named.timeout_ns
+                found.before = named.before
+                self.endpoint(found.endpoint).pending[number] = None
+        return found
+
+    def cancel(self, number: int) -> CancelLife:
+        """Return a cancel, likewise."""
+        is_new = number not in self.cancels
+        found = super().cancel(number)
+        if is_new and self._archive.names and self.is_told(number):
+            named = self._archive.names.cancels.get(number)
+            if named is not None:
+                found.endpoint, found.scope = named.endpoint, named.scope
+                found.asked_by, found.trigger = named.asked_by, named.trigger
+        return found
+
+    def endpoint(self, number: int) -> Endpoint:
+        """Return an endpoint, introduced by the archive: few turns say who theirs is."""
+        is_new = number not in self.endpoints
+        found = super().endpoint(number)
+        if is_new:
+            known = None if self._is_about(number) else self._archive.endpoints.get(number)
+            if known is None and self.is_told(number) and self._archive.names:
+                known = self._archive.names.endpoints.get(number)
+            if known is not None:
+                found.dialect, found.profile = known.dialect, known.profile
+                found.driver, found.opened = known.driver, known.opened
+                found.state = known.state
+        return found
+
+    def owner_of(self, number: int) -> int:
+        """Return the endpoint of a request or call."""
+        if number in self.requests or number in self.calls or self._is_about(number):
+            return super().owner_of(number)
+        return self._archive.owner_of(number)
+
+    def cause_of(self, number: int) -> int:
+        """Return the turn that brought a turn about."""
+        return self._archive.cause_of(number)
+
+    def context_of(self, number: int) -> Context | None:
+        """Return the script in which a turn was asked for."""
+        turn = self._turn
+        if turn is None or turn.number != number:
+            turn = self._archive.turn(number)
+        return self._archive.context_of(turn) if turn else None
+
+    def _is_about(self, number: int) -> bool:
+        return self._members is not None and number in self._members
+
+    def _note_number(self, turn: Turn) -> None:
+        self.blind_before = self._archive.blind_before(turn.number)
+        if self.first is None:
+            self.first = Moment(turn.number, turn.time_ns)
+
+    def _note_cause(self, turn: Turn) -> None:
+        """Causes are looked up when they are asked for."""
