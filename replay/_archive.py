@@ -36,6 +36,7 @@ from rescind.events import (
 )
 from rescind.events._mentions import pairs_of
 
+from ._describe import rules_of
 from ._from_keyframe import LedgerFromKeyframe
 from ._lives import Attempt, Call, CancelLife, Context, Endpoint, Moment, Request
 from ._model import Ledger
@@ -137,6 +138,8 @@ class Archive:
         self.endpoints = Shelf(self._endpoint)
         self._cases = Memory(self._narrow_case)
         self._whole_cases = Memory(self._whole_case)
+        self._gaps: list[tuple[int, int]] = []
+        self._met = -1
         self._closings: dict[int, Turn | None] = {}
         self._contexts = Memory(self._script_of)
 
@@ -160,8 +163,12 @@ class Archive:
     @property
     def gaps(self) -> list[tuple[int, int]]:
         """Turns that are missing: what was before the first, and what was lost between."""
-        lost = self.lookup.missing()
-        return [(1, self._first - 1), *lost] if self._first > 1 else lost
+        met = len(self.lookup.damage)
+        if met != self._met:  # more was read since
+            lost = self.lookup.missing()
+            self._gaps = [(1, self._first - 1), *lost] if self._first > 1 else lost
+            self._met = met
+        return self._gaps
 
     @cached_property
     def _first(self) -> int:
@@ -169,7 +176,10 @@ class Archive:
 
     def blind_before(self, number: int) -> int:
         """Return the turn from which on nothing is missing up to this one."""
-        ends = [last + 1 for _, last in self.gaps]
+        gaps = self.gaps
+        if not gaps:
+            return 1
+        ends = [last + 1 for _, last in gaps]
         at = bisect_right(ends, number)
         return ends[at - 1] if at else 1
 
@@ -271,7 +281,8 @@ class Archive:
         self._whole_cases.clear()
         self._contexts.clear()
         self._closings.clear()
-        for name in ("gaps", "cancel_numbers", "names"):
+        self._met = -1
+        for name in ("_first", "cancel_numbers", "names"):
             self.__dict__.pop(name, None)
 
     def taken_of(self, request: Request) -> int:
@@ -324,11 +335,10 @@ class Archive:
         return case
 
     def _cancel(self, number: int) -> CancelLife | None:
-        narrow = self._cases.get(number)
-        if narrow is None or number not in narrow.cancels:
+        at = bisect_left(self.cancel_numbers, number)
+        if self.cancel_numbers[at : at + 1].tolist() != [number]:
             return None
-        whole = self._whole_cases[number]
-        cancel = whole.cancels[number]
+        cancel = self._whole_cases[number].cancels[number]
         cancel.refused = [
             event.request
             for turn in self.window(cancel)
@@ -337,15 +347,26 @@ class Archive:
         ]
         return cancel
 
-    def window(self, cancel: CancelLife) -> Iterator[Turn]:
-        """Yield the turns in which something was asked of a cancel's endpoint in its window."""
+    def window(self, cancel: CancelLife) -> list[Turn]:
+        """Return the turns of a cancel's window in which its endpoint refused what it was asked.
+
+        And those in which it took what the window forbids.
+        """
+        return list(self._window(cancel))
+
+    def _window(self, cancel: CancelLife) -> Iterator[Turn]:
         first = cancel.began.turn + 1 if cancel.began else 1
         if cancel.began is None and not self._was_open(cancel):
             return
         last = cancel.ended.turn - 1 if cancel.ended else None
+        rules = rules_of(self, cancel.endpoint)
         for turn in self.about(cancel.endpoint, first=first, last=last):
-            if any(isinstance(event, Accepted | Rejected) for event in turn.events):
-                yield turn
+            for event in turn.events:
+                if isinstance(event, Rejected) or (
+                    isinstance(event, Accepted) and rules.forbids(cancel, event.operation)
+                ):
+                    yield turn
+                    break
 
     def _was_open(self, cancel: CancelLife) -> bool:
         """Whether a keyframe tells of a window that opened where turns are missing."""
@@ -420,6 +441,10 @@ def script_of(turn: Turn) -> int:
             return 0
 
 
+_RUNS = frozenset({CancelBegan, Delivered, Discarded})
+"""Events that name many at once."""
+
+
 class Case(LedgerFromKeyframe):
     """The ledger of the turns that mention a few numbers; nothing is missing between them.
 
@@ -447,9 +472,11 @@ class Case(LedgerFromKeyframe):
 
     def narrowed(self, turn: Turn) -> Turn:
         """Return a turn as far as it concerns the members: of long runs only their part."""
-        if self._members is None:
-            return turn
         message = turn.message
+        if self._members is None or not (
+            isinstance(message, CompletionScript) or _RUNS.intersection(map(type, turn.events))
+        ):
+            return turn
         if isinstance(message, CompletionScript) and message.requests:
             kept = self._narrow(message.requests)
             is_last = kept[-1:] == [message.requests[-1]]

@@ -16,6 +16,7 @@ from rescind.events import (
     CancelRequested,
     Delivered,
     Discarded,
+    Rejected,
     Turn,
 )
 
@@ -283,8 +284,7 @@ def sequence_of(number: int, archive: Archive) -> Sequence:
     broken = _broken(court)
     case = court.ledger
     cancel = case.cancel(number)
-    cancel.refused = archive.cancels[number].refused
-    asked = _asked(cancel, archive)
+    asked = _asked(cancel, case, archive)
     requests = [case.request(each) for each in cancel.victims]
     outcomes = {attempt.target: attempt.outcome for attempt in cancel.attempts}
     victims = [_victim(request, cancel, asked, outcomes) for request in requests]
@@ -319,24 +319,53 @@ def sequence_of(number: int, archive: Archive) -> Sequence:
 
 
 def _hear(number: int, archive: Archive) -> Court:
-    """Hear all turns that have to do with a cancel, under the laws that it is judged by."""
-    cancel = archive.cancels[number]
-    targets = (attempt.target for attempt in cancel.attempts)
-    members = {number, *cancel.victims, *cancel.refused, *targets}
+    """Hear all turns that have to do with a cancel, under the laws that it is judged by.
+
+    Whom that concerns is seen on the way; where others come in it is heard again, with them.
+    """
+    members = {number, *_victims_of(number, archive)}
+    window: list[Turn] = []
+    while True:
+        case = Case(archive, members)
+        cancel = case.cancel(number)
+        court = _court(case, archive, merge(archive.about(*members), window, key=_number))
+        refusing = archive.window(cancel)
+        cancel.refused = [event.request for turn in refusing for event in _refused(turn, cancel)]
+        concerned = {*cancel.victims, *cancel.refused, *(each.target for each in cancel.attempts)}
+        if concerned <= members and len(refusing) == len(window):
+            return court
+        members |= concerned
+        window = refusing
+
+
+_number = attrgetter("number")
+
+
+def _victims_of(number: int, archive: Archive) -> Iterator[int]:
+    for turn in archive.about(number):
+        for event in turn.events:
+            if isinstance(event, CancelBegan) and event.cancel == number:
+                return each(event.victims)
+    return iter(())
+
+
+def _refused(turn: Turn, cancel: CancelLife) -> list[Rejected]:
+    rejected = [event for event in turn.events if isinstance(event, Rejected)]
+    return [event for event in rejected if event.endpoint == cancel.endpoint]
+
+
+def _court(case: Case, archive: Archive, turns: Iterable[Turn]) -> Court:
     laws = [law for law in LAWS if law.id in LAWS_OF_A_SEQUENCE]
-    case = Case(archive, members)
-    case.cancel(number)
     court = Court(laws, lambda: archive.lookup.damage, case)
-    asked = merge(archive.about(*members), archive.window(cancel), key=attrgetter("number"))
     last = 0
-    for turn in asked:
-        if turn.number > last:  # else both have it
+    for turn in turns:
+        if turn.number > last:  # else it has to do with several of them
             court.feed(case.narrowed(turn))
             last = turn.number
-    if any(request.is_pending for request in court.ledger.requests.values()):
-        closing = archive.closing_of(cancel.endpoint, last)
-        if closing is not None:
-            court.feed(case.narrowed(closing))
+    pending = [request.endpoint for request in case.requests.values() if request.is_pending]
+    closing = archive.closing_of(pending[0], last) if pending else None
+    if closing is not None:
+        court.feed(case.narrowed(closing))
     return court
 
 
@@ -356,12 +385,12 @@ def tables_of(endpoint: int, names: Names) -> Tables:
     return tables(known.dialect, known.profile) if known else tables("")
 
 
-def _asked(cancel: CancelLife, archive: Archive) -> Asked:
+def _asked(cancel: CancelLife, case: Ledger, archive: Archive) -> Asked:
     """Return who asked: the caller, or for a time-out the deadline of a request."""
     moment = cancel.requested or cancel.began or Moment(0, archive.clock.begin_ns)
     if cancel.trigger != TIME_OUT:
         # A release asks for its cancel when the outputs before it have ended; who called it asked.
-        own = archive.requests.get(cancel.number)
+        own = case.requests.get(cancel.number)
         caller = own if own and cancel.by is None and not cancel.handler else cancel
         by, inside = caller.by, caller.inside
         return Asked(moment.turn, moment.time_ns, by, inside, handler=cancel.handler)
