@@ -85,15 +85,18 @@ def concerns(turn: Turn, number: int) -> bool:
 
     By the same rule as a log's index, so that both find the same turns.
     """
-    if turn.actor == number:
-        return True
+    return turn.actor == number or mentions_of(turn).hold(number)
+
+
+def mentions_of(turn: Turn) -> Mentions:
+    """Return what a turn's message and events mention; who took it is not among them."""
     found = Mentions()
     for kind in (turn.message, *turn.events):
         if kind is not None:
             names, values = fields_of(kind)
             roles = _roles_of(kind_name(kind), tuple(names))
             found.take({0: roles}.get, [(0, *values)])
-    return found.hold(number)
+    return found
 
 
 @lru_cache(maxsize=1024)

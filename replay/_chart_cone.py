@@ -1,0 +1,251 @@
+"""The causal cone of a chart: which turns led to something, and what it directly brought about.
+
+Of a log it reads what the cone needs: single turns by their numbers, the turns about a request, and
+a cancellation from its trigger until nothing is owed to anybody any more.
+"""
+
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from rescind.events import (
+    Accepted,
+    CancelBegan,
+    CancelEnded,
+    CancelRequested,
+    Delivered,
+    Discarded,
+    Rejected,
+    Turn,
+)
+from rescind.events._mentions import pairs_of
+
+from ._chart_reading import Reading
+from ._lives import CancelLife, Request
+from ._select import Kind, Target
+from ._turns import mentions_of
+
+NEAR_TURNS = 1_000
+"""So far behind a turn its direct effects are looked for."""
+SPAN_TURNS = 200_000
+"""So far a cancellation that comes to no rest is followed."""
+LIVES_MAX = 1_000
+"""So many victims' earlier turns are looked up."""
+
+
+def cone_of(target: Target, reading: Reading) -> Iterator[Turn]:
+    """Return the turns of a target's cone, ascending."""
+    match target.kind:
+        case Kind.CANCEL:
+            return _of_cancel(reading.ledger.cancels[target.number], reading)
+        case Kind.REQUEST:
+            return _of_request(target.number, reading)
+        case Kind.TURN:
+            return _of_turns([target.number], reading)
+        case Kind.ACTOR:
+            return reading.about(target.number)
+
+
+# --- a request, a turn ---------------------------------------------------------------------------
+
+
+def _of_request(number: int, reading: Reading) -> Iterator[Turn]:
+    ledger = reading.ledger
+    request = ledger.requests.get(number)
+    turns = [turn.number for turn in reading.about(number)]
+    if request is None:
+        return _of_turns(turns, reading)
+    cancels = {*request.claims, request.completed.by if request.completed else 0}
+    if request.rejected is not None:
+        cancels.update(_windows_at(request, reading))
+    for cancel in sorted(cancels & ledger.cancels.keys()):
+        turns += _own_turns(ledger.cancels[cancel])
+    return _of_turns(turns, reading)
+
+
+def _own_turns(cancel: CancelLife) -> list[int]:
+    moments = (cancel.requested, cancel.began, cancel.killed, cancel.ended)
+    return [moment.turn for moment in moments if moment is not None]
+
+
+def _windows_at(request: Request, reading: Reading) -> list[int]:
+    """Return the cancels that may have refused a request: those whose window was open then."""
+    cancels = reading.ledger.cancels
+    return [number for number, cancel in cancels.items() if request.number in cancel.refused]
+
+
+def _of_turns(numbers: Iterable[int], reading: Reading) -> Iterator[Turn]:
+    """Yield turns, what led to them, and what they brought about."""
+    own = set(numbers)
+    wanted = own.union(*(_causes(number, reading) for number in own))
+    wanted |= {turn.number for turn in _effects(own, reading)}
+    return reading.some(wanted)
+
+
+def _causes(number: int, reading: Reading) -> set[int]:
+    """Return the turns that led to one; a script's own request stands before its delivery."""
+    ledger = reading.ledger
+    seen: set[int] = set()
+    while number > 0 and number not in seen:  # a damaged log may run in circles
+        seen.add(number)
+        context = ledger.context_of(number)
+        done = ledger.requests[context.request].completed if context else None
+        if context is not None and done is not None and context.turn not in seen:
+            seen.add(context.turn)
+            number = done.turn
+        else:
+            number = ledger.cause_of(number)
+    return seen
+
+
+def _effects(own: set[int], reading: Reading) -> Iterator[Turn]:
+    seen = 0
+    for number in sorted(own):
+        for turn in reading.turns(max(seen, number) + 1, number + NEAR_TURNS):
+            if turn.cause is not None and turn.cause.log is None and turn.cause.number in own:
+                yield turn
+        seen = max(seen, number + NEAR_TURNS)
+
+
+# --- a cancellation ------------------------------------------------------------------------------
+
+
+def _of_cancel(cancel: CancelLife, reading: Reading) -> Iterator[Turn]:
+    """Yield a cancellation whole: what led to it, its sequence, and what was late behind it."""
+    ledger = reading.ledger
+    moments = [m.turn for m in (cancel.requested, cancel.began, cancel.ended) if m is not None]
+    if not moments:
+        yield from reading.about(cancel.number)
+        return
+    begin = min(moments)
+    lives = [ledger.requests[n] for n in cancel.victims[:LIVES_MAX]]
+    lives += [ledger.requests[a.target] for a in cancel.attempts[:LIVES_MAX]
+              if a.target in ledger.requests]  # fmt: skip
+    asker = ledger.requests.get(cancel.asked_by)
+    fired = asker.timed_out.turn if asker and asker.timed_out else 0
+    earlier = _causes(begin, reading) | {fired}
+    earlier |= {turn for life in lives for turn in _turns_of(life)}
+    yield from reading.some(n for n in earlier if 0 < n < begin)
+    last = begin
+    for turn in _sequence(cancel, begin, reading):
+        last = turn.number
+        yield turn
+    late = [life.late_answer.turn for life in lives if life.late_answer]
+    late += [life.delivered.turn for life in lives if life.delivered]
+    yield from reading.some(n for n in late if n > last)
+
+
+def _turns_of(life: Request) -> list[int]:
+    ends = (life.submitted, life.timed_out, life.completed, life.delivered, life.discarded)
+    return [end.turn for end in ends if end is not None]
+
+
+def _sequence(cancel: CancelLife, begin: int, reading: Reading) -> Iterator[Turn]:
+    """Yield the turns of a cancellation from its trigger until it is at rest."""
+    watch = _Watch(cancel)
+    for turn in reading.turns(begin, begin + SPAN_TURNS):
+        if watch.wants(turn):
+            yield turn
+            if watch.is_at_rest:
+                return
+
+
+@dataclass(slots=True)
+class _Watch:
+    """Knows at each turn of a cancellation who belongs to it and what is still owed."""
+
+    cancel: CancelLife
+    members: "_Ranges" = field(init=False)
+    creditors: "_Ranges" = field(init=False)
+    """Whoever has to hear before it is at rest: the victims, and the cancel's own request."""
+    turns: set[int] = field(default_factory=set[int])
+    open: set[int] = field(default_factory=set[int])
+    """Cancels that have begun here and not ended."""
+    owed: int = 0
+    """How many members have not had their delivery."""
+
+    def __post_init__(self) -> None:
+        number = self.cancel.number
+        self.members, self.creditors = _Ranges(), _Ranges()
+        self.members.add(number, number)
+        for attempt in self.cancel.attempts:
+            self.members.add(attempt.target, attempt.target)
+        self.open.add(number)
+
+    @property
+    def is_at_rest(self) -> bool:
+        return not self.open and self.owed <= 0
+
+    def wants(self, turn: Turn) -> bool:
+        """Return whether a turn belongs to the cancellation, and note what it says."""
+        is_effect = turn.cause is not None and turn.cause.number in self.turns
+        for event in turn.events:
+            self._note(event, is_effect=is_effect)
+        is_member = turn.actor in self.members or self._is_about_members(turn)
+        if is_member:
+            self.turns.add(turn.number)
+        return is_member or is_effect or self._is_refused(turn)
+
+    def _note(self, event: object, *, is_effect: bool) -> None:
+        match event:
+            case CancelRequested(cancel=number) if is_effect and number not in self.members:
+                self.members.add(number, number)  # a cancel within the cancel
+                self.open.add(number)
+            case Accepted(request=number) if number == self.cancel.number:
+                self._owe(number, number)
+            case CancelBegan(cancel=number, victims=victims) if number == self.cancel.number:
+                for first, last in pairs_of(victims):
+                    self.members.add(first, last)
+                    self._owe(first, last)
+            case CancelEnded(cancel=number):
+                self.open.discard(number)
+            case Delivered(requests=ranges) | Discarded(requests=ranges):
+                pairs = pairs_of(ranges)
+                self.owed -= sum(self.creditors.shared(first, last) for first, last in pairs)
+            case _:
+                pass
+
+    def _owe(self, first: int, last: int) -> None:
+        self.creditors.add(first, last)
+        self.owed += last - first + 1
+
+    def _is_about_members(self, turn: Turn) -> bool:
+        found = mentions_of(turn)
+        return any(number in self.members for number in found.numbers) or any(
+            self.members.shared(first, last) for first, last in found.spans
+        )
+
+    def _is_refused(self, turn: Turn) -> bool:
+        """Return whether the window refused what somebody else asked for."""
+        endpoint = self.cancel.endpoint
+        return any(
+            isinstance(event, Rejected) and event.endpoint == endpoint for event in turn.events
+        )
+
+
+class _Ranges:
+    """A set of numbers, as few ranges."""
+
+    def __init__(self) -> None:
+        self._firsts: list[int] = []
+        self._lasts: list[int] = []
+
+    def add(self, first: int, last: int) -> None:
+        at = bisect_right(self._firsts, first)
+        if at and self._lasts[at - 1] >= last:
+            return
+        self._firsts.insert(at, first)
+        self._lasts.insert(at, last)
+
+    def __contains__(self, number: int) -> bool:
+        at = bisect_right(self._firsts, number)
+        return at > 0 and self._lasts[at - 1] >= number
+
+    def shared(self, first: int, last: int) -> int:
+        """Return how many numbers of a range are in the set."""
+        at = max(bisect_right(self._firsts, first) - 1, 0)
+        total = 0
+        while at < len(self._firsts) and self._firsts[at] <= last:
+            total += max(min(last, self._lasts[at]) - max(first, self._firsts[at]) + 1, 0)
+            at += 1
+        return total

@@ -1,0 +1,116 @@
+"""`rescind chart`: chooses the turns and draws them."""
+
+from collections.abc import Iterable, Iterator
+from itertools import dropwhile
+
+from rescind.events import Turn
+
+from ._chart import Chart
+from ._chart_cone import cone_of
+from ._chart_draw import Drawing
+from ._chart_reading import Reading
+from ._chart_says import Speaker
+from ._model import Ledger
+from ._select import Kind, Target, resolve
+from ._text import count
+
+ROWS_MAX = 60
+"""So many rows a chart has, if it is not asked for all."""
+ALL_ROWS_MAX = 5_000
+"""And so many when it is: more is nothing to look at, and would be held in memory."""
+_TAIL = 1 / 3
+"""The share of the rows that a cone's end has, where the middle is left out."""
+
+
+def chart_of(
+    log: Iterable[Turn],
+    selector: str | None = None,
+    *,
+    first: int = 1,
+    last: int | None = None,
+    unfold: bool = False,
+) -> Chart:
+    """Draw a sequence chart of a log, or of what led to an outcome and came of it.
+
+    Without a selector and without bounds, it shows the last cancellation, if there is one.
+
+    Args:
+        log: The log.
+        selector: What the chart is about.
+        first: No turn before this one.
+        last: No turn after it.
+        unfold: Whether alike turns stay apart, in up to `ALL_ROWS_MAX` rows.
+
+    Raises:
+        SelectorError: The selector means nothing in this log, or several things.
+    """
+    reading = Reading(log)
+    target = resolve(selector, reading.ledger) if selector is not None else None
+    return draw_chart(reading, target, first=first, last=last, unfold=unfold)
+
+
+def draw_chart(
+    reading: Reading, target: Target | None, *, first: int, last: int | None, unfold: bool
+) -> Chart:
+    """Draw a chart from what is open for reading already."""
+    ledger = reading.ledger
+    notes: list[str] = []
+    if target is None and first <= 1 and last is None and ledger.cancels:
+        target = Target(Kind.CANCEL, max(ledger.cancels))
+        total = count(len(ledger.cancels), "cancellation")
+        notes.append(f"the last of {total}; --of shows another, --from and --to a range of turns")
+    is_cone = target is not None and target.kind is not Kind.ACTOR
+    turns = reading.turns(first, last) if target is None else cone_of(target, reading)
+    rows_max = ALL_ROWS_MAX if unfold else ROWS_MAX
+    tail = int(rows_max * _TAIL) if is_cone else 0
+    drawing = Drawing(
+        Speaker(ledger, reading.actor_of), head=rows_max - tail, tail=tail, unfold=unfold,
+        lost=reading.lost,
+    )  # fmt: skip
+    shown = [0, 0, 0]
+    for turn in _within(turns, first, last):
+        if drawing.is_full:
+            after = f" --to {last}" if last is not None else ""
+            notes.append(f"the chart ends before turn {turn.number}; --from {turn.number}{after} goes on")
+            break
+        drawing.take(turn)
+        shown = [shown[0] or turn.number, turn.number, shown[2] or turn.time_ns]
+    lanes, rows, shades = drawing.finish()
+    zero = _zero(target, ledger) or shown[2]
+    begin = ledger.first.time_ns if ledger.first else 0
+    title = _title(target, ledger, shown[0], shown[1])
+    return Chart(title, zero, begin, lanes, rows, shades, tuple(notes))
+
+
+def _within(turns: Iterable[Turn], first: int, last: int | None) -> Iterator[Turn]:
+    for turn in dropwhile(lambda turn: turn.number < first, turns):
+        if last is not None and turn.number > last:
+            return
+        yield turn
+
+
+def _title(target: Target | None, ledger: Ledger, first: int, last: int) -> str:
+    if target is None:
+        return f"turns {first} to {last}" if first else "no turns"
+    if target.kind is Kind.TURN:
+        return f"turn {target.number}"
+    name = ledger.label(target.number)
+    cancel = ledger.cancels.get(target.number)
+    if target.kind is not Kind.CANCEL or cancel is None:
+        return name
+    endpoint = ledger.endpoints.get(cancel.endpoint)
+    driver = f" ({endpoint.driver})" if endpoint and endpoint.driver else ""
+    trigger = cancel.trigger or "a cancel"
+    return f"c{cancel.number} {trigger} on {ledger.label(cancel.endpoint)}{driver}"
+
+
+def _zero(target: Target | None, ledger: Ledger) -> int:
+    """Return the moment from which times count: when a cancel was asked for, or how it ended."""
+    if target is None:
+        return 0
+    cancel = ledger.cancels.get(target.number) if target.kind is Kind.CANCEL else None
+    moment = (cancel.requested or cancel.began) if cancel else None
+    if target.kind is Kind.REQUEST:
+        request = ledger.requests[target.number]
+        moment = request.completed or request.rejected or request.submitted
+    return moment.time_ns if moment else 0

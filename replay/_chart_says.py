@@ -1,0 +1,396 @@
+"""Each turn of a chart in words: who said what to whom.
+
+A place is a lane before the lanes are counted: its kind and number.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+from rescind.events import (
+    Accepted,
+    Answer,
+    AnswerIgnored,
+    Cancel,
+    CancelBegan,
+    CancelEnded,
+    CancelOutcome,
+    CancelRequested,
+    Closed,
+    Complete,
+    Completed,
+    CompletionScript,
+    Discarded,
+    EventHandler,
+    Failed,
+    How,
+    InputScript,
+    Killed,
+    Manner,
+    Opened,
+    Origin,
+    PartialScript,
+    Received,
+    Rejected,
+    Returned,
+    ScriptRaised,
+    Serve,
+    StateChanged,
+    Stopped,
+    Submit,
+    TimedOut,
+    ToolEvent,
+    Turn,
+)
+
+from ._chart import LaneKind, Look
+from ._describe import event_text, message_text, rules_of, said, taken_text
+from ._dialects import end_text, state_text
+from ._model import Ledger
+from ._text import clip, count, duration, error_text, plain
+from ._turns import kind_name
+
+_DETAILS_MAX = 3
+_TEXT_MAX = 60
+_LOOKED_AT_MAX = 32
+"""So many requests of a run are asked for the code that they bring."""
+
+Place: TypeAlias = tuple[LaneKind, int]
+APPLICATION: Place = (LaneKind.APPLICATION, 0)
+_OTHERS: Place = (LaneKind.OTHERS, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Remark:
+    """An arrow between places; ``kind`` tells alike remarks from others, beside look and words."""
+
+    source: Place
+    target: Place
+    look: Look
+    kind: str
+    before: str = ""
+    numbers: tuple[int, ...] = ()
+    after: str = ""
+    letter: str = "r"
+    details: tuple[str, ...] = ()
+    is_onward: bool = False
+
+
+class Speaker:
+    """Puts turns into words; what it needs to know of others it asks a ledger."""
+
+    def __init__(self, ledger: Ledger, actor_of: Callable[[int], int]) -> None:
+        """Take the names, and what tells which actor took a turn."""
+        self.ledger = ledger
+        self._actor_of = actor_of
+
+    def remarks(self, turn: Turn) -> list[Remark]:
+        """Return what a turn says, what came in first."""
+        tell = _MESSAGES.get(turn.message.__class__, Speaker._anything)
+        first = tell(self, turn)
+        told: list[Remark] = [first]
+        if self._reaches_driver(turn):
+            outside = self.outside(first.target)
+            told.append(replace(first, source=first.target, target=outside, is_onward=True))
+        told += self._facts(turn, first)
+        details = [text for text in (self._detail(event) for event in turn.events) if text]
+        if len(details) > _DETAILS_MAX:
+            details[_DETAILS_MAX:] = [f"and {len(details) - _DETAILS_MAX:,} more"]
+        told[0] = replace(first, details=(*first.details, *details))
+        return told
+
+    # --- places ----------------------------------------------------------------------------------
+
+    def place(self, number: int) -> Place:
+        """Return whose lane something about a number belongs to: a request's is its endpoint's."""
+        cancel = self.ledger.cancels.get(number)
+        is_own = number in self.ledger.requests
+        owner = cancel.endpoint if cancel and not is_own else self.ledger.owner_of(number)
+        return (LaneKind.ACTOR, owner) if owner or not number else _OTHERS
+
+    def outside(self, place: Place) -> Place:
+        """Return what stands behind an endpoint; without a driver's name it is one for all."""
+        endpoint = self.ledger.endpoints.get(place[1])
+        return (LaneKind.OUTSIDE, endpoint.number if endpoint and endpoint.driver else 0)
+
+    def _source(self, turn: Turn, target: Place) -> Place:
+        match turn.origin:
+            case Origin.APP:
+                return APPLICATION
+            case Origin.IO:
+                return self.outside(target)
+            case Origin.ACTOR if turn.cause is not None and turn.cause.log is None:
+                actor = self._actor_of(turn.cause.number)
+                return target if actor < 0 else self.place(actor)
+            case _:
+                return target
+
+    def _ends(self, turn: Turn) -> tuple[Place, Place]:
+        target = self.place(turn.actor)
+        return self._source(turn, target), target
+
+    # --- messages --------------------------------------------------------------------------------
+
+    def _anything(self, turn: Turn) -> Remark:
+        source, target = self._ends(turn)
+        name = kind_name(turn.message) if turn.message is not None else "nothing"
+        words = clip(message_text(turn.message, self.ledger), _TEXT_MAX)
+        return Remark(source, target, Look.PLAIN, name, words)
+
+    def _submit(self, turn: Turn) -> Remark:
+        source, target = self._ends(turn)
+        message: Submit = turn.message
+        said_so = Remark(source, target, Look.PLAIN, "Submit", f"{plain(message.operation)} ")
+        asked = _first(turn, CancelRequested)
+        refused = _first(turn, Rejected)
+        accepted = _first(turn, Accepted)
+        if refused is not None:
+            code = said(refused.code, self.ledger, refused.endpoint)
+            return replace(
+                said_so, look=Look.REFUSED, numbers=_one(refused.request),
+                after=f" refused: {code}", details=(plain(refused.rule),),
+            )  # fmt: skip
+        if asked is not None:
+            reason = (clip(asked.reason, _TEXT_MAX),) if asked.reason else ()
+            numbers = _one(asked.cancel)
+            look = self._look_of_cancel(turn)
+            return replace(said_so, look=look, numbers=numbers, letter="c", details=reason)
+        if accepted is None:
+            return said_so
+        limit = "" if accepted.timeout_ns is None else f", at most {duration(accepted.timeout_ns)}"
+        blocks = "" if accepted.asynchronous else ", blocking"
+        return replace(said_so, numbers=_one(accepted.request), after=blocks + limit)
+
+    def _look_of_cancel(self, turn: Turn) -> Look:
+        """A cancel that got nobody and was too late for somebody has lost."""
+        began = _first(turn, CancelBegan)
+        has_lost = _first(turn, CancelOutcome) is not None and not (began and began.victims)
+        return Look.LOST if has_lost else Look.CANCEL
+
+    def _answer(self, turn: Turn) -> Remark:
+        source, target = self._ends(turn)
+        message: Answer = turn.message
+        ended = _first(turn, Completed)
+        if ended is not None:
+            return self._completion(ended, source, target, "Answer")
+        code = said(message.code, self.ledger, message.request)
+        answered = Remark(
+            source, target, Look.PLAIN, "Answer", "", _one(message.request), f" answered: {code}"
+        )
+        if _first(turn, AnswerIgnored) is None:
+            return answered
+        return replace(answered, look=Look.LOST, after=f" answered {code} too late, ignored")
+
+    def _cancel(self, turn: Turn) -> Remark:
+        source, target = self._ends(turn)
+        number = turn.message.cancel
+        ended = _first(turn, Completed)
+        asked = _first(turn, CancelRequested)
+        if ended is not None:
+            return self._completion(ended, source, target, "Cancel")
+        if asked is not None:
+            look = self._look_of_cancel(turn)
+            words = f"{plain(asked.trigger)} "
+            return Remark(source, target, look, "Cancel", words, _one(asked.cancel), letter="c")
+        words = f"told of c{number}: " if turn.actor != number else ""
+        return Remark(source, target, Look.QUIET, "told", words, _one(turn.actor))
+
+    def _result(self, turn: Turn) -> Remark:
+        source, target = self._ends(turn)
+        ended = _first(turn, Completed)
+        return self._completion(ended, source, target, "Complete") if ended else self._anything(turn)
+
+    def _completion(self, ended: Completed, source: Place, target: Place, kind: str) -> Remark:
+        """Tell an end; the ends of different operations fold together where codes are the same."""
+        code = end_text(rules_of(self.ledger, ended.request), ended.code, ended.how)
+        is_cancel = ended.request in self.ledger.cancels
+        letter, look = ("c", Look.CANCEL) if is_cancel else ("r", _look(ended))
+        request = self.ledger.requests.get(ended.request)
+        words = f"{plain(request.operation)} " if request and request.operation else ""
+        return Remark(source, target, look, kind, words, _one(ended.request), f": {code}", letter)
+
+    def _script(self, turn: Turn) -> Remark:
+        message: CompletionScript = turn.message
+        place = self.place(turn.actor)
+        target = place if message.manner == Manner.HANDLER else APPLICATION
+        verb = _VERBS.get(message.manner, plain(message.manner))
+        look, code = self._brought(message.requests)
+        kind = "script, running" if message.running else "script"
+        ranges = tuple(message.requests)
+        return Remark(place, target, look, kind, f"{verb} ", ranges, code)
+
+    def _brought(self, ranges: list[int]) -> tuple[Look, str]:
+        """Return what a run of deliveries brings, if it is the same in all."""
+        found: set[tuple[Look, str]] = set()
+        for number in _some(ranges, _LOOKED_AT_MAX):
+            request = self.ledger.requests.get(number)
+            if request is None or request.completed is None:
+                return Look.PLAIN, ""
+            done = request.completed
+            code = end_text(rules_of(self.ledger, number), done.code, done.how)
+            own = number in self.ledger.cancels
+            found.add((Look.CANCEL if own else _look(done), f": {code}"))
+        return found.pop() if len(found) == 1 else (Look.PLAIN, "")
+
+    def _to_application(self, turn: Turn) -> Remark:
+        place = self.place(turn.actor)
+        words = message_text(turn.message, self.ledger)
+        return Remark(place, APPLICATION, Look.PLAIN, kind_name(turn.message), words)
+
+    def _returned(self, turn: Turn) -> Remark:
+        source, target = self._ends(turn)
+        message: Returned = turn.message
+        words, numbers = "script of ", _one(message.request)
+        if message.error is None:
+            return Remark(source, target, Look.QUIET, "Returned", words, numbers, " returns")
+        error = clip(error_text(message.error), _TEXT_MAX)
+        return Remark(
+            source, target, Look.FAILED, "Returned", words, numbers, " raised", details=(error,)
+        )
+
+    def _serve(self, turn: Turn) -> Remark:
+        source, target = self._ends(turn)
+        numbers = _one(turn.message.request)
+        return Remark(source, target, Look.PLAIN, "Serve", "takes up ", numbers)
+
+    def _killed(self, turn: Turn) -> Remark:
+        source, target = self._ends(turn)
+        message: Killed = turn.message
+        code = "" if message.code is None else f": {said(message.code, self.ledger, turn.actor)}"
+        taken = taken_text(message).removeprefix(", ")
+        details = (clip(taken, _TEXT_MAX),) if taken else ()
+        return Remark(
+            source, target, Look.CANCEL, "Killed", "work of ", _one(message.cancel),
+            f" has stopped{code}", "c", details,
+        )  # fmt: skip
+
+    def _timed_out(self, turn: Turn) -> Remark:
+        place = self.place(turn.actor)
+        request = self.ledger.requests.get(turn.message.request)
+        limit = request.timeout_ns if request else None
+        after = " ran out" + (f" ({duration(limit)})" if limit else "")
+        ended = request.completed if request else None
+        is_late = ended is not None and ended.turn < turn.number
+        look = Look.LOST if is_late else Look.CANCEL
+        numbers = _one(turn.message.request)
+        return Remark(place, place, look, "TimedOut", "deadline of ", numbers, after)
+
+    # --- what else the turn decided --------------------------------------------------------------
+
+    def _reaches_driver(self, turn: Turn) -> bool:
+        accepted = _first(turn, Accepted)
+        endpoint = self.ledger.endpoints.get(accepted.endpoint) if accepted else None
+        return bool(accepted and accepted.started and endpoint and endpoint.driver)
+
+    def _facts(self, turn: Turn, first: Remark) -> Iterator[Remark]:
+        """Yield what is a row's own line: ends, windows and attempts that the message said not."""
+        losses: dict[str, list[int]] = {}
+        for event in turn.events:
+            match event:
+                case CancelOutcome():
+                    other = f" c{event.other}" if event.other else ""
+                    losses.setdefault(f"{plain(event.outcome)}{other}", []).append(event.target)
+                case Completed() if _one(event.request) != first.numbers or first.kind == "Submit":
+                    place = self.place(event.request)
+                    yield self._completion(event, place, place, "Completed")
+                case CancelBegan():
+                    yield self._began(event)
+                case CancelEnded():
+                    place = self.place(event.cancel)
+                    code = said(event.code, self.ledger, event.cancel)
+                    yield Remark(
+                        place, place, Look.CANCEL, "CancelEnded", "", _one(event.cancel),
+                        f" ended: {code}", "c",
+                    )  # fmt: skip
+                case Discarded():
+                    place = self.place(event.requests[0] if event.requests else turn.actor)
+                    yield Remark(
+                        place, APPLICATION, Look.LOST, "Discarded", "nobody hears of ",
+                        tuple(event.requests), f": {clip(event.reason, _TEXT_MAX)}",
+                    )  # fmt: skip
+                case _:
+                    pass
+        for outcome, targets in losses.items():
+            yield Remark(
+                first.target, first.target, Look.LOST, "CancelOutcome", f"{outcome} at ",
+                tuple(_ranges(targets)),
+            )  # fmt: skip
+
+    def _began(self, event: CancelBegan) -> Remark:
+        place = self.place(event.cancel)
+        pairs = zip(event.victims[::2], event.victims[1::2], strict=False)
+        victims = sum(last - first + 1 for first, last in pairs)
+        words = f"{count(victims, 'victim')}: " if victims else "no victims: nothing is outstanding"
+        return Remark(place, place, Look.CANCEL, "CancelBegan", words, tuple(event.victims))
+
+    def _detail(self, event: Any) -> str:
+        match event:
+            case StateChanged():
+                rules = rules_of(self.ledger, event.subject)
+                return f"{state_text(rules, event.old)} to {state_text(rules, event.new)}"
+            case ScriptRaised():
+                return clip(f"raised {error_text(event.error)}", _TEXT_MAX)
+            case Opened() | Closed() | Failed() | Stopped():
+                return clip(event_text(event, self.ledger), _TEXT_MAX)
+            case _ if "." in kind_name(event):  # an application's own word
+                return clip(event_text(event, self.ledger), _TEXT_MAX)
+            case _:
+                return ""
+
+
+_VERBS = {
+    Manner.SCRIPT: "script",
+    Manner.RAISED: "raises",
+    Manner.RETURNED: "returns",
+    Manner.FUTURE: "future",
+    Manner.HANDLER: "handler",
+}
+
+_MESSAGES: dict[type, Callable[[Speaker, Turn], Remark]] = {
+    Submit: Speaker._submit,
+    Answer: Speaker._answer,
+    Cancel: Speaker._cancel,
+    Complete: Speaker._result,
+    CompletionScript: Speaker._script,
+    InputScript: Speaker._to_application,
+    PartialScript: Speaker._to_application,
+    EventHandler: Speaker._to_application,
+    Returned: Speaker._returned,
+    Killed: Speaker._killed,
+    Serve: Speaker._serve,
+    TimedOut: Speaker._timed_out,
+    Received: Speaker._anything,
+    ToolEvent: Speaker._anything,
+}
+
+
+def _look(ended: Any) -> Look:
+    """Return how an end looks, from a completion or from what a ledger keeps of one."""
+    if ended.how in (How.CANCELLED, How.TIMED_OUT):
+        return Look.CANCELLED
+    if ended.how in (How.ABANDONED, How.RECOVERED):
+        return Look.FAILED
+    return Look.WELL if ended.code is None and ended.how == How.RESULT else Look.FAILED
+
+
+def _first(turn: Turn, kind: type) -> Any:
+    return next((event for event in turn.events if event.__class__ is kind), None)
+
+
+def _one(number: int) -> tuple[int, int]:
+    return number, number
+
+
+def _some(ranges: Iterable[int], most: int) -> Iterator[int]:
+    numbers = list(ranges)
+    for first, last in zip(numbers[::2], numbers[1::2], strict=False):
+        for number in range(first, last + 1):
+            if most <= 0:
+                return
+            most -= 1
+            yield number
+
+
+def _ranges(numbers: list[int]) -> Iterator[int]:
+    for number in numbers:
+        yield from _one(number)
