@@ -10,6 +10,9 @@ from enum import StrEnum
 from rescind.events import By
 
 from ._describe import numbers_text
+from ._text import clip, clip_left
+
+_WHO_MAX, _FILE_MAX = 24, 32
 
 
 class LaneKind(StrEnum):
@@ -114,6 +117,21 @@ class Row:
     def is_break(self) -> bool:
         """Whether it stands for turns that are not shown."""
         return not self.arrows
+
+    @property
+    def turns(self) -> str:
+        """Its turns; nothing for a break."""
+        if self.is_break:
+            return ""
+        return str(self.first) if self.first == self.last else f"{self.first}..{self.last}"
+
+    @property
+    def caller(self) -> str:
+        """Who called, and the code line; nothing where nobody did, or several."""
+        if self.by is None:
+            return ""
+        file = self.by.file.replace("\\", "/").rpartition("/")[2]
+        return f"{clip(self.by.who, _WHO_MAX)} {clip_left(file, _FILE_MAX)}:{self.by.line}"
 
 
 class ShadeKind(StrEnum):

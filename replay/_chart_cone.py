@@ -7,6 +7,7 @@ a cancellation from its trigger until nothing is owed to anybody any more.
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 from rescind.events import (
     Accepted,
@@ -51,16 +52,15 @@ def cone_of(target: Target, reading: Reading) -> Iterator[Turn]:
 
 def _of_request(number: int, reading: Reading) -> Iterator[Turn]:
     ledger = reading.ledger
+    own = [turn.number for turn in reading.about(number)]
     request = ledger.requests.get(number)
-    turns = [turn.number for turn in reading.about(number)]
     if request is None:
-        return _of_turns(turns, reading)
+        return _of_turns(own, reading)
     cancels = {*request.claims, request.completed.by if request.completed else 0}
     if request.rejected is not None:
         cancels.update(_windows_at(request, reading))
-    for cancel in sorted(cancels & ledger.cancels.keys()):
-        turns += _own_turns(ledger.cancels[cancel])
-    return _of_turns(turns, reading)
+    known = [ledger.cancels[cancel] for cancel in cancels & ledger.cancels.keys()]
+    return _of_turns(own, reading, number, chain.from_iterable(map(_own_turns, known)))
 
 
 def _own_turns(cancel: CancelLife) -> list[int]:
@@ -74,18 +74,28 @@ def _windows_at(request: Request, reading: Reading) -> list[int]:
     return [number for number, cancel in cancels.items() if request.number in cancel.refused]
 
 
-def _of_turns(numbers: Iterable[int], reading: Reading) -> Iterator[Turn]:
-    """Yield turns, what led to them, and what they brought about."""
+def _of_turns(
+    numbers: Iterable[int], reading: Reading, request: int = 0, context: Iterable[int] = ()
+) -> Iterator[Turn]:
+    """Yield turns, what led to them, and what they brought about.
+
+    Of what a run of deliveries brought about, only what the script of ``request`` did counts; of
+    the turns of ``context``, nothing.
+    """
     own = set(numbers)
-    wanted = own.union(*(_causes(number, reading) for number in own))
-    wanted |= {turn.number for turn in _effects(own, reading)}
+    wanted = own.union(context, *(_causes(number, reading, request) for number in own))
+    wanted |= {turn.number for turn in _effects(own, request, reading)}
     return reading.some(wanted)
 
 
-def _causes(number: int, reading: Reading) -> set[int]:
-    """Return the turns that led to one; a script's own request stands before its delivery."""
+def _causes(number: int, reading: Reading, request: int = 0) -> set[int]:
+    """Return the turns that led to one; before its delivery a request's own completion stands."""
     ledger = reading.ledger
     seen: set[int] = set()
+    life = ledger.requests.get(request)
+    if life is not None and life.completed and life.delivered and life.delivered.turn == number:
+        seen.add(number)
+        number = life.completed.turn
     while number > 0 and number not in seen:  # a damaged log may run in circles
         seen.add(number)
         context = ledger.context_of(number)
@@ -98,11 +108,15 @@ def _causes(number: int, reading: Reading) -> set[int]:
     return seen
 
 
-def _effects(own: set[int], reading: Reading) -> Iterator[Turn]:
+def _effects(own: set[int], request: int, reading: Reading) -> Iterator[Turn]:
     seen = 0
     for number in sorted(own):
         for turn in reading.turns(max(seen, number) + 1, number + NEAR_TURNS):
-            if turn.cause is not None and turn.cause.log is None and turn.cause.number in own:
+            cause = turn.cause
+            if cause is None or cause.log is not None or cause.number not in own:
+                continue
+            is_script = cause.number in reading.ledger.scripts
+            if not request or not is_script or cause.request == request:
                 yield turn
         seen = max(seen, number + NEAR_TURNS)
 

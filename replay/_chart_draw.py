@@ -34,7 +34,7 @@ _PERIOD_MAX = 4
 _PAIRS_MAX = 10_000
 """So many ranges of numbers a row remembers."""
 _TITLE_MAX = 40
-_ENDS = frozenset({"Answer", "Cancel", "Complete", "Completed"})
+_ENDS = frozenset({"Answer", "Cancel", "Complete", "Completed", "Drop"})
 """Remarks about an end: alike when the codes are, whatever the operation."""
 
 
@@ -92,6 +92,8 @@ class _Shading:
     """None: it began before the chart."""
     last: _Draft | None = None
     count: int = 1
+    seen: _Draft | None = None
+    """The last row that belongs to it; where it ends is not in the chart."""
 
 
 class Drawing:
@@ -119,8 +121,8 @@ class Drawing:
         self._gap: _Draft | None = None
         self._seats: dict[Place, Place] = {APPLICATION: APPLICATION}
         self._scripts: dict[int, _Shading] = {}
-        self._script_turns: dict[int, int] = {}
-        """Turns whose script runs, and how deep."""
+        self._script_turns: dict[int, tuple[int, _Shading]] = {}
+        """Turns whose script runs, how deep, and its shade."""
         self._windows: dict[int, _Shading] = {}
         self._shadings: list[_Shading] = []
         self._previous: Turn | None = None
@@ -150,13 +152,17 @@ class Drawing:
     def _draft(self, turn: Turn, remarks: tuple[Remark, ...]) -> _Draft:
         cause = turn.cause.number if turn.cause is not None and turn.cause.log is None else 0
         is_call = turn.origin == Origin.APP and not isinstance(turn.message, Returned)
-        depth = self._script_turns.get(cause, -1) + 1 if is_call else 0
-        return _Draft(
+        script = self._script_turns.get(cause) if is_call else None
+        depth = script[0] + 1 if script else 0
+        draft = _Draft(
             turn.number, turn.number, 1, turn.time_ns, cause, depth, remarks, turn.by,
             alike=(depth, *map(_alike, remarks)),
             numbers=[list(remark.numbers) for remark in remarks],
             before=[remark.before for remark in remarks],
         )  # fmt: skip
+        if script:
+            script[1].seen = draft
+        return draft
 
     # --- folding ---------------------------------------------------------------------------------
 
@@ -194,7 +200,6 @@ class Drawing:
         gap = self._gap
         if gap is None:
             gap = self._gap = _Draft()
-            begin, end = begin, end
         middle = [row for row in self._rows[begin:end] if row is not gap]
         for row in middle:
             row.into = gap
@@ -231,8 +236,9 @@ class Drawing:
                     pass
 
     def _begin_script(self, number: int, turn: Turn, draft: _Draft) -> None:
-        self._scripts[number] = _Shading(ShadeKind.SCRIPT, APPLICATION, number, draft)
-        self._script_turns[turn.number] = draft.depth
+        script = _Shading(ShadeKind.SCRIPT, APPLICATION, number, draft, seen=draft)
+        self._scripts[number] = script
+        self._script_turns[turn.number] = draft.depth, script
 
     def _end_script(self, number: int, turn: Turn, draft: _Draft) -> None:
         script = self._scripts.pop(number, None)
@@ -320,7 +326,8 @@ class Drawing:
         found: dict[tuple[ShadeKind, int, int, int, int], Shade] = {}
         for one in (*self._shadings, *self._windows.values(), *self._scripts.values()):
             first = 0 if one.first is None else at[id(one.first.row())]
-            last = len(self._rows) - 1 if one.last is None else at[id(one.last.row())]
+            end = one.last or one.seen
+            last = len(self._rows) - 1 if end is None else at[id(end.row())]
             if first >= last or one.place not in index:
                 continue
             lane = index[one.place]

@@ -21,6 +21,7 @@ from rescind.events import (
     Completed,
     CompletionScript,
     Discarded,
+    Drop,
     EventHandler,
     Failed,
     How,
@@ -198,7 +199,9 @@ class Speaker:
     def _result(self, turn: Turn) -> Remark:
         source, target = self._ends(turn)
         ended = _first(turn, Completed)
-        return self._completion(ended, source, target, "Complete") if ended else self._anything(turn)
+        if ended is None:
+            return self._anything(turn)
+        return self._completion(ended, source, target, kind_name(turn.message))
 
     def _completion(self, ended: Completed, source: Place, target: Place, kind: str) -> Remark:
         """Tell an end; the ends of different operations fold together where codes are the same."""
@@ -213,11 +216,11 @@ class Speaker:
         message: CompletionScript = turn.message
         place = self.place(turn.actor)
         target = place if message.manner == Manner.HANDLER else APPLICATION
-        verb = _VERBS.get(message.manner, plain(message.manner))
+        before, after = _VERBS.get(message.manner, (f"{plain(message.manner)} ", ""))
         look, code = self._brought(message.requests)
         kind = "script, running" if message.running else "script"
         ranges = tuple(message.requests)
-        return Remark(place, target, look, kind, f"{verb} ", ranges, code)
+        return Remark(place, target, look, kind, before, ranges, after + code)
 
     def _brought(self, ranges: list[int]) -> tuple[Look, str]:
         """Return what a run of deliveries brings, if it is the same in all."""
@@ -338,19 +341,21 @@ class Speaker:
                 return ""
 
 
-_VERBS = {
-    Manner.SCRIPT: "script",
-    Manner.RAISED: "raises",
-    Manner.RETURNED: "returns",
-    Manner.FUTURE: "future",
-    Manner.HANDLER: "handler",
+_VERBS: dict[str, tuple[str, str]] = {
+    Manner.SCRIPT: ("script of ", ""),
+    Manner.RAISED: ("", " raises"),
+    Manner.RETURNED: ("", " returns"),
+    Manner.FUTURE: ("future of ", ""),
+    Manner.HANDLER: ("handler of ", ""),
 }
+"""The words before and behind what is delivered; the dialects' other manners are words already."""
 
 _MESSAGES: dict[type, Callable[[Speaker, Turn], Remark]] = {
     Submit: Speaker._submit,
     Answer: Speaker._answer,
     Cancel: Speaker._cancel,
     Complete: Speaker._result,
+    Drop: Speaker._result,
     CompletionScript: Speaker._script,
     InputScript: Speaker._to_application,
     PartialScript: Speaker._to_application,

@@ -8,11 +8,11 @@ from typing import Any
 
 from ._chart import Arrow, Chart, Look, Row, Shade, ShadeKind
 from ._sequences_screen import by_json
-from ._text import Clock, Line, Span, clip, line, offset, place, plain
+from ._text import Clock, Line, Span, clip, line, offset, plain
 
-WIDTH_MIN = 60
-_TURN_MIN = 5
-_TIME = 9
+WIDTH_MIN = 72
+"""A narrower terminal breaks the lines itself."""
+_TURN_MIN, _TIME_MIN = 5, 9
 _GAP_MIN, _GAP_MAX = 4, 12
 _GRAPH_SHARE = 0.36
 """How much of a wide line the lanes may take."""
@@ -50,15 +50,16 @@ class _Screen:
     def __init__(self, chart: Chart, width: int) -> None:
         self._chart = chart
         self._clock = Clock(chart.begin_ns)
-        self._turn = max([_TURN_MIN, *(len(_turns(row)) for row in chart.rows)])
-        left = self._turn + _TIME + 5
+        self._turn = max([_TURN_MIN, *(len(row.turns) for row in chart.rows)])
+        self._time = max([_TIME_MIN, *(len(self._after(row)) for row in chart.rows)])
+        left = self._turn + self._time + 5
         gaps = max(len(chart.lanes) - 1, 1)
         room = int((width - left) * _GRAPH_SHARE)
         self._gap = min(max(room // gaps, _GAP_MIN), _GAP_MAX)
         self._left = left
         self._at = [index * self._gap for index in range(len(chart.lanes))]
         self._graph = (self._at[-1] if self._at else 0) + 3
-        self._words = max(width - left - self._graph, 12)
+        self._words = max(width - left - self._graph - 2, 8)
         self._width = width
 
     def lines(self) -> list[Line]:
@@ -75,6 +76,9 @@ class _Screen:
             lines += [line(), line(Span(clip(note, self._width), "dim"))]
         return lines
 
+    def _after(self, row: Row) -> str:
+        return "" if row.is_break else offset(row.time_ns - self._chart.zero_ns)
+
     def _heads(self) -> list[Line]:
         """Return the lanes' names, each on a line of its own: so all of them have room."""
         lines: list[Line] = []
@@ -86,19 +90,16 @@ class _Screen:
 
     def _row(self, at: int, row: Row) -> list[Line]:
         if row.is_break:
-            blank = self._lanes_at(at, row)
-            return [line(" " * self._left, *blank, "  ", Span(f"… {plain(row.says)} …", "dim"))]
+            return [line("  ", Span(clip(f"… {row.says} …", self._width - 2), "dim"))]
         lines: list[Line] = []
-        after = offset(row.time_ns - self._chart.zero_ns)
-        left = [
-            Span(f"{_turns(row):>{self._turn}}", "cyan"), Span(f"  {after:>{_TIME}}   ", "dim"),
-        ]  # fmt: skip
+        after = f"  {self._after(row):>{self._time}}   "
+        left = [Span(f"{row.turns:>{self._turn}}", "cyan"), Span(after, "dim")]
         for index, arrow in enumerate(row.arrows):
             if arrow.is_onward:
                 continue
             onward = row.arrows[index + 1 : index + 2]
             drawn = [arrow, *(each for each in onward if each.is_onward)]
-            graph = self._lanes_at(at, row, drawn)
+            graph = self._lanes_at(at, drawn)
             lines.append([*left, *graph, Span("  "), *self._says(row, arrow, is_first=index == 0)])
             left = [Span(" " * self._left)]
         return lines
@@ -111,8 +112,8 @@ class _Screen:
         spans = [Span(words, _STYLES[arrow.look]), Span(many, "dim")]
         room -= len(words) + len(many) + 2
         more = [plain(arrow.detail)] if arrow.detail else []
-        if row.by is not None and is_first:
-            more.append(f"{plain(row.by.who)} {place(row.by, 40)}")
+        if row.caller and is_first:
+            more.append(row.caller)
         text = "  ".join(more)
         if text and room >= min(len(text), 12):
             spans.append(Span("  " + clip(text, room), "dim"))
@@ -120,12 +121,12 @@ class _Screen:
 
     # --- lanes -----------------------------------------------------------------------------------
 
-    def _lanes_at(self, at: int, row: Row, arrows: list[Arrow] | None = None) -> list[Span]:
+    def _lanes_at(self, at: int, arrows: list[Arrow]) -> list[Span]:
         """Return the lanes of one line with its arrows in them."""
         cells = [Span(" ")] * self._graph
         for lane, x in enumerate(self._at):
             cells[x] = Span(*self._post(at, lane))
-        for arrow in arrows or ():
+        for arrow in arrows:
             self._draw(cells, arrow)
         return _joined(cells)
 
@@ -148,12 +149,6 @@ class _Screen:
             cells[x] = Span("┼" if x in self._at else dash, style)
         head = "▶" if step > 0 else "◀"
         cells[end - step] = Span("×" if arrow.look in _CROSSED else head, style)
-
-
-def _turns(row: Row) -> str:
-    if row.is_break:
-        return ""
-    return str(row.first) if row.first == row.last else f"{row.first}..{row.last}"
 
 
 def _covers(shade: Shade, at: int, lane: int) -> bool:

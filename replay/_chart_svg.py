@@ -11,14 +11,13 @@ from html import escape
 from ._chart import Arrow, Chart, Look, Row, Shade, ShadeKind
 from ._text import Clock, clip, offset, plain
 from ._text import count as counted
-from ._text import place as place_of
 
 _MARGIN = 24.0
 _GUTTER = 138.0
 """What the turn numbers and the times need at the left."""
 _HEAD_TOP, _HEAD = 72.0, 30.0
 _TEXT, _SMALL = 12.5, 11.0
-_LETTER = 0.56
+_LETTER = 0.58
 """How wide a letter is on average, in units of its height."""
 _GAP_MIN, _GAP_MAX = 120.0, 330.0
 _LABEL_MAX = 64
@@ -45,11 +44,10 @@ _RULES = {
     ".script": "fill: {script}",
     ".post": "stroke: {post}; stroke-width: 1.2",
     ".head": "fill: {head}; stroke: {edge}; stroke-width: 1.2",
-    "text": f"font-size: {_TEXT:g}px; fill: {{text}}; paint-order: stroke; stroke: {{ground}};"
-    " stroke-width: 3px; stroke-linejoin: round; unicode-bidi: isolate",
-    ".on-band": "stroke: none",
+    "text": f"font-size: {_TEXT:g}px; fill: {{text}}; unicode-bidi: isolate",
+    "text.over": "paint-order: stroke; stroke: {ground}; stroke-width: 4px; stroke-linejoin: round",
     "text.title": "font-size: 17px; font-weight: 650",
-    "text.lane": "font-weight: 600; text-anchor: middle; stroke: none",
+    "text.lane": "font-weight: 600; text-anchor: middle",
     "text.turn": "text-anchor: end; font-variant-numeric: tabular-nums; font-weight: 600",
     "text.time": "text-anchor: end; font-variant-numeric: tabular-nums",
     "text.middle": "text-anchor: middle",
@@ -168,7 +166,7 @@ class _Picture:
                 told.append(row.says)
             for arrow in _told(row):
                 ends = dict.fromkeys((lanes[arrow.source], lanes[arrow.target]))
-                told.append(f"{_turns(row)} {' to '.join(ends)}: {arrow.says}")
+                told.append(f"{row.turns} {' to '.join(ends)}: {arrow.says}")
         return "; ".join(told) + "."
 
     def _lanes(self) -> Iterator[str]:
@@ -216,7 +214,7 @@ class _Picture:
                 while y in taken:
                     y += 14
                 taken.add(y)
-                yield _text(self._width - 16, y, shade.says, "small end cancel on-band")
+                yield _text(self._width - 16, y, shade.says, "small end cancel")
 
     def _row(self, at: int, row: Row) -> Iterator[str]:
         y = self._tops[at]
@@ -229,7 +227,8 @@ class _Picture:
             return
         cause = f' data-cause="{row.cause}"' if row.cause else ""
         yield f'<g class="row" data-turn="{row.first}" data-last="{row.last}"{cause}>\n'
-        yield _text(_MARGIN + 44, y + 25, _turns(row), "turn small")
+        yield f"<title>{_safe(self._about(row))}</title>\n"
+        yield _text(_MARGIN + 44, y + 25, row.turns, "turn small")
         after = offset(row.time_ns - self._chart.zero_ns)
         yield _text(_GUTTER - 14, y + 25, after, "time small")
         for arrow in row.arrows:
@@ -240,6 +239,12 @@ class _Picture:
             yield from self._arrow(row, arrow, last_y)
             y += _height(row, arrow)
         yield "</g>\n"
+
+    def _about(self, row: Row) -> str:
+        """Return what a pointer over a row is told: when, because of what, and what was clipped."""
+        cause = f", because of turn {row.cause}" if row.cause else ""
+        says = [" ".join(filter(None, (each.says, each.detail))) for each in _told(row)]
+        return f"turn {row.turns}, {self._clock.moment(row.time_ns)}{cause}: {'; '.join(says)}"
 
     def _arrow(self, row: Row, arrow: Arrow, y: float) -> Iterator[str]:
         label, detail = _label(row, arrow), _detail(row, arrow)
@@ -257,7 +262,7 @@ class _Picture:
         yield self._line(arrow, y, row.depth)
         left = min(start, end)
         fits = _wide(label) + 24 <= abs(start - end)
-        x, anchor = ((start + end) / 2, " middle") if fits else (left + 14, "")
+        x, anchor = ((start + end) / 2, " middle") if fits else (left + 14, " over")
         yield _text(x, y - 6, label, look + anchor)
         if detail:
             yield _text(x, y + 12.5, detail, "small" + anchor)
@@ -302,13 +307,9 @@ def _label(row: Row, arrow: Arrow) -> str:
 
 def _detail(row: Row, arrow: Arrow) -> str:
     parts = [arrow.detail] if arrow.detail else []
-    if row.by is not None and arrow is row.arrows[0]:
-        parts.append(f"{row.by.who} {place_of(row.by, 40)}")
+    if row.caller and arrow is row.arrows[0]:
+        parts.append(row.caller)
     return clip(", ".join(parts), _LABEL_MAX)
-
-
-def _turns(row: Row) -> str:
-    return str(row.first) if row.first == row.last else f"{row.first}..{row.last}"
 
 
 def _wide(text: str, size: float = _TEXT) -> float:

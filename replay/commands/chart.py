@@ -1,0 +1,79 @@
+"""`rescind chart`."""
+
+import shutil
+import sys
+from pathlib import Path
+
+import click
+
+from rescind.events import read
+from rescind.replay._chart import Chart
+from rescind.replay._chart_mermaid import chart_mermaid
+from rescind.replay._chart_of import draw_chart
+from rescind.replay._chart_reading import Reading
+from rescind.replay._chart_screen import GLYPHS, chart_json, chart_lines
+from rescind.replay._chart_svg import chart_svg
+from rescind.replay._text import MARGIN, Line, as_text
+
+from ._shared import ALL, FINE, JSON, LOG, NOTHING, leave, print_json, show, target_of
+
+_BY_ENDING = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid"}
+
+
+@click.command("chart")
+@LOG
+@click.option("--of", "selector", metavar="SELECTOR", help="What led to this, and came of it.")
+@click.option("--from", "first", type=int, default=1, metavar="TURN", help="Not before this turn.")
+@click.option("--to", "last", type=int, metavar="TURN", help="Not after this turn.")
+@click.option(
+    "--as", "form", type=click.Choice(["terminal", "svg", "mermaid"]),
+    help="In which form; without it, as the ending of --out says.",
+)  # fmt: skip
+@click.option(
+    "--out", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE",
+    help="Write it there: FILE.svg, FILE.mmd, or plain text.",
+)  # fmt: skip
+@ALL
+@JSON
+def command(  # noqa: PLR0913 - every one is an option
+    log: Path, *, selector: str | None, first: int, last: int | None, form: str | None,
+    out: Path | None, show_all: bool, as_json: bool,
+) -> None:  # fmt: skip
+    """A sequence chart: who said what to whom, and what the cancel did.
+
+    Without --of, --from and --to it shows the last cancellation.
+    """
+    reader = read(log)
+    reading = Reading(reader)
+    target = None if selector is None else target_of(selector, reading.ledger, reader)
+    chart = draw_chart(reading, target, first=first, last=last, unfold=show_all)
+    form = form or (_BY_ENDING.get(out.suffix.lower()) if out else None)
+    if as_json:
+        print_json("chart", log, chart_json(chart))
+    elif out is not None:
+        out.write_text(_text(chart, form), encoding="utf-8")
+    elif form in ("svg", "mermaid"):
+        print(_text(chart, form), end="")
+    else:
+        show(_screen(chart))
+    leave(reader, fine=FINE if chart.rows else NOTHING)
+
+
+def _text(chart: Chart, form: str | None) -> str:
+    match form:
+        case "svg":
+            return chart_svg(chart)
+        case "mermaid":
+            return chart_mermaid(chart)
+        case _:
+            return as_text(chart_lines(chart, MARGIN)) + "\n"
+
+
+def _screen(chart: Chart) -> list[Line]:
+    """Return the screen as wide as the terminal, in what characters it has."""
+    width = shutil.get_terminal_size((MARGIN, 24)).columns if sys.stdout.isatty() else MARGIN
+    try:
+        GLYPHS.encode(sys.stdout.encoding)
+    except UnicodeEncodeError:
+        return chart_lines(chart, width, in_ascii=True)
+    return chart_lines(chart, width)
