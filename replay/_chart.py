@@ -153,7 +153,8 @@ class Shade:
         last: The row in which it ends.
         number: The cancel, or the request whose script runs.
         count: How many alike it stands for.
-        is_whole: Whether it ends in the chart; else it goes on behind it.
+        is_whole: Whether its end is in the chart.
+        until: The turn in which it ends, where that is not in the chart; 0 where there is none.
     """
 
     kind: ShadeKind
@@ -163,12 +164,14 @@ class Shade:
     number: int
     count: int = 1
     is_whole: bool = True
+    until: int = 0
 
     @property
     def says(self) -> str:
         """Its words."""
         if self.kind is ShadeKind.WINDOW:
-            return f"window of c{self.number}" + ("" if self.is_whole else ", still open")
+            end = f", until turn {self.until}" if self.until else ", still open"
+            return f"window of c{self.number}" + ("" if self.is_whole else end)
         return f"script of r{self.number}" + (f" and {self.count - 1:,} more" * (self.count > 1))
 
 

@@ -133,24 +133,27 @@ def _of_cancel(cancel: CancelLife, reading: Reading) -> Iterator[Turn]:
         return
     begin = min(moments)
     lives = [ledger.requests[n] for n in cancel.victims[:LIVES_MAX]]
-    lives += [ledger.requests[a.target] for a in cancel.attempts[:LIVES_MAX]
-              if a.target in ledger.requests]  # fmt: skip
+    attempts = cancel.attempts[:LIVES_MAX]
+    lives += [ledger.requests[a.target] for a in attempts if a.target in ledger.requests]
+    rivals = [ledger.cancels[n] for n in {a.other for a in attempts} if n in ledger.cancels]
     asker = ledger.requests.get(cancel.asked_by)
-    fired = asker.timed_out.turn if asker and asker.timed_out else 0
-    earlier = _causes(begin, reading) | {fired}
-    earlier |= {turn for life in lives for turn in _turns_of(life)}
-    yield from reading.some(n for n in earlier if 0 < n < begin)
+    near = {turn for life in lives for turn in _turns_of(life)}
+    near |= {turn for rival in rivals for turn in _own_turns(rival)}
+    near |= {asker.timed_out.turn} if asker and asker.timed_out else set()
+    near |= _causes(begin, reading)
+    yield from reading.some(number for number in near if number < begin)
     last = begin
     for turn in _sequence(cancel, begin, reading):
         last = turn.number
         yield turn
-    late = [life.late_answer.turn for life in lives if life.late_answer]
-    late += [life.delivered.turn for life in lives if life.delivered]
-    yield from reading.some(n for n in late if n > last)
+    yield from reading.some(number for number in near if number > last)
 
 
 def _turns_of(life: Request) -> list[int]:
-    ends = (life.submitted, life.timed_out, life.completed, life.delivered, life.discarded)
+    ends = (
+        life.submitted, life.timed_out, life.completed, life.delivered, life.discarded,
+        life.late_answer,
+    )  # fmt: skip
     return [end.turn for end in ends if end is not None]
 
 

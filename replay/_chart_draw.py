@@ -256,10 +256,14 @@ class Drawing:
         self._shadings.append(script)
 
     def _end_window(self, cancel: int, draft: _Draft) -> None:
-        place = self._seat(self._speaker.place(cancel))
-        window = self._windows.pop(cancel, _Shading(ShadeKind.WINDOW, place, cancel, None))
-        window.last = draft
-        self._shadings.append(window)
+        window = self._windows.pop(cancel, None)
+        life = self._speaker.ledger.cancels.get(cancel)
+        if window is None and life is not None and life.began is not None:  # before the chart
+            place = self._seat(self._speaker.place(cancel))
+            window = _Shading(ShadeKind.WINDOW, place, cancel, None)
+        if window is not None:
+            window.last = draft
+            self._shadings.append(window)
 
     # --- lanes -----------------------------------------------------------------------------------
 
@@ -337,8 +341,15 @@ class Drawing:
             more = known.count if known else 0
             begun_by = known.number if known else one.number
             is_whole = one.last is not None
-            found[key] = Shade(one.kind, lane, first, last, begun_by, one.count + more, is_whole)
+            until = 0 if is_whole else self._end_of(one)
+            total = one.count + more
+            found[key] = Shade(one.kind, lane, first, last, begun_by, total, is_whole, until)
         yield from sorted(found.values(), key=lambda shade: (shade.first, -shade.last))
+
+    def _end_of(self, shading: _Shading) -> int:
+        cancel = self._speaker.ledger.cancels.get(shading.number)
+        ended = cancel.ended if cancel and shading.kind is ShadeKind.WINDOW else None
+        return ended.turn if ended else 0
 
 
 def _alike(remark: Remark) -> Hashable:

@@ -6,7 +6,7 @@ from itertools import dropwhile
 from rescind.events import Turn
 
 from ._chart import Chart
-from ._chart_cone import cone_of
+from ._chart_cone import LIVES_MAX, cone_of
 from ._chart_draw import Drawing
 from ._chart_reading import Reading
 from ._chart_says import Speaker
@@ -75,11 +75,18 @@ def draw_chart(
             break
         drawing.take(turn)
         shown = [shown[0] or turn.number, turn.number, shown[2] or turn.time_ns]
+    notes += _left_out(target, ledger)
     lanes, rows, shades = drawing.finish()
     zero = _zero(target, ledger) or shown[2]
     begin = ledger.first.time_ns if ledger.first else 0
     title = _title(target, ledger, shown[0], shown[1])
     return Chart(title, zero, begin, lanes, rows, shades, tuple(notes))
+
+
+def _left_out(target: Target | None, ledger: Ledger) -> list[str]:
+    cancel = ledger.cancels.get(target.number) if target and target.kind is Kind.CANCEL else None
+    more = len(cancel.victims) - LIVES_MAX if cancel else 0
+    return [f"the calls of {count(more, 'further victim')} are left out"] if more > 0 else []
 
 
 def _within(turns: Iterable[Turn], first: int, last: int | None) -> Iterator[Turn]:

@@ -36,6 +36,7 @@ from rescind.events import (
     Returned,
     ScriptRaised,
     Serve,
+    Start,
     StateChanged,
     Stopped,
     Submit,
@@ -52,7 +53,7 @@ from ._text import clip, count, duration, error_text, plain
 from ._turns import kind_name
 
 _DETAILS_MAX = 3
-_TEXT_MAX = 60
+_TEXT_MAX, _NAME_MAX = 60, 24
 _LOOKED_AT_MAX = 32
 """So many requests of a run are asked for the code that they bring."""
 
@@ -138,10 +139,13 @@ class Speaker:
         words = clip(message_text(turn.message, self.ledger), _TEXT_MAX)
         return Remark(source, target, Look.PLAIN, name, words)
 
+    def _start(self, turn: Turn) -> Remark:
+        return Remark(*self._ends(turn), Look.PLAIN, "Start", "Start")
+
     def _submit(self, turn: Turn) -> Remark:
         source, target = self._ends(turn)
         message: Submit = turn.message
-        said_so = Remark(source, target, Look.PLAIN, "Submit", f"{plain(message.operation)} ")
+        said_so = Remark(source, target, Look.PLAIN, "Submit", _name(message.operation))
         asked = _first(turn, CancelRequested)
         refused = _first(turn, Rejected)
         accepted = _first(turn, Accepted)
@@ -191,7 +195,7 @@ class Speaker:
             return self._completion(ended, source, target, "Cancel")
         if asked is not None:
             look = self._look_of_cancel(turn)
-            words = f"{plain(asked.trigger)} "
+            words = _name(asked.trigger)
             return Remark(source, target, look, "Cancel", words, _one(asked.cancel), letter="c")
         words = f"told of c{number}: " if turn.actor != number else ""
         return Remark(source, target, Look.QUIET, "told", words, _one(turn.actor))
@@ -209,7 +213,7 @@ class Speaker:
         is_cancel = ended.request in self.ledger.cancels
         letter, look = ("c", Look.CANCEL) if is_cancel else ("r", _look(ended))
         request = self.ledger.requests.get(ended.request)
-        words = f"{plain(request.operation)} " if request and request.operation else ""
+        words = _name(request.operation) if request else ""
         return Remark(source, target, look, kind, words, _one(ended.request), f": {code}", letter)
 
     def _script(self, turn: Turn) -> Remark:
@@ -351,6 +355,7 @@ _VERBS: dict[str, tuple[str, str]] = {
 """The words before and behind what is delivered; the dialects' other manners are words already."""
 
 _MESSAGES: dict[type, Callable[[Speaker, Turn], Remark]] = {
+    Start: Speaker._start,
     Submit: Speaker._submit,
     Answer: Speaker._answer,
     Cancel: Speaker._cancel,
@@ -376,6 +381,11 @@ def _look(ended: Any) -> Look:
     if ended.how in (How.ABANDONED, How.RECOVERED):
         return Look.FAILED
     return Look.WELL if ended.code is None and ended.how == How.RESULT else Look.FAILED
+
+
+def _name(operation: str) -> str:
+    """Return an operation to stand before a number; a name of any length must not hide that."""
+    return f"{clip(operation, _NAME_MAX)} " if operation else ""
 
 
 def _first(turn: Turn, kind: type) -> Any:

@@ -188,6 +188,7 @@ def chart_json(chart: Chart) -> dict[str, Any]:
                 "number": shade.number,
                 "count": shade.count,
                 "is_whole": shade.is_whole,
+                "until": shade.until or None,
             }
             for shade in chart.shades
         ],

@@ -115,7 +115,8 @@ class _Picture:
             arrow.source == arrow.target == last for row in self._chart.rows for arrow in row.arrows
         )
         half = _wide(self._chart.lanes[last].title) / 2 + 14 if last >= 0 else 0.0
-        return max(half, self._room(last) if marks else 0.0, 70.0) + _MARGIN
+        names = [_wide(shade.says, _SMALL) for shade in self._chart.shades]
+        return max(half, self._room(last) if marks else 0.0, *names, 40.0) + _MARGIN
 
     def _row_tops(self) -> Iterator[float]:
         """Yield the upper edge of each row, and the lower edge of the last."""
@@ -182,8 +183,8 @@ class _Picture:
     def _span(self, shade: Shade) -> tuple[float, float]:
         """Return where a shade begins and ends."""
         top = self._tops[shade.first] + 8
-        end = self._tops[shade.last + 1] - 4 if shade.is_whole else self._bottom
-        return top, end
+        is_open = shade.kind is ShadeKind.WINDOW and not shade.is_whole
+        return top, self._bottom if is_open else self._tops[shade.last + 1] - 4
 
     def _bands(self) -> Iterator[str]:
         for shade in self._chart.shades:
@@ -260,12 +261,15 @@ class _Picture:
                 yield _text(start + 13, y + 4.5 + _DETAIL, detail, "small")
             return
         yield self._line(arrow, y, row.depth)
-        left = min(start, end)
-        fits = _wide(label) + 24 <= abs(start - end)
-        x, anchor = ((start + end) / 2, " middle") if fits else (left + 14, " over")
+        # In the first gap that it crosses, or else over all of them: posts are no paper.
+        towards = arrow.source + (1 if end > start else -1)
+        room = self._x[towards] if _wide(label) + 16 <= abs(self._x[towards] - start) else end
+        fits = _wide(label) + 16 <= abs(room - start)
+        x, anchor = ((start + room) / 2, " middle") if fits else (min(start, end) + 14, " over")
         yield _text(x, y - 6, label, look + anchor)
         if detail:
-            yield _text(x, y + 12.5, detail, "small" + anchor)
+            shown = clip(detail, max(int(abs(room - start) / (_SMALL * _LETTER)), 12))
+            yield _text(x, y + 12.5, shown, "small" + anchor)
 
     def _line(self, arrow: Arrow, y: float, depth: int) -> str:
         start, end = self._x[arrow.source], self._x[arrow.target]
