@@ -7,6 +7,10 @@ Every function takes a log: a ``LogReader``, or any turns in their order.
 """
 
 from ._archive import Archive
+from ._chart import Arrow, Chart, Lane, LaneKind, Look, Row, Shade, ShadeKind
+from ._chart_mermaid import chart_mermaid
+from ._chart_of import chart_of
+from ._chart_svg import chart_svg
 from ._check import LAWS, CheckReport, check
 from ._fold import fold
 from ._info import Overview, info
@@ -19,31 +23,42 @@ from ._turns import TurnFilter, turns
 from ._why import Branch, Step, Story, why
 
 __all__ = [
-    "LAWS",
     "Archive",
+    "Arrow",
     "Asked",
     "Branch",
     "CancelLife",
+    "Chart",
     "CheckReport",
     "Court",
     "Endpoint",
     "Finding",
     "Kind",
+    "LAWS",
+    "Lane",
+    "LaneKind",
     "Law",
     "LawReport",
     "Ledger",
+    "Look",
     "Loser",
     "Overview",
     "Refusal",
     "Request",
+    "Row",
     "SelectorError",
     "Sequence",
+    "Shade",
+    "ShadeKind",
     "Step",
     "Story",
     "Target",
     "TurnFilter",
     "Verdict",
     "Victim",
+    "chart_mermaid",
+    "chart_of",
+    "chart_svg",
     "check",
     "fold",
     "info",

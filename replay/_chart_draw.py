@@ -23,7 +23,6 @@ from rescind.events import (
 
 from ._chart import Arrow, Lane, LaneKind, Row, Shade, ShadeKind
 from ._chart_says import APPLICATION, Place, Remark, Speaker
-from ._model import Ledger
 from ._text import clip, count
 
 LANES_MAX = 8
@@ -94,6 +93,11 @@ class _Shading:
     count: int = 1
     seen: _Draft | None = None
     """The last row that belongs to it; where it ends is not in the chart."""
+
+    def rows(self) -> tuple[_Draft | None, _Draft | None]:
+        """Return the rows in which it begins and ends now."""
+        first, last = self.first, self.last
+        return first and first.row(), last and last.row()
 
 
 class Drawing:
@@ -248,12 +252,11 @@ class Drawing:
             return
         script.last = draft
         before = self._shadings[-1] if self._shadings else None
-        rows = (script.first.row(), draft.row())
-        if before is not None and before.first is not None and before.last is not None:
-            if (before.first.row(), before.last.row()) == rows and before.kind is script.kind:
-                before.count += 1
-                return
-        self._shadings.append(script)
+        rows = script.rows()
+        if before is not None and before.kind is script.kind and before.rows() == rows:
+            before.count += 1  # the scripts of a folded run are one shade
+        else:
+            self._shadings.append(script)
 
     def _end_window(self, cancel: int, draft: _Draft) -> None:
         window = self._windows.pop(cancel, None)
@@ -296,7 +299,7 @@ class Drawing:
 
     def _title(self, place: Place) -> str:
         kind, number = place
-        ledger: Ledger = self._speaker.ledger
+        ledger = self._speaker.ledger
         endpoint = ledger.endpoints.get(number)
         match kind:
             case LaneKind.OUTSIDE:

@@ -26,7 +26,7 @@ def chart_of(
     log: Iterable[Turn],
     selector: str | None = None,
     *,
-    first: int = 1,
+    first: int | None = None,
     last: int | None = None,
     unfold: bool = False,
 ) -> Chart:
@@ -50,15 +50,17 @@ def chart_of(
 
 
 def draw_chart(
-    reading: Reading, target: Target | None, *, first: int, last: int | None, unfold: bool
+    reading: Reading, target: Target | None, *, first: int | None, last: int | None, unfold: bool
 ) -> Chart:
     """Draw a chart from what is open for reading already."""
     ledger = reading.ledger
     notes: list[str] = []
-    if target is None and first <= 1 and last is None and ledger.cancels:
+    if target is None and first is None and last is None and ledger.cancels:
         target = Target(Kind.CANCEL, max(ledger.cancels))
-        total = count(len(ledger.cancels), "cancellation")
-        notes.append(f"the last of {total}; --of shows another, --from and --to a range of turns")
+        total = len(ledger.cancels)
+        which = "the only cancellation" if total == 1 else f"the last of {total:,} cancellations"
+        notes.append(f"{which}; --of shows something else, --from and --to a range of turns")
+    first = 1 if first is None else first
     is_cone = target is not None and target.kind is not Kind.ACTOR
     turns = reading.turns(first, last) if target is None else cone_of(target, reading)
     rows_max = ALL_ROWS_MAX if unfold else ROWS_MAX
@@ -71,7 +73,9 @@ def draw_chart(
     for turn in _within(turns, first, last):
         if drawing.is_full:
             after = f" --to {last}" if last is not None else ""
-            notes.append(f"the chart ends before turn {turn.number}; --from {turn.number}{after} goes on")
+            notes.append(
+                f"the chart ends before turn {turn.number}; --from {turn.number}{after} goes on"
+            )
             break
         drawing.take(turn)
         shown = [shown[0] or turn.number, turn.number, shown[2] or turn.time_ns]
@@ -115,9 +119,12 @@ def _zero(target: Target | None, ledger: Ledger) -> int:
     """Return the moment from which times count: when a cancel was asked for, or how it ended."""
     if target is None:
         return 0
-    cancel = ledger.cancels.get(target.number) if target.kind is Kind.CANCEL else None
-    moment = (cancel.requested or cancel.began) if cancel else None
+    if target.kind is Kind.CANCEL:
+        cancel = ledger.cancels[target.number]
+        begin = cancel.requested or cancel.began
+        return begin.time_ns if begin else 0
     if target.kind is Kind.REQUEST:
         request = ledger.requests[target.number]
-        moment = request.completed or request.rejected or request.submitted
-    return moment.time_ns if moment else 0
+        end = request.completed or request.rejected or request.submitted
+        return end.time_ns if end else 0
+    return 0

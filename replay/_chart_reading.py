@@ -49,4 +49,4 @@ class Reading:
 
     @property
     def lost(self) -> list[tuple[int, int]]:
-        return [tuple(gap) for gap in self.ledger.gaps]
+        return [(gap.first, gap.last) for gap in self.ledger.gaps]

@@ -31,7 +31,6 @@ from rescind.events import (
     Opened,
     Origin,
     PartialScript,
-    Received,
     Rejected,
     Returned,
     ScriptRaised,
@@ -41,7 +40,6 @@ from rescind.events import (
     Stopped,
     Submit,
     TimedOut,
-    ToolEvent,
     Turn,
 )
 
@@ -88,7 +86,7 @@ class Speaker:
 
     def remarks(self, turn: Turn) -> list[Remark]:
         """Return what a turn says, what came in first."""
-        tell = _MESSAGES.get(turn.message.__class__, Speaker._anything)
+        tell = _MESSAGES.get(turn.message.__class__, _anything)
         first = tell(self, turn)
         told: list[Remark] = [first]
         if self._reaches_driver(turn):
@@ -127,160 +125,10 @@ class Speaker:
             case _:
                 return target
 
-    def _ends(self, turn: Turn) -> tuple[Place, Place]:
+    def ends(self, turn: Turn) -> tuple[Place, Place]:
+        """Return where a turn's message came from and where it was taken."""
         target = self.place(turn.actor)
         return self._source(turn, target), target
-
-    # --- messages --------------------------------------------------------------------------------
-
-    def _anything(self, turn: Turn) -> Remark:
-        source, target = self._ends(turn)
-        name = kind_name(turn.message) if turn.message is not None else "nothing"
-        words = clip(message_text(turn.message, self.ledger), _TEXT_MAX)
-        return Remark(source, target, Look.PLAIN, name, words)
-
-    def _start(self, turn: Turn) -> Remark:
-        return Remark(*self._ends(turn), Look.PLAIN, "Start", "Start")
-
-    def _submit(self, turn: Turn) -> Remark:
-        source, target = self._ends(turn)
-        message: Submit = turn.message
-        said_so = Remark(source, target, Look.PLAIN, "Submit", _name(message.operation))
-        asked = _first(turn, CancelRequested)
-        refused = _first(turn, Rejected)
-        accepted = _first(turn, Accepted)
-        if refused is not None:
-            code = said(refused.code, self.ledger, refused.endpoint)
-            return replace(
-                said_so, look=Look.REFUSED, numbers=_one(refused.request),
-                after=f" refused: {code}", details=(plain(refused.rule),),
-            )  # fmt: skip
-        if asked is not None:
-            reason = (clip(asked.reason, _TEXT_MAX),) if asked.reason else ()
-            numbers = _one(asked.cancel)
-            look = self._look_of_cancel(turn)
-            return replace(said_so, look=look, numbers=numbers, letter="c", details=reason)
-        if accepted is None:
-            return said_so
-        limit = "" if accepted.timeout_ns is None else f", at most {duration(accepted.timeout_ns)}"
-        blocks = "" if accepted.asynchronous else ", blocking"
-        return replace(said_so, numbers=_one(accepted.request), after=blocks + limit)
-
-    def _look_of_cancel(self, turn: Turn) -> Look:
-        """A cancel that got nobody and was too late for somebody has lost."""
-        began = _first(turn, CancelBegan)
-        has_lost = _first(turn, CancelOutcome) is not None and not (began and began.victims)
-        return Look.LOST if has_lost else Look.CANCEL
-
-    def _answer(self, turn: Turn) -> Remark:
-        source, target = self._ends(turn)
-        message: Answer = turn.message
-        ended = _first(turn, Completed)
-        if ended is not None:
-            return self._completion(ended, source, target, "Answer")
-        code = said(message.code, self.ledger, message.request)
-        answered = Remark(
-            source, target, Look.PLAIN, "Answer", "", _one(message.request), f" answered: {code}"
-        )
-        if _first(turn, AnswerIgnored) is None:
-            return answered
-        return replace(answered, look=Look.LOST, after=f" answered {code} too late, ignored")
-
-    def _cancel(self, turn: Turn) -> Remark:
-        source, target = self._ends(turn)
-        number = turn.message.cancel
-        ended = _first(turn, Completed)
-        asked = _first(turn, CancelRequested)
-        if ended is not None:
-            return self._completion(ended, source, target, "Cancel")
-        if asked is not None:
-            look = self._look_of_cancel(turn)
-            words = _name(asked.trigger)
-            return Remark(source, target, look, "Cancel", words, _one(asked.cancel), letter="c")
-        words = f"told of c{number}: " if turn.actor != number else ""
-        return Remark(source, target, Look.QUIET, "told", words, _one(turn.actor))
-
-    def _result(self, turn: Turn) -> Remark:
-        source, target = self._ends(turn)
-        ended = _first(turn, Completed)
-        if ended is None:
-            return self._anything(turn)
-        return self._completion(ended, source, target, kind_name(turn.message))
-
-    def _completion(self, ended: Completed, source: Place, target: Place, kind: str) -> Remark:
-        """Tell an end; the ends of different operations fold together where codes are the same."""
-        code = end_text(rules_of(self.ledger, ended.request), ended.code, ended.how)
-        is_cancel = ended.request in self.ledger.cancels
-        letter, look = ("c", Look.CANCEL) if is_cancel else ("r", _look(ended))
-        request = self.ledger.requests.get(ended.request)
-        words = _name(request.operation) if request else ""
-        return Remark(source, target, look, kind, words, _one(ended.request), f": {code}", letter)
-
-    def _script(self, turn: Turn) -> Remark:
-        message: CompletionScript = turn.message
-        place = self.place(turn.actor)
-        target = place if message.manner == Manner.HANDLER else APPLICATION
-        before, after = _VERBS.get(message.manner, (f"{plain(message.manner)} ", ""))
-        look, code = self._brought(message.requests)
-        kind = "script, running" if message.running else "script"
-        ranges = tuple(message.requests)
-        return Remark(place, target, look, kind, before, ranges, after + code)
-
-    def _brought(self, ranges: list[int]) -> tuple[Look, str]:
-        """Return what a run of deliveries brings, if it is the same in all."""
-        found: set[tuple[Look, str]] = set()
-        for number in _some(ranges, _LOOKED_AT_MAX):
-            request = self.ledger.requests.get(number)
-            if request is None or request.completed is None:
-                return Look.PLAIN, ""
-            done = request.completed
-            code = end_text(rules_of(self.ledger, number), done.code, done.how)
-            own = number in self.ledger.cancels
-            found.add((Look.CANCEL if own else _look(done), f": {code}"))
-        return found.pop() if len(found) == 1 else (Look.PLAIN, "")
-
-    def _to_application(self, turn: Turn) -> Remark:
-        place = self.place(turn.actor)
-        words = message_text(turn.message, self.ledger)
-        return Remark(place, APPLICATION, Look.PLAIN, kind_name(turn.message), words)
-
-    def _returned(self, turn: Turn) -> Remark:
-        source, target = self._ends(turn)
-        message: Returned = turn.message
-        words, numbers = "script of ", _one(message.request)
-        if message.error is None:
-            return Remark(source, target, Look.QUIET, "Returned", words, numbers, " returns")
-        error = clip(error_text(message.error), _TEXT_MAX)
-        return Remark(
-            source, target, Look.FAILED, "Returned", words, numbers, " raised", details=(error,)
-        )
-
-    def _serve(self, turn: Turn) -> Remark:
-        source, target = self._ends(turn)
-        numbers = _one(turn.message.request)
-        return Remark(source, target, Look.PLAIN, "Serve", "takes up ", numbers)
-
-    def _killed(self, turn: Turn) -> Remark:
-        source, target = self._ends(turn)
-        message: Killed = turn.message
-        code = "" if message.code is None else f": {said(message.code, self.ledger, turn.actor)}"
-        taken = taken_text(message).removeprefix(", ")
-        details = (clip(taken, _TEXT_MAX),) if taken else ()
-        return Remark(
-            source, target, Look.CANCEL, "Killed", "work of ", _one(message.cancel),
-            f" has stopped{code}", "c", details,
-        )  # fmt: skip
-
-    def _timed_out(self, turn: Turn) -> Remark:
-        place = self.place(turn.actor)
-        request = self.ledger.requests.get(turn.message.request)
-        limit = request.timeout_ns if request else None
-        after = " ran out" + (f" ({duration(limit)})" if limit else "")
-        ended = request.completed if request else None
-        is_late = ended is not None and ended.turn < turn.number
-        look = Look.LOST if is_late else Look.CANCEL
-        numbers = _one(turn.message.request)
-        return Remark(place, place, look, "TimedOut", "deadline of ", numbers, after)
 
     # --- what else the turn decided --------------------------------------------------------------
 
@@ -296,10 +144,11 @@ class Speaker:
             match event:
                 case CancelOutcome():
                     other = f" c{event.other}" if event.other else ""
-                    losses.setdefault(f"{plain(event.outcome)}{other}", []).append(event.target)
+                    words = f"c{event.cancel} {plain(event.outcome)}{other} at "
+                    losses.setdefault(words, []).append(event.target)
                 case Completed() if _one(event.request) != first.numbers or first.kind == "Submit":
                     place = self.place(event.request)
-                    yield self._completion(event, place, place, "Completed")
+                    yield _completion(self, event, place, place, "Completed")
                 case CancelBegan():
                     yield self._began(event)
                 case CancelEnded():
@@ -317,11 +166,9 @@ class Speaker:
                     )  # fmt: skip
                 case _:
                     pass
-        for outcome, targets in losses.items():
-            yield Remark(
-                first.target, first.target, Look.LOST, "CancelOutcome", f"{outcome} at ",
-                tuple(_ranges(targets)),
-            )  # fmt: skip
+        for words, targets in losses.items():
+            place, numbers = first.target, tuple(_ranges(targets))
+            yield Remark(place, place, Look.LOST, "CancelOutcome", words, numbers)
 
     def _began(self, event: CancelBegan) -> Remark:
         place = self.place(event.cancel)
@@ -345,6 +192,175 @@ class Speaker:
                 return ""
 
 
+# --- messages -------------------------------------------------------------------------------------
+
+
+def _anything(speaker: Speaker, turn: Turn) -> Remark:
+    source, target = speaker.ends(turn)
+    name = kind_name(turn.message) if turn.message is not None else "nothing"
+    words = clip(message_text(turn.message, speaker.ledger), _TEXT_MAX)
+    return Remark(source, target, Look.PLAIN, name, words)
+
+
+def _start(speaker: Speaker, turn: Turn) -> Remark:
+    return Remark(*speaker.ends(turn), Look.PLAIN, "Start", "Start")
+
+
+def _submit(speaker: Speaker, turn: Turn) -> Remark:
+    source, target = speaker.ends(turn)
+    message: Submit = turn.message
+    said_so = Remark(source, target, Look.PLAIN, "Submit", _name(message.operation))
+    asked = _first(turn, CancelRequested)
+    refused = _first(turn, Rejected)
+    accepted = _first(turn, Accepted)
+    if refused is not None:
+        code = said(refused.code, speaker.ledger, refused.endpoint)
+        return replace(
+            said_so, look=Look.REFUSED, numbers=_one(refused.request),
+            after=f" refused: {code}", details=(plain(refused.rule),),
+        )  # fmt: skip
+    if asked is not None:
+        reason = (clip(asked.reason, _TEXT_MAX),) if asked.reason else ()
+        numbers = _one(asked.cancel)
+        look = _look_of_cancel(turn)
+        return replace(said_so, look=look, numbers=numbers, letter="c", details=reason)
+    if accepted is None:
+        return said_so
+    limit = "" if accepted.timeout_ns is None else f", at most {duration(accepted.timeout_ns)}"
+    blocks = "" if accepted.asynchronous else ", blocking"
+    return replace(said_so, numbers=_one(accepted.request), after=blocks + limit)
+
+
+def _look_of_cancel(turn: Turn) -> Look:
+    """A cancel that got nobody and was too late for somebody has lost."""
+    began = _first(turn, CancelBegan)
+    has_lost = _first(turn, CancelOutcome) is not None and not (began and began.victims)
+    return Look.LOST if has_lost else Look.CANCEL
+
+
+def _answer(speaker: Speaker, turn: Turn) -> Remark:
+    source, target = speaker.ends(turn)
+    message: Answer = turn.message
+    ended = _first(turn, Completed)
+    if ended is not None:
+        return _completion(speaker, ended, source, target, "Answer")
+    code = said(message.code, speaker.ledger, message.request)
+    answered = Remark(
+        source, target, Look.PLAIN, "Answer", "", _one(message.request), f" answered: {code}"
+    )
+    if _first(turn, AnswerIgnored) is None:
+        return answered
+    return replace(answered, look=Look.LOST, after=f" answered {code} too late, ignored")
+
+
+def _cancel(speaker: Speaker, turn: Turn) -> Remark:
+    source, target = speaker.ends(turn)
+    number = turn.message.cancel
+    ended = _first(turn, Completed)
+    asked = _first(turn, CancelRequested)
+    if ended is not None:
+        return _completion(speaker, ended, source, target, "Cancel")
+    if asked is not None:
+        look = _look_of_cancel(turn)
+        words = _name(asked.trigger)
+        return Remark(source, target, look, "Cancel", words, _one(asked.cancel), letter="c")
+    words = f"told of c{number}: " if turn.actor != number else ""
+    return Remark(source, target, Look.QUIET, "told", words, _one(turn.actor))
+
+
+def _result(speaker: Speaker, turn: Turn) -> Remark:
+    source, target = speaker.ends(turn)
+    ended = _first(turn, Completed)
+    if ended is None:
+        return _anything(speaker, turn)
+    return _completion(speaker, ended, source, target, kind_name(turn.message))
+
+
+def _completion(
+    speaker: Speaker, ended: Completed, source: Place, target: Place, kind: str
+) -> Remark:
+    """Tell an end; the ends of different operations fold together where codes are the same."""
+    code = end_text(rules_of(speaker.ledger, ended.request), ended.code, ended.how)
+    is_cancel = ended.request in speaker.ledger.cancels
+    letter, look = ("c", Look.CANCEL) if is_cancel else ("r", _look(ended))
+    request = speaker.ledger.requests.get(ended.request)
+    words = _name(request.operation) if request else ""
+    return Remark(source, target, look, kind, words, _one(ended.request), f": {code}", letter)
+
+
+def _script(speaker: Speaker, turn: Turn) -> Remark:
+    message: CompletionScript = turn.message
+    place = speaker.place(turn.actor)
+    target = place if message.manner == Manner.HANDLER else APPLICATION
+    before, after = _VERBS.get(message.manner, (f"{plain(message.manner)} ", ""))
+    look, code = _brought(speaker, message.requests)
+    kind = "script, running" if message.running else "script"
+    ranges = tuple(message.requests)
+    return Remark(place, target, look, kind, before, ranges, after + code)
+
+
+def _brought(speaker: Speaker, ranges: list[int]) -> tuple[Look, str]:
+    """Return what a run of deliveries brings, if it is the same in all."""
+    found: set[tuple[Look, str]] = set()
+    for number in _some(ranges, _LOOKED_AT_MAX):
+        request = speaker.ledger.requests.get(number)
+        if request is None or request.completed is None:
+            return Look.PLAIN, ""
+        done = request.completed
+        code = end_text(rules_of(speaker.ledger, number), done.code, done.how)
+        own = number in speaker.ledger.cancels
+        found.add((Look.CANCEL if own else _look(done), f": {code}"))
+    return found.pop() if len(found) == 1 else (Look.PLAIN, "")
+
+
+def _to_application(speaker: Speaker, turn: Turn) -> Remark:
+    place = speaker.place(turn.actor)
+    words = message_text(turn.message, speaker.ledger)
+    return Remark(place, APPLICATION, Look.PLAIN, kind_name(turn.message), words)
+
+
+def _returned(speaker: Speaker, turn: Turn) -> Remark:
+    source, target = speaker.ends(turn)
+    message: Returned = turn.message
+    words, numbers = "script of ", _one(message.request)
+    if message.error is None:
+        return Remark(source, target, Look.QUIET, "Returned", words, numbers, " returns")
+    error = clip(error_text(message.error), _TEXT_MAX)
+    return Remark(
+        source, target, Look.FAILED, "Returned", words, numbers, " raised", details=(error,)
+    )
+
+
+def _serve(speaker: Speaker, turn: Turn) -> Remark:
+    source, target = speaker.ends(turn)
+    numbers = _one(turn.message.request)
+    return Remark(source, target, Look.PLAIN, "Serve", "takes up ", numbers)
+
+
+def _killed(speaker: Speaker, turn: Turn) -> Remark:
+    source, target = speaker.ends(turn)
+    message: Killed = turn.message
+    code = "" if message.code is None else f": {said(message.code, speaker.ledger, turn.actor)}"
+    taken = taken_text(message).removeprefix(", ")
+    details = (clip(taken, _TEXT_MAX),) if taken else ()
+    return Remark(
+        source, target, Look.CANCEL, "Killed", "work of ", _one(message.cancel),
+        f" has stopped{code}", "c", details,
+    )  # fmt: skip
+
+
+def _timed_out(speaker: Speaker, turn: Turn) -> Remark:
+    place = speaker.place(turn.actor)
+    request = speaker.ledger.requests.get(turn.message.request)
+    limit = request.timeout_ns if request else None
+    after = " ran out" + (f" ({duration(limit)})" if limit else "")
+    ended = request.completed if request else None
+    is_late = ended is not None and ended.turn < turn.number
+    look = Look.LOST if is_late else Look.CANCEL
+    numbers = _one(turn.message.request)
+    return Remark(place, place, look, "TimedOut", "deadline of ", numbers, after)
+
+
 _VERBS: dict[str, tuple[str, str]] = {
     Manner.SCRIPT: ("script of ", ""),
     Manner.RAISED: ("", " raises"),
@@ -355,22 +371,20 @@ _VERBS: dict[str, tuple[str, str]] = {
 """The words before and behind what is delivered; the dialects' other manners are words already."""
 
 _MESSAGES: dict[type, Callable[[Speaker, Turn], Remark]] = {
-    Start: Speaker._start,
-    Submit: Speaker._submit,
-    Answer: Speaker._answer,
-    Cancel: Speaker._cancel,
-    Complete: Speaker._result,
-    Drop: Speaker._result,
-    CompletionScript: Speaker._script,
-    InputScript: Speaker._to_application,
-    PartialScript: Speaker._to_application,
-    EventHandler: Speaker._to_application,
-    Returned: Speaker._returned,
-    Killed: Speaker._killed,
-    Serve: Speaker._serve,
-    TimedOut: Speaker._timed_out,
-    Received: Speaker._anything,
-    ToolEvent: Speaker._anything,
+    Start: _start,
+    Submit: _submit,
+    Answer: _answer,
+    Cancel: _cancel,
+    Complete: _result,
+    Drop: _result,
+    CompletionScript: _script,
+    InputScript: _to_application,
+    PartialScript: _to_application,
+    EventHandler: _to_application,
+    Returned: _returned,
+    Killed: _killed,
+    Serve: _serve,
+    TimedOut: _timed_out,
 }
 
 

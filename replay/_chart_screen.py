@@ -30,11 +30,12 @@ _STYLES: dict[Look, str] = {
 _CROSSED = frozenset({Look.REFUSED, Look.LOST})
 """What did not get in or did not count: its arrow ends in a cross."""
 
+_CROSS = "\N{MULTIPLICATION SIGN}"
 _ASCII = str.maketrans({
-    "│": "|", "▒": "#", "┃": "!", "─": "-", "╌": ".", "▶": ">", "◀": "<", "●": "*", "×": "x",
-    "┼": "+", "…": "~", "µ": "u", "←": "<", "·": "-",
+    "│": "|", "▒": "#", "┃": "!", "─": "-", "╌": ".", "▶": ">", "◀": "<", "●": "*", _CROSS: "x",
+    "┼": "+", "…": "~", "µ": "u",
 })  # fmt: skip
-GLYPHS = "│▒┃─╌▶◀●×┼…µ←·"
+GLYPHS = "│▒┃─╌▶◀●┼…µ" + _CROSS
 """What a terminal has to be able to show; one that is not gets plain ASCII in their place."""
 
 
@@ -140,7 +141,7 @@ class _Screen:
         style = _STYLES[arrow.look]
         start, end = self._at[arrow.source], self._at[arrow.target]
         if start == end:
-            mark = "×" if arrow.look in _CROSSED else "●"
+            mark = _CROSS if arrow.look in _CROSSED else "●"
             cells[start] = Span(mark, style)
             return
         step = 1 if end > start else -1
@@ -148,7 +149,7 @@ class _Screen:
         for x in range(start + step, end, step):
             cells[x] = Span("┼" if x in self._at else dash, style)
         head = "▶" if step > 0 else "◀"
-        cells[end - step] = Span("×" if arrow.look in _CROSSED else head, style)
+        cells[end - step] = Span(_CROSS if arrow.look in _CROSSED else head, style)
 
 
 def _covers(shade: Shade, at: int, lane: int) -> bool:

@@ -131,14 +131,14 @@ class _Picture:
     def text(self) -> str:
         chart = self._chart
         height = self._bottom + 26 + 18 * len(chart.notes)
+        size = f'width="{self._width:.0f}" height="{height:.0f}"'
         parts = [
-            f'<svg xmlns="http://www.w3.org/2000/svg" class="rescind-chart" role="img" '
-            f'viewBox="0 0 {self._width:.0f} {height:.0f}" width="{self._width:.0f}" '
-            f'height="{height:.0f}">\n',
+            '<svg xmlns="http://www.w3.org/2000/svg" class="rescind-chart" role="img" ',
+            f'viewBox="0 0 {self._width:.0f} {height:.0f}" {size}>\n',
             f"<title>{_safe(chart.title)}</title>\n<desc>{_safe(self._description())}</desc>\n",
-            f"<style>\n{_style(_LIGHT)}@media (prefers-color-scheme: dark) {{\n{_style(_DARK)}}}\n"
-            "</style>\n",
-            f'<rect class="ground" width="{self._width:.0f}" height="{height:.0f}" rx="10"/>\n',
+            f"<style>\n{_style(_LIGHT)}@media (prefers-color-scheme: dark) {{\n",
+            f"{_style(_DARK)}}}\n</style>\n",
+            f'<rect class="ground" {size} rx="10"/>\n',
             _text(_MARGIN, 34, chart.title, "title"),
             _text(_MARGIN, 54, self._when(), "small"),
             *self._bands(),
@@ -221,9 +221,8 @@ class _Picture:
         y = self._tops[at]
         if row.is_break:
             middle = y + _BREAK / 2 + 2
-            yield (
-                f'<path class="break" d="M{_MARGIN:g} {middle:.1f} H{self._width - _MARGIN:.1f}"/>\n'
-            )
+            end = self._width - _MARGIN
+            yield f'<path class="break" d="M{_MARGIN:g} {middle:.1f} H{end:.1f}"/>\n'
             yield _text(self._width / 2, middle + 4, row.says, "small middle")
             return
         cause = f' data-cause="{row.cause}"' if row.cause else ""
@@ -232,12 +231,13 @@ class _Picture:
         yield _text(_MARGIN + 44, y + 25, row.turns, "turn small")
         after = offset(row.time_ns - self._chart.zero_ns)
         yield _text(_GUTTER - 14, y + 25, after, "time small")
+        line_y = y
         for arrow in row.arrows:
             if arrow.is_onward:
-                yield self._line(arrow, last_y, row.depth)
+                yield self._line(arrow, line_y, row.depth)
                 continue
-            last_y = y + 21
-            yield from self._arrow(row, arrow, last_y)
+            line_y = y + 21
+            yield from self._arrow(row, arrow, line_y)
             y += _height(row, arrow)
         yield "</g>\n"
 
@@ -338,6 +338,5 @@ def _safe(words: str) -> str:
 
 def _style(colours: dict[str, str]) -> str:
     return "".join(
-        f".rescind-chart {where} {{ {rule.format(**colours)} }}\n"
-        for where, rule in _RULES.items()
+        f".rescind-chart {where} {{ {rule.format(**colours)} }}\n" for where, rule in _RULES.items()
     )

@@ -19,7 +19,9 @@ from rescind.events import LogDamagedError, RescindError
 from ._text import MARGIN
 from .commands._shared import DAMAGED, FINE, INTERRUPTED, NOTHING, complain
 
-COMMANDS = ("demo", "info", "sequences", "why", "chart", "turns", "check", "rerun", "recover", "prune")
+COMMANDS = (
+    "demo", "info", "sequences", "why", "chart", "turns", "check", "rerun", "recover", "prune",
+)  # fmt: skip
 """In the order in which one needs them."""
 
 _SETTINGS = {"help_option_names": ["-h", "--help"], "max_content_width": MARGIN}

@@ -13,7 +13,7 @@ from rescind.replay._chart_of import draw_chart
 from rescind.replay._chart_reading import Reading
 from rescind.replay._chart_screen import GLYPHS, chart_json, chart_lines
 from rescind.replay._chart_svg import chart_svg
-from rescind.replay._text import MARGIN, Line, as_text
+from rescind.replay._text import MARGIN, Line, as_text, line
 
 from ._shared import ALL, FINE, JSON, LOG, NOTHING, leave, print_json, show, target_of
 
@@ -23,7 +23,7 @@ _BY_ENDING = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid"}
 @click.command("chart")
 @LOG
 @click.option("--of", "selector", metavar="SELECTOR", help="What led to this, and came of it.")
-@click.option("--from", "first", type=int, default=1, metavar="TURN", help="Not before this turn.")
+@click.option("--from", "first", type=int, metavar="TURN", help="Not before this turn.")
 @click.option("--to", "last", type=int, metavar="TURN", help="Not after this turn.")
 @click.option(
     "--as", "form", type=click.Choice(["terminal", "svg", "mermaid"]),
@@ -36,13 +36,15 @@ _BY_ENDING = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid"}
 @ALL
 @JSON
 def command(  # noqa: PLR0913 - every one is an option
-    log: Path, *, selector: str | None, first: int, last: int | None, form: str | None,
+    log: Path, *, selector: str | None, first: int | None, last: int | None, form: str | None,
     out: Path | None, show_all: bool, as_json: bool,
 ) -> None:  # fmt: skip
-    """A sequence chart: who said what to whom, and what the cancel did.
+    """A sequence chart: who said what to whom, and what came of it.
 
     Without --of, --from and --to it shows the last cancellation.
     """
+    if as_json and out is not None:
+        raise click.UsageError("--json prints its document; --out is for the other forms")
     reader = read(log)
     reading = Reading(reader)
     target = None if selector is None else target_of(selector, reading.ledger, reader)
@@ -53,7 +55,7 @@ def command(  # noqa: PLR0913 - every one is an option
     elif out is not None:
         out.write_text(_text(chart, form), encoding="utf-8")
     elif form in ("svg", "mermaid"):
-        print(_text(chart, form), end="")
+        show(line(each) for each in _text(chart, form).splitlines())
     else:
         show(_screen(chart))
     leave(reader, fine=FINE if chart.rows else NOTHING)

@@ -73,6 +73,9 @@ COMMANDS = [
     ["why", "--of", "r4"],
     ["why", "--of", "code=-36003"],
     ["why", "--of", "c9"],
+    ["chart"],
+    ["chart", "--of", "r4", "--all"],
+    ["chart", "--from", "11", "--to", "25"],
     ["why", "--of", "last"],
     ["why", "--of", "20"],
     ["check"],
@@ -128,6 +131,8 @@ def test_a_broken_law_is_exit_code_1(bad):
         ["prune"],
         ["recover"],
         ["sequences", "--of", "r4711"],
+        ["chart", "--of", "r4711"],
+        ["chart", "--json", "--out", "a.json"],
         ["nonsense"],
     ],
     ids=" ".join,
@@ -180,6 +185,7 @@ NEEDS_A_LOG = [
     ["turns"],
     ["turns", "--follow"],
     ["sequences"],
+    ["chart"],
     ["check"],
     ["check", "--head", "0" * 16],
     ["recover", "--to", "nowhere"],
@@ -241,7 +247,7 @@ def test_help_lists_the_commands_in_the_order_of_need():
     words = result.stdout.split("Commands:")[1].split("\n")
     listed = [word.split()[0] for word in words if word.strip()]
     assert listed == [
-        "demo", "info", "sequences", "why", "turns", "check", "rerun", "recover", "prune",
+        "demo", "info", "sequences", "why", "chart", "turns", "check", "rerun", "recover", "prune",
     ]  # fmt: skip
     assert not [word for word in words if word.endswith("...")]
 

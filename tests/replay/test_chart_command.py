@@ -1,0 +1,74 @@
+"""`rescind chart`: in which form it answers, where it writes, and how it ends."""
+
+from xml.etree import ElementTree as ET
+
+import pytest
+from click.testing import CliRunner
+
+from rescind.replay.cli import cli
+
+from .recording import Recording, everything, incident, save
+from .test_cli import run
+
+
+@pytest.fixture
+def log(tmp_path):
+    return save(incident().turns, tmp_path / "a.log")
+
+
+def chart(log, *options):
+    return CliRunner().invoke(cli, ["chart", str(log), *map(str, options)])
+
+
+def test_the_form_is_what_is_asked_for_or_what_the_files_ending_says(log, tmp_path):
+    svg, mermaid = chart(log, "--as", "svg").stdout, chart(log, "--as", "mermaid").stdout
+    assert ET.fromstring(svg).get("class") == "rescind-chart"
+    assert mermaid.startswith("sequenceDiagram\n")
+    shown = chart(log).stdout
+    for name, options, expected in [
+        ("a.svg", [], svg),
+        ("a.mmd", [], mermaid),
+        ("a.txt", [], shown),
+        ("b.txt", ["--as", "mermaid"], mermaid),
+    ]:
+        out = tmp_path / name
+        result = chart(log, "--out", out, *options)
+        assert (result.exit_code, result.stdout) == (0, "")
+        assert out.read_text(encoding="utf-8") == expected
+
+
+def test_the_endings_of_the_program_mean_what_they_mean_everywhere(log, tmp_path):
+    assert chart(log, "--of", "c9").exit_code == 0
+    unknown = chart(log, "--of", "c10")
+    assert unknown.exit_code == 2
+    assert chart(log, "--from", "1000").exit_code == 2
+    assert chart(log, "--as", "png").exit_code == 2
+    empty = save(Recording().turns, tmp_path / "empty.log")
+    assert chart(empty).exit_code == 2
+
+
+def test_a_chart_that_cannot_be_written_is_said_to_be(log, tmp_path):
+    result = run("chart", log, "--out", tmp_path / "missing" / "a.svg")
+    assert result.returncode == 2
+    assert "missing" in result.stderr
+    assert "Traceback" not in result.stderr
+
+
+def test_a_damaged_log_is_charted_as_far_as_it_goes_and_said_to_be_damaged(tmp_path):
+    log = save(everything().turns, tmp_path / "a.log")
+    [segment] = log.glob("*.seg")
+    data = bytearray(segment.read_bytes())
+    data[len(data) // 2] ^= 0xFF
+    segment.write_bytes(data)
+    result = run("chart", log, "--from", "1")
+    assert result.returncode == 3
+    assert "damaged" in result.stderr
+    assert "Connect r2: ok" in result.stdout
+
+
+def test_a_pipe_without_the_characters_gets_ascii(log):
+    result = run("chart", log, PYTHONUTF8="0", PYTHONIOENCODING="ascii")
+    assert result.returncode == 0
+    assert result.stdout.isascii()
+    assert "\\u" not in result.stdout
+    assert "---------->" in result.stdout
