@@ -14,8 +14,11 @@ from rescind.events import (
     CancelBegan,
     CancelEnded,
     CancelRequested,
+    CompletionScript,
     Delivered,
     Discarded,
+    InputScript,
+    PartialScript,
     Rejected,
     Turn,
 )
@@ -38,12 +41,12 @@ def cone_of(target: Target, reading: Reading) -> Iterator[Turn]:
     """Return the turns of a target's cone, ascending."""
     match target.kind:
         case Kind.CANCEL:
-            return _of_cancel(reading.ledger.cancels[target.number], reading)
+            return _of_cancel(reading.names.cancels[target.number], reading)
         case Kind.REQUEST:
             return _of_request(target.number, reading)
         case Kind.TURN:
             return _of_turns([target.number], reading)
-        case Kind.ACTOR:
+        case Kind.ACTOR:  # whoever lives long has no cone but all that is said of it
             return reading.about(target.number)
 
 
@@ -51,27 +54,21 @@ def cone_of(target: Target, reading: Reading) -> Iterator[Turn]:
 
 
 def _of_request(number: int, reading: Reading) -> Iterator[Turn]:
-    ledger = reading.ledger
+    names = reading.names
     own = [turn.number for turn in reading.about(number)]
-    request = ledger.requests.get(number)
+    request = names.requests.get(number)
     if request is None:
         return _of_turns(own, reading)
-    cancels = {*request.claims, request.completed.by if request.completed else 0}
+    cancels = [*request.claims, request.completed.by if request.completed else 0]
+    known = [names.cancels[number] for number in cancels if number in names.cancels]
     if request.rejected is not None:
-        cancels.update(_windows_at(request, reading))
-    known = [ledger.cancels[cancel] for cancel in cancels & ledger.cancels.keys()]
+        known += reading.refused_by(request)
     return _of_turns(own, reading, number, chain.from_iterable(map(_own_turns, known)))
 
 
 def _own_turns(cancel: CancelLife) -> list[int]:
     moments = (cancel.requested, cancel.began, cancel.killed, cancel.ended)
     return [moment.turn for moment in moments if moment is not None]
-
-
-def _windows_at(request: Request, reading: Reading) -> list[int]:
-    """Return the cancels that may have refused a request: those whose window was open then."""
-    cancels = reading.ledger.cancels
-    return [number for number, cancel in cancels.items() if request.number in cancel.refused]
 
 
 def _of_turns(
@@ -90,33 +87,41 @@ def _of_turns(
 
 def _causes(number: int, reading: Reading, request: int = 0) -> set[int]:
     """Return the turns that led to one; before its delivery a request's own completion stands."""
-    ledger = reading.ledger
     seen: set[int] = set()
-    life = ledger.requests.get(request)
-    if life is not None and life.completed and life.delivered and life.delivered.turn == number:
-        seen.add(number)
-        number = life.completed.turn
     while number > 0 and number not in seen:  # a damaged log may run in circles
         seen.add(number)
-        context = ledger.context_of(number)
-        done = ledger.requests[context.request].completed if context else None
-        if context is not None and done is not None and context.turn not in seen:
-            seen.add(context.turn)
-            number = done.turn
+        turn = reading.turn(number)
+        life = reading.names.requests.get(request or (script_of(turn) if turn else 0))
+        if life and life.completed and life.delivered and life.delivered.turn == number:
+            number, request = life.completed.turn, 0
+        elif turn is None or turn.cause is None or turn.cause.log is not None:
+            break
         else:
-            number = ledger.cause_of(number)
+            number, request = turn.cause.number, turn.cause.request
     return seen
 
 
+def script_of(turn: Turn) -> int:
+    """Return the request whose script a delivery ran last; 0 when the turn delivered nothing."""
+    match turn.message:
+        case CompletionScript(requests=ranges) if ranges:
+            return ranges[-1]
+        case InputScript(request=number) | PartialScript(request=number):
+            return number
+        case _:
+            return 0
+
+
 def _effects(own: set[int], request: int, reading: Reading) -> Iterator[Turn]:
+    """Yield the turns that own ones brought about; of a run of scripts only what one's did."""
+    scripts = {turn.number for turn in reading.some(own) if script_of(turn)}
     seen = 0
     for number in sorted(own):
         for turn in reading.turns(max(seen, number) + 1, number + NEAR_TURNS):
             cause = turn.cause
             if cause is None or cause.log is not None or cause.number not in own:
                 continue
-            is_script = cause.number in reading.ledger.scripts
-            if not request or not is_script or cause.request == request:
+            if not request or cause.number not in scripts or cause.request == request:
                 yield turn
         seen = max(seen, number + NEAR_TURNS)
 
@@ -126,17 +131,17 @@ def _effects(own: set[int], request: int, reading: Reading) -> Iterator[Turn]:
 
 def _of_cancel(cancel: CancelLife, reading: Reading) -> Iterator[Turn]:
     """Yield a cancellation whole: what led to it, its sequence, and what was late behind it."""
-    ledger = reading.ledger
+    names = reading.names
     moments = [m.turn for m in (cancel.requested, cancel.began, cancel.ended) if m is not None]
     if not moments:
         yield from reading.about(cancel.number)
         return
     begin = min(moments)
-    lives = [ledger.requests[n] for n in cancel.victims[:LIVES_MAX]]
+    lives = [names.requests[n] for n in cancel.victims[:LIVES_MAX]]
     attempts = cancel.attempts[:LIVES_MAX]
-    lives += [ledger.requests[a.target] for a in attempts if a.target in ledger.requests]
-    rivals = [ledger.cancels[n] for n in {a.other for a in attempts} if n in ledger.cancels]
-    asker = ledger.requests.get(cancel.asked_by)
+    lives += [names.requests[a.target] for a in attempts if a.target in names.requests]
+    rivals = [names.cancels[n] for n in {a.other for a in attempts} if n in names.cancels]
+    asker = names.requests.get(cancel.asked_by)
     near = {turn for life in lives for turn in _turns_of(life)}
     near |= {turn for rival in rivals for turn in _own_turns(rival)}
     near |= {asker.timed_out.turn} if asker and asker.timed_out else set()

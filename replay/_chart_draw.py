@@ -260,7 +260,7 @@ class Drawing:
 
     def _end_window(self, cancel: int, draft: _Draft) -> None:
         window = self._windows.pop(cancel, None)
-        life = self._speaker.ledger.cancels.get(cancel)
+        life = self._speaker.names.cancels.get(cancel)
         if window is None and life is not None and life.began is not None:  # before the chart
             place = self._seat(self._speaker.place(cancel))
             window = _Shading(ShadeKind.WINDOW, place, cancel, None)
@@ -299,13 +299,13 @@ class Drawing:
 
     def _title(self, place: Place) -> str:
         kind, number = place
-        ledger = self._speaker.ledger
-        endpoint = ledger.endpoints.get(number)
+        names = self._speaker.names
+        endpoint = names.endpoints.get(number)
         match kind:
             case LaneKind.OUTSIDE:
                 return clip(endpoint.driver, _TITLE_MAX) if endpoint and number else "outside"
             case LaneKind.ACTOR:
-                label = ledger.label(number).removesuffix(" endpoint")
+                label = names.label(number).removesuffix(" endpoint")
                 letter, _, name = label.partition(" ")
                 name = name if endpoint else name.rpartition(".")[2]
                 return clip(f"{letter} {name}".rstrip(), _TITLE_MAX)
@@ -350,7 +350,7 @@ class Drawing:
         yield from sorted(found.values(), key=lambda shade: (shade.first, -shade.last))
 
     def _end_of(self, shading: _Shading) -> int:
-        cancel = self._speaker.ledger.cancels.get(shading.number)
+        cancel = self._speaker.names.cancels.get(shading.number)
         ended = cancel.ended if cancel and shading.kind is ShadeKind.WINDOW else None
         return ended.turn if ended else 0
 

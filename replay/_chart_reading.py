@@ -1,52 +1,61 @@
-"""What a chart reads of a log: names from a ledger, and turns wherever they stand."""
+"""What a chart reads of a log: who is who, and turns wherever they stand."""
 
 from collections.abc import Iterable, Iterator
 
-from rescind.events import Turn
+from rescind.events import LogReader, Lookup, Turn, TurnsLookup
 
 from ._fold import fold
-from ._model import Ledger
+from ._lives import CancelLife, Request
 from ._sound import sound
-from ._turns import concerns
 
 
 class Reading:
-    """A log that is asked here and there."""
+    """A log that is asked here and there.
 
-    def __init__(self, log: Iterable[Turn], ledger: Ledger | None = None) -> None:
-        self.ledger = fold(log) if ledger is None else ledger
-        self._turns = {turn.number: turn for turn in sound(log)}
+    Attributes:
+        names: Who is who.
+        lookup: Random access to the turns.
+    """
+
+    def __init__(self, log: Iterable[Turn]) -> None:
+        """Open a log."""
+        turns = log if isinstance(log, LogReader) else list(log)
+        self.names = fold(turns)
+        self.lookup: Lookup = turns.lookup() if isinstance(turns, LogReader) else TurnsLookup(turns)
+
+    def turn(self, number: int) -> Turn | None:
+        """Return a turn; None when the log does not have it."""
+        found = self.lookup.turn(number) if number > 0 else None
+        return None if found is None else next(sound((found,)))
 
     def some(self, numbers: Iterable[int]) -> Iterator[Turn]:
         """Yield those turns of these numbers that there are, ascending."""
-        for number in sorted(set(numbers)):
-            if number in self._turns:
-                yield self._turns[number]
+        found = map(self.turn, sorted(set(numbers)))
+        return (turn for turn in found if turn is not None)
 
     def turns(self, first: int, last: int | None = None) -> Iterator[Turn]:
         """Yield the turns of a range."""
-        end = self.last if last is None else min(last, self.last)
-        for number in range(max(first, self.first), end + 1):
-            if number in self._turns:
-                yield self._turns[number]
+        return sound(self.lookup.turns(max(first, 1), last))
 
-    def about(self, number: int) -> Iterator[Turn]:
+    def about(self, number: int, first: int = 1, last: int | None = None) -> Iterator[Turn]:
         """Yield the turns that an actor, request or cancel took, or that say something of it."""
-        return (turn for turn in self._turns.values() if concerns(turn, number))
-
-    def actor_of(self, number: int) -> int:
-        """Return who took a turn; -1 when it is not there."""
-        turn = self._turns.get(number)
-        return -1 if turn is None else turn.actor
+        return sound(self.lookup.about(number, first, last))
 
     @property
-    def first(self) -> int:
-        return min(self._turns, default=0)
+    def begin_ns(self) -> int:
+        """The log's first time."""
+        first = self.turn(self.lookup.first)
+        return first.time_ns if first else 0
 
     @property
-    def last(self) -> int:
-        return max(self._turns, default=0)
+    def gaps(self) -> list[tuple[int, int]]:
+        """Turns that the log should have and has not."""
+        return [(gap.first, gap.last) for gap in self.names.gaps]
 
-    @property
-    def lost(self) -> list[tuple[int, int]]:
-        return [(gap.first, gap.last) for gap in self.ledger.gaps]
+    def cancel_numbers(self) -> list[int]:
+        """Return the numbers of all cancels, in order."""
+        return sorted(self.names.cancels)
+
+    def refused_by(self, request: Request) -> list[CancelLife]:
+        """Return the cancels in whose windows a request was refused."""
+        return [each for each in self.names.cancels.values() if request.number in each.refused]

@@ -44,9 +44,9 @@ from rescind.events import (
 )
 
 from ._chart import LaneKind, Look
+from ._chart_reading import Reading
 from ._describe import event_text, message_text, rules_of, said, taken_text
 from ._dialects import end_text, state_text
-from ._model import Ledger
 from ._text import clip, count, duration, error_text, plain
 from ._turns import kind_name
 
@@ -77,12 +77,12 @@ class Remark:
 
 
 class Speaker:
-    """Puts turns into words; what it needs to know of others it asks a ledger."""
+    """Puts turns into words; what it needs to know of others it asks the log."""
 
-    def __init__(self, ledger: Ledger, actor_of: Callable[[int], int]) -> None:
-        """Take the names, and what tells which actor took a turn."""
-        self.ledger = ledger
-        self._actor_of = actor_of
+    def __init__(self, reading: Reading) -> None:
+        """Take the log, for its names, and for who took the turn that brought one about."""
+        self.names = reading.names
+        self._turn = reading.turn
 
     def remarks(self, turn: Turn) -> list[Remark]:
         """Return what a turn says, what came in first."""
@@ -103,14 +103,14 @@ class Speaker:
 
     def place(self, number: int) -> Place:
         """Return whose lane something about a number belongs to: a request's is its endpoint's."""
-        cancel = self.ledger.cancels.get(number)
-        is_own = number in self.ledger.requests
-        owner = cancel.endpoint if cancel and not is_own else self.ledger.owner_of(number)
+        cancel = self.names.cancels.get(number)
+        is_own = number in self.names.requests
+        owner = cancel.endpoint if cancel and not is_own else self.names.owner_of(number)
         return (LaneKind.ACTOR, owner) if owner or not number else _OTHERS
 
     def outside(self, place: Place) -> Place:
         """Return what stands behind an endpoint; without a driver's name it is one for all."""
-        endpoint = self.ledger.endpoints.get(place[1])
+        endpoint = self.names.endpoints.get(place[1])
         return (LaneKind.OUTSIDE, endpoint.number if endpoint and endpoint.driver else 0)
 
     def _source(self, turn: Turn, target: Place) -> Place:
@@ -120,8 +120,8 @@ class Speaker:
             case Origin.IO:
                 return self.outside(target)
             case Origin.ACTOR if turn.cause is not None and turn.cause.log is None:
-                actor = self._actor_of(turn.cause.number)
-                return target if actor < 0 else self.place(actor)
+                because = self._turn(turn.cause.number)
+                return target if because is None else self.place(because.actor)
             case _:
                 return target
 
@@ -134,7 +134,7 @@ class Speaker:
 
     def _reaches_driver(self, turn: Turn) -> bool:
         accepted = _first(turn, Accepted)
-        endpoint = self.ledger.endpoints.get(accepted.endpoint) if accepted else None
+        endpoint = self.names.endpoints.get(accepted.endpoint) if accepted else None
         return bool(accepted and accepted.started and endpoint and endpoint.driver)
 
     def _facts(self, turn: Turn, first: Remark) -> Iterator[Remark]:
@@ -153,7 +153,7 @@ class Speaker:
                     yield self._began(event)
                 case CancelEnded():
                     place = self.place(event.cancel)
-                    code = said(event.code, self.ledger, event.cancel)
+                    code = said(event.code, self.names, event.cancel)
                     yield Remark(
                         place, place, Look.CANCEL, "CancelEnded", "", _one(event.cancel),
                         f" ended: {code}", "c",
@@ -180,14 +180,14 @@ class Speaker:
     def _detail(self, event: Any) -> str:
         match event:
             case StateChanged():
-                rules = rules_of(self.ledger, event.subject)
+                rules = rules_of(self.names, event.subject)
                 return f"{state_text(rules, event.old)} to {state_text(rules, event.new)}"
             case ScriptRaised():
                 return clip(f"raised {error_text(event.error)}", _TEXT_MAX)
             case Opened() | Closed() | Failed() | Stopped():
-                return clip(event_text(event, self.ledger), _TEXT_MAX)
+                return clip(event_text(event, self.names), _TEXT_MAX)
             case _ if "." in kind_name(event):  # an application's own word
-                return clip(event_text(event, self.ledger), _TEXT_MAX)
+                return clip(event_text(event, self.names), _TEXT_MAX)
             case _:
                 return ""
 
@@ -198,7 +198,7 @@ class Speaker:
 def _anything(speaker: Speaker, turn: Turn) -> Remark:
     source, target = speaker.ends(turn)
     name = kind_name(turn.message) if turn.message is not None else "nothing"
-    words = clip(message_text(turn.message, speaker.ledger), _TEXT_MAX)
+    words = clip(message_text(turn.message, speaker.names), _TEXT_MAX)
     return Remark(source, target, Look.PLAIN, name, words)
 
 
@@ -214,7 +214,7 @@ def _submit(speaker: Speaker, turn: Turn) -> Remark:
     refused = _first(turn, Rejected)
     accepted = _first(turn, Accepted)
     if refused is not None:
-        code = said(refused.code, speaker.ledger, refused.endpoint)
+        code = said(refused.code, speaker.names, refused.endpoint)
         return replace(
             said_so, look=Look.REFUSED, numbers=_one(refused.request),
             after=f" refused: {code}", details=(plain(refused.rule),),
@@ -244,7 +244,7 @@ def _answer(speaker: Speaker, turn: Turn) -> Remark:
     ended = _first(turn, Completed)
     if ended is not None:
         return _completion(speaker, ended, source, target, "Answer")
-    code = said(message.code, speaker.ledger, message.request)
+    code = said(message.code, speaker.names, message.request)
     answered = Remark(
         source, target, Look.PLAIN, "Answer", "", _one(message.request), f" answered: {code}"
     )
@@ -280,10 +280,10 @@ def _completion(
     speaker: Speaker, ended: Completed, source: Place, target: Place, kind: str
 ) -> Remark:
     """Tell an end; the ends of different operations fold together where codes are the same."""
-    code = end_text(rules_of(speaker.ledger, ended.request), ended.code, ended.how)
-    is_cancel = ended.request in speaker.ledger.cancels
+    code = end_text(rules_of(speaker.names, ended.request), ended.code, ended.how)
+    is_cancel = ended.request in speaker.names.cancels
     letter, look = ("c", Look.CANCEL) if is_cancel else ("r", _look(ended))
-    request = speaker.ledger.requests.get(ended.request)
+    request = speaker.names.requests.get(ended.request)
     words = _name(request.operation) if request else ""
     return Remark(source, target, look, kind, words, _one(ended.request), f": {code}", letter)
 
@@ -303,19 +303,19 @@ def _brought(speaker: Speaker, ranges: list[int]) -> tuple[Look, str]:
     """Return what a run of deliveries brings, if it is the same in all."""
     found: set[tuple[Look, str]] = set()
     for number in _some(ranges, _LOOKED_AT_MAX):
-        request = speaker.ledger.requests.get(number)
+        request = speaker.names.requests.get(number)
         if request is None or request.completed is None:
             return Look.PLAIN, ""
         done = request.completed
-        code = end_text(rules_of(speaker.ledger, number), done.code, done.how)
-        own = number in speaker.ledger.cancels
+        code = end_text(rules_of(speaker.names, number), done.code, done.how)
+        own = number in speaker.names.cancels
         found.add((Look.CANCEL if own else _look(done), f": {code}"))
     return found.pop() if len(found) == 1 else (Look.PLAIN, "")
 
 
 def _to_application(speaker: Speaker, turn: Turn) -> Remark:
     place = speaker.place(turn.actor)
-    words = message_text(turn.message, speaker.ledger)
+    words = message_text(turn.message, speaker.names)
     return Remark(place, APPLICATION, Look.PLAIN, kind_name(turn.message), words)
 
 
@@ -340,7 +340,7 @@ def _serve(speaker: Speaker, turn: Turn) -> Remark:
 def _killed(speaker: Speaker, turn: Turn) -> Remark:
     source, target = speaker.ends(turn)
     message: Killed = turn.message
-    code = "" if message.code is None else f": {said(message.code, speaker.ledger, turn.actor)}"
+    code = "" if message.code is None else f": {said(message.code, speaker.names, turn.actor)}"
     taken = taken_text(message).removeprefix(", ")
     details = (clip(taken, _TEXT_MAX),) if taken else ()
     return Remark(
@@ -351,7 +351,7 @@ def _killed(speaker: Speaker, turn: Turn) -> Remark:
 
 def _timed_out(speaker: Speaker, turn: Turn) -> Remark:
     place = speaker.place(turn.actor)
-    request = speaker.ledger.requests.get(turn.message.request)
+    request = speaker.names.requests.get(turn.message.request)
     limit = request.timeout_ns if request else None
     after = " ran out" + (f" ({duration(limit)})" if limit else "")
     ended = request.completed if request else None

@@ -47,7 +47,7 @@ def command(  # noqa: PLR0913 - every one is an option
         raise click.UsageError("--json prints its document; --out is for the other forms")
     reader = read(log)
     reading = Reading(reader)
-    target = None if selector is None else target_of(selector, reading.ledger, reader)
+    target = None if selector is None else target_of(selector, reading.names, reader)
     chart = draw_chart(reading, target, first=first, last=last, unfold=show_all)
     form = form or (_BY_ENDING.get(out.suffix.lower()) if out else None)
     if as_json:
