@@ -25,7 +25,7 @@ from ._chart import Arrow, Lane, LaneKind, Row, Shade, ShadeKind
 from ._chart_says import APPLICATION, Place, Remark, Speaker
 from ._text import clip, count
 
-LANES_MAX = 8
+LANES_MAX = 10
 """More actors share the last lane."""
 _REPEATS_MIN = 3
 """Fewer alike turns, or groups of turns, stay as they are."""

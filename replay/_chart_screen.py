@@ -13,7 +13,7 @@ from ._text import Clock, Line, Span, clip, line, offset, plain
 WIDTH_MIN = 72
 """A narrower terminal breaks the lines itself."""
 _TURN_MIN, _TIME_MIN = 5, 9
-_GAP_MIN, _GAP_MAX = 4, 12
+_GAP_MIN, _GAP_MAX = 3, 12
 _GRAPH_SHARE = 0.36
 """How much of a wide line the lanes may take."""
 

@@ -9,6 +9,7 @@ import pytest
 from rescind.events import By, CancelEnded, Cause, read
 from rescind.replay import SelectorError, chart_of, fold
 from rescind.replay._chart import Look, ShadeKind
+from rescind.replay._chart_draw import LANES_MAX
 from rescind.replay._chart_mermaid import chart_mermaid
 from rescind.replay._chart_of import ALL_ROWS_MAX, ROWS_MAX
 from rescind.replay._chart_screen import WIDTH_MIN, chart_json, chart_lines
@@ -67,6 +68,12 @@ def numbers(chart):
     return {number for first, last in pairs for number in range(first, last + 1)}
 
 
+def first_of(moment):
+    """Return a moment's turn; there has to be one."""
+    assert moment is not None
+    return moment.turn
+
+
 def many(count, *, between=None):
     """Return a recording with so many victims; ``between`` happens between every two calls."""
     r = Recording()
@@ -123,12 +130,14 @@ def test_every_victim_code_and_window_of_every_cancellation_is_in_its_chart():
     for number, cancel in ledger.cancels.items():
         chart = chart_of(turns, f"c{number}")
         assert {*cancel.victims, *cancel.refused, number} <= numbers(chart)
-        codes = {ledger.requests[victim].completed.code for victim in cancel.victims}
+        codes = {
+            done.code for done in (ledger.requests[n].completed for n in cancel.victims) if done
+        }
         assert all(any(str(code) in text for text in says(chart)) for code in codes)
         windows = [shade for shade in chart.shades if shade.kind is ShadeKind.WINDOW]
         assert [shade.number for shade in windows] == [number]
         began, ended = chart.rows[windows[0].first], chart.rows[windows[0].last]
-        assert (began.first, ended.first) == (cancel.began.turn, cancel.ended.turn)
+        assert (began.first, ended.first) == (first_of(cancel.began), first_of(cancel.ended))
 
 
 def test_the_last_cancellation_is_shown_and_the_others_are_mentioned():
@@ -311,7 +320,7 @@ def test_a_chart_of_many_unlike_rows_keeps_its_ends_and_says_what_is_left_out():
     assert "--all" in gap.says
     assert set(victims) <= numbers(chart)  # the cancel itself names them
     shown = sum(row.count for row in chart.rows if not row.is_break)
-    assert shown + int(re.match("[0-9]+", gap.says)[0]) == 603
+    assert shown + int(gap.says.split()[0]) == 603
     assert len(chart_of(r.turns, f"c{cancel}", unfold=True).rows) == 603
 
 
@@ -340,7 +349,7 @@ def test_many_actors_share_the_last_lane():
         r.open(driver=f"tcp {at}")
         r.call("Output")
     chart = chart_of(r.turns)
-    assert len(chart.lanes) == 8
+    assert len(chart.lanes) == LANES_MAX
     assert chart.lanes[-1].title == "others"
 
 
