@@ -23,6 +23,7 @@ from ._turns import TurnFilter, turns
 from ._why import Branch, Step, Story, why
 
 __all__ = [
+    "LAWS",
     "Archive",
     "Arrow",
     "Asked",
@@ -34,7 +35,6 @@ __all__ = [
     "Endpoint",
     "Finding",
     "Kind",
-    "LAWS",
     "Lane",
     "LaneKind",
     "Law",

@@ -14,16 +14,14 @@ from rescind.events import (
     CancelBegan,
     CancelEnded,
     CancelRequested,
-    CompletionScript,
     Delivered,
     Discarded,
-    InputScript,
-    PartialScript,
     Rejected,
     Turn,
 )
 from rescind.events._mentions import pairs_of
 
+from ._archive import script_of
 from ._chart_reading import Reading
 from ._lives import CancelLife, Request
 from ._select import Kind, Target
@@ -99,17 +97,6 @@ def _causes(number: int, reading: Reading, request: int = 0) -> set[int]:
         else:
             number, request = turn.cause.number, turn.cause.request
     return seen
-
-
-def script_of(turn: Turn) -> int:
-    """Return the request whose script a delivery ran last; 0 when the turn delivered nothing."""
-    match turn.message:
-        case CompletionScript(requests=ranges) if ranges:
-            return ranges[-1]
-        case InputScript(request=number) | PartialScript(request=number):
-            return number
-        case _:
-            return 0
 
 
 def _effects(own: set[int], request: int, reading: Reading) -> Iterator[Turn]:

@@ -5,6 +5,7 @@ from itertools import dropwhile
 
 from rescind.events import Turn
 
+from ._archive import AnyLog
 from ._chart import Chart
 from ._chart_cone import LIVES_MAX, cone_of
 from ._chart_draw import Drawing
@@ -22,7 +23,7 @@ _TAIL = 1 / 3
 
 
 def chart_of(
-    log: Iterable[Turn],
+    log: AnyLog,
     selector: str | None = None,
     *,
     first: int | None = None,

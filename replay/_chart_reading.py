@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Iterator
 
-from rescind.events import LogReader, Lookup, Turn, TurnsLookup
+from rescind.events import Turn
 
-from ._fold import fold
+from ._archive import AnyLog, archive_of
 from ._lives import CancelLife, Request
 from ._sound import sound
 
@@ -14,19 +14,15 @@ class Reading:
 
     Attributes:
         names: Who is who.
-        lookup: Random access to the turns.
     """
 
-    def __init__(self, log: Iterable[Turn]) -> None:
-        """Open a log."""
-        turns = log if isinstance(log, LogReader) else list(log)
-        self.names = fold(turns)
-        self.lookup: Lookup = turns.lookup() if isinstance(turns, LogReader) else TurnsLookup(turns)
+    def __init__(self, log: AnyLog) -> None:
+        """Open a log, or take one that is open."""
+        self.names = archive_of(log)
 
     def turn(self, number: int) -> Turn | None:
         """Return a turn; None when the log does not have it."""
-        found = self.lookup.turn(number) if number > 0 else None
-        return None if found is None else next(sound((found,)))
+        return self.names.turn(number) if number > 0 else None
 
     def some(self, numbers: Iterable[int]) -> Iterator[Turn]:
         """Yield those turns of these numbers that there are, ascending."""
@@ -35,27 +31,27 @@ class Reading:
 
     def turns(self, first: int, last: int | None = None) -> Iterator[Turn]:
         """Yield the turns of a range."""
-        return sound(self.lookup.turns(max(first, 1), last))
+        return sound(self.names.lookup.turns(max(first, 1), last))
 
     def about(self, number: int, first: int = 1, last: int | None = None) -> Iterator[Turn]:
         """Yield the turns that an actor, request or cancel took, or that say something of it."""
-        return sound(self.lookup.about(number, first, last))
+        return self.names.about(number, first=first, last=last)
 
     @property
     def begin_ns(self) -> int:
         """The log's first time."""
-        first = self.turn(self.lookup.first)
-        return first.time_ns if first else 0
+        return self.names.clock.begin_ns
 
     @property
     def gaps(self) -> list[tuple[int, int]]:
         """Turns that the log should have and has not."""
-        return [(gap.first, gap.last) for gap in self.names.gaps]
+        return self.names.gaps
 
     def cancel_numbers(self) -> list[int]:
         """Return the numbers of all cancels, in order."""
-        return sorted(self.names.cancels)
+        return list(self.names.cancel_numbers)
 
     def refused_by(self, request: Request) -> list[CancelLife]:
         """Return the cancels in whose windows a request was refused."""
-        return [each for each in self.names.cancels.values() if request.number in each.refused]
+        before = self.names.cancels_before(request.number)
+        return [each for each in before if request.number in each.refused]

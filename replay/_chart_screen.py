@@ -109,7 +109,8 @@ class _Screen:
         room = self._words
         indent = "  " * min(row.depth, 4)
         many = f" ({row.count:,} turns)" if row.count > 1 and is_first else ""
-        words = clip(indent + arrow.says, room - len(many))
+        words = clip(indent + arrow.says, room)
+        many = many if len(words) + len(many) <= room else ""
         spans = [Span(words, _STYLES[arrow.look]), Span(many, "dim")]
         room -= len(words) + len(many) + 2
         more = [plain(arrow.detail)] if arrow.detail else []

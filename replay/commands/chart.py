@@ -45,9 +45,8 @@ def command(  # noqa: PLR0913 - every one is an option
     """
     if as_json and out is not None:
         raise click.UsageError("--json prints its document; --out is for the other forms")
-    reader = read(log)
-    reading = Reading(reader)
-    target = None if selector is None else target_of(selector, reading.names, reader)
+    reading = Reading(read(log))
+    target = None if selector is None else target_of(selector, reading.names)
     chart = draw_chart(reading, target, first=first, last=last, unfold=show_all)
     form = form or (_BY_ENDING.get(out.suffix.lower()) if out else None)
     if as_json:
@@ -58,7 +57,7 @@ def command(  # noqa: PLR0913 - every one is an option
         show(line(each) for each in _text(chart, form).splitlines())
     else:
         show(_screen(chart))
-    leave(reader, fine=FINE if chart.rows else NOTHING)
+    leave(reading.names.lookup, fine=FINE if chart.rows else NOTHING)
 
 
 def _text(chart: Chart, form: str | None) -> str:

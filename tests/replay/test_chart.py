@@ -6,8 +6,9 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from rescind.events import By, CancelEnded, Cause, read
+from rescind.events import By, CancelEnded, Cause, TurnsLookup, read
 from rescind.replay import SelectorError, chart_of, fold
+from rescind.replay._archive import Archive
 from rescind.replay._chart import Look, ShadeKind
 from rescind.replay._chart_draw import LANES_MAX
 from rescind.replay._chart_mermaid import chart_mermaid
@@ -351,6 +352,43 @@ def test_many_actors_share_the_last_lane():
     chart = chart_of(r.turns)
     assert len(chart.lanes) == LANES_MAX
     assert chart.lanes[-1].title == "others"
+
+
+class Counting(TurnsLookup):
+    """Counts the turns that it hands out."""
+
+    handed_out = 0
+
+    def turns(self, first=1, last=None):
+        return self._counted(super().turns(first, last))
+
+    def about(self, number, first=1, last=None):
+        return self._counted(super().about(number, first, last))
+
+    def _counted(self, turns):
+        for turn in turns:
+            self.handed_out += 1
+            yield turn
+
+
+@pytest.mark.parametrize("kind", ["c", "r"])
+def test_a_chart_of_one_thing_reads_only_what_is_near_it(kind):
+    r = Recording()
+    r.open()
+    for _ in range(2_000):
+        r.answer(r.call("Output"))
+    victims = [r.call("Output") for _ in range(3)]
+    cancel = r.cancel(victims)
+    r.kill(cancel, victims)
+    r.complete(cancel, r.deliver(victims, CancelEnded(cancel, None)))
+    r.deliver([cancel])
+    for _ in range(2_000):
+        r.answer(r.call("Output"))
+    archive = Archive(r.turns)
+    archive.lookup = counting = Counting(r.turns)
+    chart = chart_of(archive, f"{kind}{cancel if kind == 'c' else victims[0]}")
+    assert set(victims) <= numbers(chart)
+    assert counting.handed_out < len(r.turns) / 2
 
 
 # --- damaged logs --------------------------------------------------------------------------------
