@@ -47,11 +47,13 @@ from ._chart import LaneKind, Look
 from ._chart_reading import Reading
 from ._describe import event_text, message_text, rules_of, said, taken_text
 from ._dialects import end_text, state_text
+from ._lives import Ending
 from ._text import clip, count, duration, error_text, plain
 from ._turns import kind_name
 
 _DETAILS_MAX = 3
 _TEXT_MAX, _NAME_MAX = 60, 24
+_COMPLETED_MAX = 100_000
 _LOOKED_AT_MAX = 32
 """So many requests of a run are asked for the code that they bring."""
 
@@ -82,10 +84,14 @@ class Speaker:
     def __init__(self, reading: Reading) -> None:
         """Take the log, for its names, and for who took the turn that brought one about."""
         self.names = reading.names
+        self.completed: dict[int, Completed] = {}
+        """Ends that were told already, so that their deliveries need not look them up."""
         self._turn = reading.turn
 
     def remarks(self, turn: Turn) -> list[Remark]:
         """Return what a turn says, what came in first."""
+        if len(self.completed) < _COMPLETED_MAX:
+            self.completed.update((e.request, e) for e in turn.events if isinstance(e, Completed))
         tell = _MESSAGES.get(turn.message.__class__, _anything)
         first = tell(self, turn)
         told: list[Remark] = [first]
@@ -98,6 +104,13 @@ class Speaker:
             details[_DETAILS_MAX:] = [f"and {len(details) - _DETAILS_MAX:,} more"]
         told[0] = replace(first, details=(*first.details, *details))
         return told
+
+    def end_of(self, number: int) -> Completed | Ending | None:
+        """Return how a request ended, as it was told or as the log knows."""
+        if number in self.completed:
+            return self.completed[number]
+        request = self.names.requests.get(number)
+        return request.completed if request else None
 
     # --- places ----------------------------------------------------------------------------------
 
@@ -303,10 +316,9 @@ def _brought(speaker: Speaker, ranges: list[int]) -> tuple[Look, str]:
     """Return what a run of deliveries brings, if it is the same in all."""
     found: set[tuple[Look, str]] = set()
     for number in _some(ranges, _LOOKED_AT_MAX):
-        request = speaker.names.requests.get(number)
-        if request is None or request.completed is None:
+        done = speaker.end_of(number)
+        if done is None:
             return Look.PLAIN, ""
-        done = request.completed
         code = end_text(rules_of(speaker.names, number), done.code, done.how)
         own = number in speaker.names.cancels
         found.add((Look.CANCEL if own else _look(done), f": {code}"))
@@ -388,7 +400,7 @@ _MESSAGES: dict[type, Callable[[Speaker, Turn], Remark]] = {
 }
 
 
-def _look(ended: Any) -> Look:
+def _look(ended: Completed | Ending) -> Look:
     """Return how an end looks, from a completion or from what a ledger keeps of one."""
     if ended.how in (How.CANCELLED, How.TIMED_OUT):
         return Look.CANCELLED

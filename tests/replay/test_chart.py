@@ -282,6 +282,13 @@ def test_alike_turns_fold_into_one_row_and_all_unfolds_them():
     assert sum(row.count for row in chart.rows) == len(unfolded.rows) == 1603
 
 
+def test_a_cancel_of_many_hears_its_own_code_too():
+    r, cancel, victims = many(100)
+    r.complete(cancel, r.where[victims[-1]])
+    r.deliver([cancel])
+    assert says(chart_of(r.turns, f"c{cancel}"))[-1] == f"script of r{cancel}: ok"
+
+
 def test_groups_of_turns_that_repeat_fold_into_as_many_rows_as_a_group_has():
     r = Recording()
     r.open()
