@@ -309,7 +309,8 @@ class Archive:
         for place, turn in enumerate(self.about(number)):
             case.feed(case.narrowed(turn))
             is_known = True
-            if case.is_lasting(number) or (place > _LOOKED_AT_MAX and not is_told):
+            is_nobody = place > _LOOKED_AT_MAX and not (is_told or case.is_brief(number))
+            if case.is_lasting(number) or is_nobody:
                 break
         case.meet(number)
         return case if is_known else None
@@ -500,12 +501,15 @@ class Case(LedgerFromKeyframe):
             kept += [number for number in inside for _ in (0, 1)]
         return kept
 
+    def is_brief(self, number: int) -> bool:
+        """Whether a number is a request or a cancel, of which all is read."""
+        return number in self.requests or number in self.cancels
+
     def is_lasting(self, number: int) -> bool:
         """Whether a number is an endpoint, a call or an ordinary actor, whose life is long."""
-        is_brief = number in self.requests or number in self.cancels
         lasting: list[dict[int, Any]] = [self.endpoints, self.calls, self.classes]
         lasting += self._told_of(number)[2:]
-        return not is_brief and any(number in known for known in lasting)
+        return not self.is_brief(number) and any(number in known for known in lasting)
 
     def is_told(self, number: int) -> bool:
         """Whether a keyframe tells of a number."""

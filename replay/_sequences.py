@@ -27,7 +27,9 @@ from ._dialects import TIME_OUT, Tables, tables
 from ._laws import Court, Finding, Verdict
 from ._lives import CancelLife, Context, Delivery, Discard, Ending, Moment, Request
 from ._model import Ledger, each
+from ._shown import Shown
 from ._sound import sound
+from ._text import Clock, Line
 
 Broken: TypeAlias = dict[int, list[Finding]]
 """What is broken, by the numbers that it concerns."""
@@ -118,8 +120,8 @@ class Loser:
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence:
-    """One cancellation, whole.
+class Sequence(Shown):
+    """One cancellation, whole.  Printed, or shown by a notebook, it is its screen.
 
     Attributes:
         cancel: The cancel's number; its selector is ``c`` and this number.
@@ -135,6 +137,7 @@ class Sequence:
         quiet: When nothing was owed to anybody any more; None while something is.
         verdict: Of the laws `LAWS_OF_A_SEQUENCE`, for this sequence alone.
         findings: What is broken or open, by law.
+        begin_ns: When the log begins.
     """
 
     cancel: int
@@ -157,6 +160,13 @@ class Sequence:
     quiet: Moment | None
     verdict: Verdict
     findings: tuple[Finding, ...]
+    begin_ns: int
+
+    def lines(self) -> list[Line]:
+        """Return its screen."""
+        from ._sequences_screen import sequence_lines  # noqa: PLC0415 - which imports this
+
+        return sequence_lines(self, Clock(self.begin_ns))
 
     @property
     def is_cut(self) -> bool:
@@ -315,6 +325,7 @@ def sequence_of(number: int, archive: Archive) -> Sequence:
         quiet=quiet,
         verdict=findings[0].verdict if findings else Verdict.HOLDS,
         findings=findings,
+        begin_ns=archive.clock.begin_ns,
     )
 
 

@@ -18,6 +18,8 @@ from ._archive import Archive, archive_of
 from ._describe import message_text
 from ._lives import Moment
 from ._select import Target, resolve
+from ._shown import Shown
+from ._text import Clock, Line
 from ._turns import origin_text
 from ._why_steps import says
 from ._why_targets import plan
@@ -68,8 +70,8 @@ class Branch:
 
 
 @dataclass(frozen=True, slots=True)
-class Story:
-    """The answer to one `why`.
+class Story(Shown):
+    """The answer to one `why`.  Printed, or shown by a notebook, it is its screen.
 
     Attributes:
         target: What was asked about.
@@ -79,6 +81,7 @@ class Story:
         branches: The causes; the shortest way to the outside first.
         raced: What raced with it and lost, or what it survived, a sentence each.
         related: Selectors worth asking about next.
+        begin_ns: When the log begins.
     """
 
     target: Target
@@ -88,6 +91,13 @@ class Story:
     branches: tuple[Branch, ...]
     raced: tuple[str, ...]
     related: tuple[str, ...]
+    begin_ns: int
+
+    def lines(self) -> list[Line]:
+        """Return its screen."""
+        from ._why_screen import story_lines  # noqa: PLC0415 - which imports this
+
+        return story_lines(self, Clock(self.begin_ns))
 
 
 class Point(NamedTuple):
@@ -134,7 +144,8 @@ def story_of(archive: Archive, target: Target, others: Iterable[Archive] = ()) -
     if outcome is not None:
         moment = Moment(moment.turn, outcome.time_ns)
     branches = tuple(_branches(paths, moment, archives, archive))
-    return Story(target, found.headline, moment, found.facts, branches, found.raced, found.related)
+    told = (target, found.headline, moment, found.facts, branches, found.raced, found.related)
+    return Story(*told, archive.clock.begin_ns)
 
 
 # --- the way back --------------------------------------------------------------------------------
