@@ -69,11 +69,6 @@ class Kept(Generic[K, V]):
         found = self._kept.pop(key, None)
         self._cost -= 0 if found is None else found[1]
 
-    def clear(self) -> None:
-        """Forget everything."""
-        self._kept.clear()
-        self._cost = 0
-
 
 Pages: TypeAlias = Kept[tuple[int, int], tuple[Sequence[int], Sequence[int]]]
 

@@ -1,6 +1,7 @@
 """A lookup answers what a filter over every turn answers, in whole, damaged and growing logs."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,9 +15,11 @@ from rescind.events import (
     TurnsLookup,
     read,
 )
+from rescind.events._index import GROUP_BYTES, PAGE_PAIRS
+from rescind.events._shelf import Kept
 
 from .logs import FrozenStorage, open_log, record, segments_of, small_log
-from .test_lookup import LIVES, long_log, written
+from .test_lookup import LIVES, Counting, long_log, written
 
 CORPUS = Path(__file__).parent.parent / "corpus"
 CASES = sorted(each.name for each in CORPUS.iterdir() if (each / "expected.json").exists())
@@ -255,3 +258,33 @@ def test_turns_in_memory_have_no_keyframe_and_lose_nothing():
     lookup.refresh()
     assert (lookup.first, lookup.last) == (1, 8)
     assert (TurnsLookup(()).first, TurnsLookup(()).last) == (0, 0)
+
+
+def test_a_question_about_a_long_log_reads_little_of_it(monkeypatch):
+    monkeypatch.setattr("rescind.events._index.GROUP_BYTES", GROUP_BYTES)
+    monkeypatch.setattr("rescind.events._index.PAGE_PAIRS", PAGE_PAIRS)
+    batches: list[Any] = [[(9 if n == 500 else 1, Tell("x" * 9000), [])] for n in range(1000)]
+    segments = segments_of(written([batches], segment_bytes_max=3_000_000))
+    share = sum(map(len, segments.values())) / 10
+    for ask in (
+        lambda lookup: [turn.number for turn in lookup.about(9)] == [501],
+        lambda lookup: lookup.turn(501).actor == 9,
+        lambda lookup: next(lookup.backwards()).number == 1000,
+        lambda lookup: (lookup.first, lookup.last) == (1, 1000),
+    ):
+        storage = Counting(segments)
+        assert ask(read(storage).lookup())
+        assert storage.bytes_read < share
+
+
+def test_what_is_kept_costs_no_more_than_its_limit_and_the_last_used_stays():
+    kept: Kept[str, int] = Kept(10)
+    for key in "abc":
+        kept.put(key, 1, 4)
+        kept.get("a")
+    assert [kept.get(key) for key in "abc"] == [1, None, 1]
+    kept.put("d", 1, 50)
+    assert [kept.get(key) for key in "acd"] == [None, None, 1]
+    kept.put("d", 2, 1)
+    kept.put("e", 3, 9)
+    assert [kept.get(key) for key in "de"] == [2, 3]
