@@ -12,6 +12,7 @@ NAMES = (
     *("lifecycle", "outstanding", "tell", "ask", "spawn", "control-lane", "log"),
     *("append", "scan", "lookup", "keyframe", "resolve"),
     *("endpoint-throughput", "cancel-latency"),
+    *("reconstruct", "why"),
 )
 
 
