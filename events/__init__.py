@@ -22,7 +22,7 @@ from ._errors import (
 from ._info import Head, LogInfo, SegmentInfo
 from ._journal import Batch, Log, LogWriter
 from ._keyframe import Entry, Keyframe, Pace, Source
-from ._lookup import Lookup, TurnsLookup
+from ._lookup import Lookup
 from ._packing import RECORD_ELEMENTS, Record, check_recordable
 from ._payloads import digest_of
 from ._reader import LogReader, read
@@ -31,6 +31,7 @@ from ._retention import Old, Pruned, Retention, prune
 from ._scan import ReadBatch
 from ._storage import DirectoryStorage, MemoryStorage, Storage
 from ._turn import By, Cause, Damage, Opaque, Reference, Turn, Unknown, Withheld
+from ._turns_lookup import TurnsLookup
 from ._upcast import Kind, Upcaster, Upcasters
 from ._vocabulary import (
     EVENTS,

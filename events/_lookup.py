@@ -11,17 +11,17 @@ from ._codec import Body, Epochs, decode_turn, unpack_body
 from ._errors import LogAccessError
 from ._frame import NUMBER_MAX
 from ._keyframe import Keyframe
-from ._mentions import Mentions, Roles, roles_of
+from ._mentions import Mentions, Roles
 from ._msgpack import pack
 from ._recovery import text_of
+from ._register import Register, nearest_of
 from ._restore import last_keyframe
 from ._scan import ReadBatch
 from ._selection import Selection, Sieve, is_late, mention
 from ._shelf import Block, Kept, Shelf
 from ._storage import Storage
 from ._stretch import Load, Stretch, Walk, outline, sealed
-from ._turn import Damage, Turn, Unknown
-from ._vocabulary import KINDS
+from ._turn import Damage, Turn
 
 SHELVES_BYTES = 32 * 1024 * 1024
 """What directories may take in memory: those of some hundred full segments."""
@@ -140,7 +140,7 @@ class LogLookup:
         self._shelves: Kept[Key, Sequence[Shelf]] = Kept(SHELVES_BYTES)
         self._groups: Kept[tuple[int, ...], list[Block]] = Kept(GROUPS_BYTES)
         self._decoded: Kept[tuple[int, int], _Decoded] = Kept(DECODED_BYTES)
-        self._registers: Kept[tuple[int, ...], _Register] = Kept(REGISTERS_BYTES)
+        self._registers: Kept[tuple[int, ...], Register] = Kept(REGISTERS_BYTES)
         self._sieve = Sieve(Selection())
         self._stretches: list[Stretch] = []
         self.refresh()
@@ -245,7 +245,7 @@ class LogLookup:
     def nearest(self, number: int, count: int) -> list[int]:
         """The ``count`` mentioned numbers that are nearest to a number, ascending; without it."""
         near = {each for s, _, _ in self._reach(1, None) for each in s.nearest(number, count)}
-        return _nearest(near, number, count)
+        return nearest_of(near, number, count)
 
     def since(self, time_ns: int) -> int:
         """The first turn not before a moment; one behind the last turn when there is none.
@@ -379,7 +379,7 @@ class LogLookup:
                     if is_in and (decoded := self._decode(block)):
                         yield decoded, decoded.between(low, high)
 
-    def _register(self, shelf: Shelf, group: int) -> "_Register":
+    def _register(self, shelf: Shelf, group: int) -> "Register":
         """What the records of a group mention, made once for all that is asked of it.
 
         That takes some 10 ms; to search a group's bytes for one number takes half as long, each
@@ -389,11 +389,15 @@ class LogLookup:
         key = (shelf.segment, place.offset, place.end)
         found = self._registers.get(key)
         if found is None:
-            found = _Register()
+            found = Register()
             for block in self._load(shelf, group):
                 if decoded := self._decode(block):
                     bindings = self._bindings[block.epoch]
-                    found.take(decoded, self._sieve.roles_in(block.epoch, bindings))
+                    found.take(
+                        decoded.numbers,
+                        decoded.records,
+                        self._sieve.roles_in(block.epoch, bindings),
+                    )
             self._registers.put(key, found, place.end - place.offset)
         return found
 
@@ -471,133 +475,6 @@ class _Decoded:
         return code in found.codes
 
 
-class _Register:
-    """Which records of a group mention which numbers."""
-
-    __slots__ = ("_places", "_spans")
-
-    def __init__(self) -> None:
-        """Begin with nothing."""
-        self._places: dict[int, list[int]] = {}
-        self._spans: list[tuple[int, int, int]] = []
-
-    def take(self, decoded: _Decoded, roles: Callable[[int], Roles | None]) -> None:
-        """Enter a batch's records, in their order."""
-        for number, record in zip(decoded.numbers, decoded.records, strict=True):
-            found = Mentions()
-            mention(record, roles, found)
-            self.enter(number, record[0], found)
-
-    def enter(self, at: int, actor: int, found: Mentions) -> None:
-        """Enter one record, which its actor took and which mentions what was found."""
-        places = self._places
-        for number in found.numbers | {actor}:
-            try:
-                places[number].append(at)
-            except KeyError:
-                places[number] = [at]
-        self._spans += [(low, high, at) for low, high in found.spans]
-
-    def places(self, wanted: frozenset[int]) -> list[int]:
-        """The records that mention any of these numbers, ascending."""
-        known = wanted & self._places.keys()
-        if len(known) == len(wanted) == 1 and not self._spans:
-            return self._places[next(iter(known))]
-        found = {at for number in known for at in self._places[number]}
-        for low, high, at in self._spans:
-            if any(low <= number <= high for number in wanted):
-                found.add(at)
-        return sorted(found)
-
-
-class TurnsLookup:
-    """The same for turns in memory, such as those of a test."""
-
-    def __init__(self, turns: Iterable[Turn], log_id: bytes = bytes(16)) -> None:
-        """Take turns in the order of their numbers; ``log_id`` is the log's that they are from."""
-        self.log_id = log_id
-        self.damage: list[Damage] = []
-        self._turns = list(turns)
-        self._numbers = [turn.number for turn in self._turns]
-        self._found = [_mentions_of(turn) for turn in self._turns]
-        self._register = _Register()
-        for at, turn in enumerate(self._turns):
-            self._register.enter(at, turn.actor, self._found[at])
-
-    @property
-    def first(self) -> int:
-        """The number of the first turn; 0 when there is none."""
-        return self._numbers[0] if self._numbers else 0
-
-    @property
-    def last(self) -> int:
-        """The number of the last turn; 0 when there is none."""
-        return self._numbers[-1] if self._numbers else 0
-
-    def refresh(self) -> None:
-        """Nothing comes or goes."""
-
-    def turn(self, number: int) -> Turn | None:
-        """A turn by its number; None when there is none."""
-        return next(self.turns(number, number), None)
-
-    def turns(self, first: int = 1, last: int | None = None) -> Iterator[Turn]:
-        """The turns from ``first`` to ``last``, ascending."""
-        return (self._turns[at] for at in self._between(first, last))
-
-    def backwards(self, last: int | None = None) -> Iterator[Turn]:
-        """The turns from ``last`` down to the first."""
-        return (self._turns[at] for at in reversed(self._between(-NUMBER_MAX, last)))
-
-    def about(
-        self, numbers: int | Iterable[int], first: int = 1, last: int | None = None
-    ) -> Iterator[Turn]:
-        """The turns that a number took, or whose message or events mention it; ascending."""
-        wanted = frozenset((numbers,) if isinstance(numbers, int) else numbers)
-        inside = self._between(first, last)
-        return (self._turns[at] for at in self._register.places(wanted) if at in inside)
-
-    def taken_by(self, actor: int, first: int = 1, last: int | None = None) -> Iterator[Turn]:
-        """The turns that an actor took, ascending."""
-        return (turn for turn in self.turns(first, last) if turn.actor == actor)
-
-    def with_code(self, code: int) -> Iterator[Turn]:
-        """The turns whose message or events carry a code, ascending."""
-        together = zip(self._turns, self._found, strict=True)
-        return (turn for turn, found in together if code in found.codes)
-
-    def codes(self) -> list[int]:
-        """All codes that occur, sorted."""
-        return sorted({code for found in self._found for code in found.codes})
-
-    def cancels(self) -> Iterator[int]:
-        """The numbers of cancels that were requested, ascending."""
-        return iter(sorted({cancel for found in self._found for cancel in found.cancels}))
-
-    def nearest(self, number: int, count: int) -> list[int]:
-        """The ``count`` mentioned numbers that are nearest to a number, ascending; without it."""
-        mentioned = {each for found in self._found for each in found.numbers}
-        return _nearest(mentioned.union(turn.actor for turn in self._turns), number, count)
-
-    def since(self, time_ns: int) -> int:
-        """The first turn not before a moment; one behind the last turn when there is none."""
-        late = (turn.number for turn in self._turns if turn.time_ns >= time_ns)
-        return next(late, self.last + 1)
-
-    def missing(self) -> list[tuple[int, int]]:
-        """Ranges of numbers that are not there between the first and the last, ascending."""
-        pairs = zip(self._numbers, self._numbers[1:], strict=False)
-        return [(one + 1, other - 1) for one, other in pairs if other > one + 1]
-
-    def keyframe(self, before: int) -> Keyframe | None:  # noqa: ARG002
-        """There is none."""
-        return None
-
-    def _between(self, first: int, last: int | None) -> range:
-        end = len(self._numbers) if last is None else bisect_right(self._numbers, last)
-        return range(bisect_left(self._numbers, first), end)
-
-
 def _first_of(stretch: Stretch) -> int:
     return stretch.first
 
@@ -605,25 +482,3 @@ def _first_of(stretch: Stretch) -> int:
 def _groups_in(shelf: Shelf, low: int, high: int) -> range:
     """The groups where numbers from one to another stand."""
     return range(shelf.group_of(low), shelf.group_of(high) + 1) if len(shelf) else range(0)
-
-
-def _nearest(mentioned: set[int], number: int, count: int) -> list[int]:
-    others = mentioned - {0, number}
-    return sorted(sorted(others, key=lambda each: (abs(each - number), each))[:count])
-
-
-def _mentions_of(turn: Turn) -> Mentions:
-    """What a turn's message and events mention; who took it is not told."""
-    found = Mentions()
-    for told in (turn.message, *turn.events):
-        if isinstance(told, Unknown):
-            roles, values = roles_of(told.name, told.fields), told.values
-        elif type(told) in _KINDS:
-            roles, values = roles_of(told.__class__.__name__, told._fields), tuple(told)
-        else:
-            continue
-        found.take({0: roles}.get, [(0, *values)])
-    return found
-
-
-_KINDS = frozenset(KINDS)

@@ -20,7 +20,8 @@ from rescind.events import (
     Turn,
 )
 
-from ._archive import AnyLog, Archive, Case, archive_of
+from ._archive import AnyLog, Archive, archive_of
+from ._case import Case
 from ._check import LAWS
 from ._describe import Names
 from ._dialects import TIME_OUT, Tables, tables
