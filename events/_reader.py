@@ -9,11 +9,11 @@ from ._errors import LogAccessError, LogDamagedError, NotALogError
 from ._index import read_directory
 from ._info import Head, LogInfo, Survey
 from ._journal import LogWriter
-from ._keyframe import Entry, Keyframe
+from ._keyframe import Entry, Keyframe, Part
 from ._lookup import LogLookup
 from ._packing import Record
 from ._recovery import SEGMENT_ROWS
-from ._restore import entries_of, first_keyframe, last_keyframe
+from ._restore import entries_of, first_keyframe, last_keyframe, parts_of
 from ._scan import ReadBatch, Scan
 from ._segment import FORMAT, OPENING_BYTES, Opening, Preamble, Window, read_preamble
 from ._selection import Selection
@@ -59,6 +59,7 @@ class LogReader:
         self._verify_chain = verify_chain
         self._strict = strict
         self._owned = owned
+        self._upcasters = upcasters
         self._bindings = Epochs(upcasters)
         self.log_id = self._identify()
 
@@ -129,15 +130,36 @@ class LogReader:
             passed.clear()
         yield from passed
 
-    def keyframe(self, behind: int | None = None) -> Keyframe | None:
+    def select(
+        self,
+        *,
+        start: int = 1,
+        since_ns: int | None = None,
+        actor: int | None = None,
+        about: int | None = None,
+    ) -> "LogReader":
+        """The same log, read for itself from a place or for one number, as ``read`` says it."""
+        return LogReader(
+            self._storage,
+            selection=Selection(start, since_ns, actor, about),
+            strict=self._strict,
+            upcasters=self._upcasters,
+        )
+
+    def keyframe(self, behind: int | None = None, before: int | None = None) -> Keyframe | None:
         """The newest complete keyframe; None when there is none.
 
         Args:
             behind: Instead the oldest that shows the state behind this turn, or a later one.
+            before: Only one all of whose parts show the state behind an earlier turn.
         """
         if behind is None:
-            return last_keyframe(self._storage)
+            return last_keyframe(self._storage, before)
         return first_keyframe(self._storage, behind)
+
+    def parts(self) -> Iterator[tuple[Keyframe, Part]]:
+        """Every part of every complete keyframe in order, looked for as one is asked for."""
+        return parts_of(self._storage)
 
     def entries(self, keyframe: Keyframe) -> Iterator[tuple[int, Entry]]:
         """The entries of a keyframe, each with the number of the turn whose state it shows.

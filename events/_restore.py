@@ -72,6 +72,24 @@ def is_whole(storage: Storage, keyframe: Keyframe, before: int | None = None) ->
     )
 
 
+def parts_of(storage: Storage) -> Iterator[tuple[Keyframe, Part]]:
+    """Every part of every complete keyframe, in the log's order, with its keyframe.
+
+    They are looked for when asked on, so that a log can be read beside.
+    """
+    log, segments = _log_id(storage), storage.segments()
+    parts: list[Located] = []
+    told: tuple[int, int] = (0, -1)
+    for segment, following in zip(segments, [*segments[1:], None], strict=True):
+        parts += _parts_in(storage, log, segment, following)
+        for keyframe in assemble(parts):
+            if (keyframe.epoch, keyframe.number) > told and is_whole(storage, keyframe):
+                told = (keyframe.epoch, keyframe.number)
+                for _, part in _read(storage, keyframe):
+                    if part is not None:
+                        yield keyframe, part
+
+
 def entries_of(storage: Storage, keyframe: Keyframe) -> Iterator[tuple[int, Entry]]:
     """Every entry of a keyframe, with the record number whose state it shows.
 
