@@ -59,7 +59,6 @@ class LogReader:
         self._verify_chain = verify_chain
         self._strict = strict
         self._owned = owned
-        self._upcasters = upcasters
         self._bindings = Epochs(upcasters)
         self.log_id = self._identify()
 
@@ -139,12 +138,13 @@ class LogReader:
         about: int | None = None,
     ) -> "LogReader":
         """The same log, read for itself from a place or for one number, as ``read`` says it."""
-        return LogReader(
+        made = LogReader(
             self._storage,
             selection=Selection(start, since_ns, actor, about),
             strict=self._strict,
-            upcasters=self._upcasters,
         )
+        made._bindings = self._bindings  # noqa: SLF001  # they know more together
+        return made
 
     def keyframe(self, behind: int | None = None, before: int | None = None) -> Keyframe | None:
         """The newest complete keyframe; None when there is none.

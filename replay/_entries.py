@@ -1,6 +1,6 @@
 """What a keyframe's entries tell of what lives; the other side is `entries` in the runtime."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, TypeAlias
 
 from rescind.events import Entry, Reference
@@ -22,40 +22,73 @@ Told: TypeAlias = Held | Place | OpenCall | Life | bool | None
 
 
 def thing_of(entry: Entry, as_of: int, epoch: int) -> Told:
-    """Return what an entry tells of; None where it makes no sense, a bool where it is the log's."""
+    """Return what an entry tells of.
+
+    None where it makes no sense; of the log itself, whether all that lives in it is told.
+    """
     match entry.state:
+        case None:
+            return Life((epoch, entry.cls), 0, UNKNOWN, None, NO_MARKS)
         case {"kind": "log", "is_whole": bool(is_whole)}:
             return is_whole
+        case {"kind": str(kind)} if kind in _TOLD:
+            return _TOLD[kind](entry, as_of, epoch)
+        case _:
+            return None
+
+
+def _told_place(entry: Entry, _as_of: int, epoch: int) -> Place | None:
+    match entry.state:
         case {
-            "kind": "request",
-            "endpoint": int(),
-            "operation": str(),
-            "asynchronous": bool(),
-            "timeout_ns": int() | None,
-        }:
-            return _told_request(entry.state)
-        case {
-            "kind": "endpoint",
             "dialect": str(dialect),
             "profile": str(profile),
             "driver": str(driver),
             "state": int() | None as state,
         }:
+            opened, changed = _moment(entry, "opened"), _moment(entry, "changed")
             cls = (epoch, entry.cls)
-            return Place(dialect, profile, driver, cls, UNKNOWN, Mark(state, UNKNOWN))
-        case {"kind": "call", "endpoint": int(endpoint), "state": int(state)}:
-            return OpenCall(endpoint, UNKNOWN, Mark(state, UNKNOWN), NO_MARKS)
-        case None:
-            return Life((epoch, entry.cls), 0, UNKNOWN, None, NO_MARKS)
-        case {"kind": "actor"}:
-            return _told_life(entry, as_of, epoch)
+            return Place(dialect, profile, driver, cls, opened, Mark(state, changed))
         case _:
             return None
 
 
-def _told_request(state: dict[str, Any]) -> Held:
-    marks: dict[str, Mark] = {}
-    accepted, done = UNKNOWN, None
+def _told_call(entry: Entry, _as_of: int, _epoch: int) -> OpenCall | None:
+    match entry.state:
+        case {"endpoint": int(endpoint), "state": int(state)}:
+            opened, changed = _moment(entry, "opened"), _moment(entry, "changed")
+            return OpenCall(endpoint, opened, Mark(state, changed), NO_MARKS)
+        case _:
+            return None
+
+
+def _moment(entry: Entry, name: str) -> Moment:
+    turn = entry.state.get(name)
+    return Moment(turn, 0) if type(turn) is int else UNKNOWN
+
+
+def _told_request(entry: Entry, _as_of: int, _epoch: int) -> Held | None:
+    match entry.state:
+        case {
+            "endpoint": int(endpoint),
+            "operation": str(operation),
+            "asynchronous": bool(asynchronous),
+            "timeout_ns": int() | None as timeout_ns,
+        }:
+            said = (endpoint, operation, asynchronous, timeout_ns)
+        case _:
+            return None
+    marks = {
+        name: Mark(entry.state[name], UNKNOWN)
+        for name, kind in (("doomed", int), ("sink", str), ("asked", int))
+        if isinstance(entry.state.get(name), kind)
+    }
+    if entry.state.get("status") == "running":
+        marks["running"] = Mark(value=True, at=UNKNOWN)
+    accepted, done = _moment(entry, "accepted"), _told_end(entry.state)
+    return Held(*said, 0, 0, accepted, done, marks or NO_MARKS)
+
+
+def _told_end(state: Any) -> Done | None:
     match state:
         case {
             "completed": int(turn),
@@ -63,23 +96,9 @@ def _told_request(state: dict[str, Any]) -> Held:
             "how": int(how),
             "by": int(by),
         }:
-            done = Done(code, how, by, Moment(turn, 0))
-        case {"accepted": int(turn)}:
-            accepted = Moment(turn, 0)
+            return Done(code, how, by, Moment(turn, 0))
         case _:
-            pass
-    for name, kind in _TOLD_OF_A_REQUEST:
-        if isinstance(state.get(name), kind):
-            marks[name] = Mark(state[name], UNKNOWN)
-    if state.get("status") == "running":
-        marks["running"] = Mark(value=True, at=UNKNOWN)
-    return Held(
-        state["endpoint"], state["operation"], state["asynchronous"], state["timeout_ns"], 0, 0,
-        accepted, done, marks or NO_MARKS,
-    )  # fmt: skip
-
-
-_TOLD_OF_A_REQUEST = (("doomed", int), ("sink", str), ("asked", int))
+            return None
 
 
 def _told_life(entry: Entry, as_of: int, epoch: int) -> Life:
@@ -91,6 +110,14 @@ def _told_life(entry: Entry, as_of: int, epoch: int) -> Life:
         named = [watcher for watcher in watchers if isinstance(watcher, Reference)]
         marks = {"watchers": Mark(tuple(named), UNKNOWN)}
     return Life((epoch, entry.cls), parent if type(parent) is int else 0, UNKNOWN, told, marks)
+
+
+_TOLD: dict[str, Callable[[Entry, int, int], Told]] = {
+    "actor": _told_life,
+    "call": _told_call,
+    "endpoint": _told_place,
+    "request": _told_request,
+}
 
 
 def windows_of(entry: Entry) -> Iterator[tuple[int, Cancelling]]:

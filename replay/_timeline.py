@@ -32,8 +32,11 @@ class _Source(Protocol):
         """Return the world behind the last keyframe that tells of a turn up to ``number``."""
         ...
 
-    def feed(self, world: World, last: int) -> None:
-        """Bring a world forward to ``last``, or to the last turn before it that there is."""
+    def feed(self, world: World, last: int) -> Iterator[None]:
+        """Bring a world forward to ``last``, or to the last turn before it that there is.
+
+        Yields after every few turns.
+        """
         ...
 
     def next_after(self, number: int) -> int:
@@ -69,14 +72,11 @@ class Timeline:
             SelectorError: There is no such turn; its ``nearest`` say which there are.
         """
         world = self._base(turn)
-        while world.number < turn:
-            due = self._due_behind(world)
-            before = world.number
-            self._source.feed(world, min(turn, due))
-            if world.number == due:
+        left = world.number
+        for _ in self._source.feed(world, turn):
+            if world.number - left >= max(CHECKPOINT_TURNS, len(world)):
                 self._leave(world)
-            elif world.number == before or world.number < min(turn, due):
-                break
+                left = world.number
         self._world = world
         if world.number != turn or turn < 1:
             raise self._no_turn(turn, world.number)
@@ -108,7 +108,7 @@ class Timeline:
 
     def _last(self) -> int:
         world = self._source.begin(1 << 62)
-        self._source.feed(world, 1 << 62)
+        deque(self._source.feed(world, 1 << 62), maxlen=0)
         return world.number
 
     def _base(self, turn: int) -> World:
@@ -127,11 +127,6 @@ class Timeline:
         if nearest is not None and nearest.number >= made.number:
             return here or nearest.copy()
         return made
-
-    def _due_behind(self, world: World) -> int:
-        """Return the turn behind which the next checkpoint is due."""
-        spacing = max(CHECKPOINT_TURNS, len(world))
-        return world.number - world.number % spacing + spacing
 
     def _leave(self, world: World) -> None:
         at = bisect_right(self._checkpoints, world.number, key=lambda each: each.number)
@@ -171,9 +166,17 @@ class _OfLog:
             world.begin_at(keyframe.number, keyframe.epoch, self._reader.entries(keyframe))
         return world
 
-    def feed(self, world: World, last: int) -> None:
+    def feed(self, world: World, last: int) -> Iterator[None]:
+        if world.number >= last:
+            return
         for batch in self._batches(world.number + 1, last):
-            if not world.feed_batch(batch, last):
+            numbers = batch.numbers
+            begin = bisect_right(numbers, world.number)
+            for behind in range(begin, len(numbers), CHECKPOINT_TURNS):
+                few = numbers[min(behind + CHECKPOINT_TURNS, len(numbers)) - 1]
+                world.feed_batch(batch, min(few, last))
+                yield
+            if numbers[-1] >= last:
                 return
 
     def _batches(self, first: int, last: int) -> Iterator[ReadBatch]:
@@ -218,12 +221,13 @@ class _OfTurns:
         del number
         return World()
 
-    def feed(self, world: World, last: int) -> None:
+    def feed(self, world: World, last: int) -> Iterator[None]:
         start = bisect_right(self._turns, world.number, key=lambda turn: turn.number)
         for turn in self._turns[start:]:
             if turn.number > last:
                 return
             world.feed(turn)
+            yield
 
     def next_after(self, number: int) -> int:
         return next((turn.number for turn in self._turns if turn.number > number), 0)

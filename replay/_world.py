@@ -64,8 +64,8 @@ class World(Living):
             with suppress(*SENSELESS):
                 CHANGES[kind.__class__](self, kind, actor, at)
 
-    def feed_batch(self, batch: ReadBatch, last: int) -> bool:
-        """Take a batch's records up to ``last``; False when the world stands there.
+    def feed_batch(self, batch: ReadBatch, last: int) -> None:
+        """Take a batch's records up to ``last``.
 
         The same as `feed`, for records as they are on the wire.  What changes no state is not
         decoded, and neither is what a request begins and ends with before somebody looks at it:
@@ -81,12 +81,12 @@ class World(Living):
         if numbers:
             self._expect(numbers[0])
         for number, record in zip(numbers, records, strict=True):
-            # No record, where this raises: the reader of turns reports it as undecodable.
-            with suppress(TypeError, ValueError, IndexError, KeyError):
+            try:
                 self._take(number, record, kinds)
+            except (TypeError, ValueError, IndexError, KeyError):
+                continue  # no record: the reader of turns reports it as undecodable
         if numbers:
             self.number, self.time_ns = numbers[-1], _time_of(records[-1])
-        return behind == len(batch.numbers) and self.number < last
 
     def _expect(self, number: int) -> None:
         """Note that turns are missing before the next one."""

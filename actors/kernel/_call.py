@@ -13,17 +13,20 @@ if TYPE_CHECKING:
 class Call(Actor):
     """One call of an endpoint; part of the endpoint's unit of consistency."""
 
-    __slots__ = ("endpoint", "requests", "state")
+    __slots__ = ("changed", "endpoint", "opened", "requests", "state")
 
     RUNS_HANDLERS = False
 
-    def __init__(self, endpoint: "Endpoint", number: int) -> None:
-        """Be open and hold nothing; made when its CallOpened is applied."""
+    def __init__(self, endpoint: "Endpoint", number: int, turn: int) -> None:
+        """Be open and hold nothing; made when its CallOpened of ``turn`` is applied."""
         self.endpoint = self.unit = endpoint
         self.runtime = endpoint.runtime
         self.number = number
         self._actor_ref = None
         self.state = 0
+        self.opened = turn
+        self.changed = turn
+        """The turn that changed its state last."""
         self.requests: dict[int, Request] = {}
         """Its requests that have not completed, in the order of submission."""
 
@@ -37,5 +40,11 @@ class Call(Actor):
 
     def entry(self) -> Entry:
         """Tell what it is and how it stands, for a keyframe."""
-        state = {"kind": "call", "endpoint": self.endpoint.number, "state": self.state}
+        state = {
+            "kind": "call",
+            "endpoint": self.endpoint.number,
+            "state": self.state,
+            "opened": self.opened,
+            "changed": self.changed,
+        }
         return Entry(self.number, 0, state)

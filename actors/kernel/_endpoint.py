@@ -65,8 +65,8 @@ class Endpoint(Actor):
     """What every dialect's endpoint shares.  Methods run under the baton unless they say so."""
 
     __slots__ = (
-        "_class", "_newborn", "_next_window", "calls", "is_closed", "lane", "opened",
-        "requests", "state", "windows",
+        "_changed", "_class", "_newborn", "_next_window", "_opened_at", "calls", "is_closed", "lane",
+        "opened", "requests", "state", "windows",
     )  # fmt: skip
 
     RUNS_HANDLERS = False
@@ -96,6 +96,9 @@ class Endpoint(Actor):
         self.calls = {}
         self._class = 0
         self.opened = None
+        # The turns that opened it and that changed its state last, for keyframes.
+        self._opened_at = 0
+        self._changed = 0
         self.is_closed = False
         # What the running turn made and its events will put in place.
         self._newborn: Request | None = None
@@ -412,6 +415,8 @@ class Endpoint(Actor):
             "profile": opened.profile,
             "driver": opened.driver,
             "state": self.state,
+            "opened": self._opened_at,
+            "changed": self._changed,
             "windows": [window.told() for window in self.windows.values()],
         }
 
@@ -420,8 +425,9 @@ class Endpoint(Actor):
     def _apply_born(self, event: Born, _: int) -> None:
         self._class = event.cls
 
-    def _apply_opened(self, event: Opened, _: int) -> None:
+    def _apply_opened(self, event: Opened, number: int) -> None:
         self.opened = event
+        self._opened_at = number
         self.runtime.units[self.number] = self
 
     def _apply_accepted(self, event: Accepted, number: int) -> None:
@@ -536,14 +542,15 @@ class Endpoint(Actor):
         if window.trigger is None or window.trigger.status is not OUTSTANDING:
             del self.windows[event.cancel]
 
-    def _apply_state(self, event: StateChanged, _: int) -> None:
+    def _apply_state(self, event: StateChanged, number: int) -> None:
         if event.subject == self.number:
-            self.state = event.new
+            self.state, self._changed = event.new, number
         elif event.subject in self.calls:
-            self.calls[event.subject].state = event.new
+            call = self.calls[event.subject]
+            call.state, call.changed = event.new, number
 
-    def _apply_call(self, event: CallOpened, _: int) -> None:
-        self.calls[event.call] = Call(self, event.call)
+    def _apply_call(self, event: CallOpened, number: int) -> None:
+        self.calls[event.call] = Call(self, event.call, number)
 
     def _apply_closed(self, event: Closed, _: int) -> None:
         if event.subject == self.number:

@@ -90,6 +90,8 @@ def test_an_endpoint_is_told_with_dialect_profile_driver_and_state(runtime):
         "profile": "rom",
         "driver": "left",
         "state": int(newton.State.IDLE),
+        "opened": 1,
+        "changed": runtime.log.last_number - 1,
         "windows": [],
     }
 
