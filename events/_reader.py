@@ -143,7 +143,7 @@ class LogReader:
             selection=Selection(start, since_ns, actor, about),
             strict=self._strict,
         )
-        made._bindings = self._bindings  # noqa: SLF001  # they know more together
+        made._bindings = self._bindings  # what one learns, the other knows
         return made
 
     def keyframe(self, behind: int | None = None, before: int | None = None) -> Keyframe | None:

@@ -21,9 +21,6 @@ from rescind.events import (
     Delivered,
     Discarded,
     Failed,
-    InputArrived,
-    InputDelivered,
-    InputPosted,
     Opened,
     Outcome,
     PrivilegeChanged,
@@ -126,18 +123,6 @@ def _script_running(living: Living, event: ScriptRunning, _actor: int, at: Momen
 
 def _script_returned(living: Living, event: ScriptReturned, _actor: int, _at: Moment) -> None:
     _let_go(living, event.request)
-
-
-def _input_arrived(living: Living, event: InputArrived, _actor: int, at: Moment) -> None:
-    _mark_request(living, event.request, input=Mark("arrived", at))
-
-
-def _input_delivered(living: Living, event: InputDelivered, _actor: int, at: Moment) -> None:
-    _mark_request(living, event.request, input=Mark("delivered", at))
-
-
-def _input_posted(living: Living, event: InputPosted, _actor: int, at: Moment) -> None:
-    _mark_request(living, event.request, input=Mark("posted", at))
 
 
 def _cancel_requested(living: Living, event: CancelRequested, _actor: int, at: Moment) -> None:
@@ -334,9 +319,6 @@ CHANGES: dict[type, Change] = {
     Delivered: _delivered,
     Discarded: _discarded,
     Failed: _failed,
-    InputArrived: _input_arrived,
-    InputDelivered: _input_delivered,
-    InputPosted: _input_posted,
     Opened: _opened,
     PrivilegeChanged: _privilege_changed,
     Recover: _recovered,

@@ -1,6 +1,6 @@
 """What a keyframe's entries tell of what lives; the other side is `entries` in the runtime."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, TypeAlias
 
 from rescind.events import Entry, Reference
@@ -79,13 +79,19 @@ def _told_request(entry: Entry, _as_of: int, _epoch: int) -> Held | None:
             return None
     marks = {
         name: Mark(entry.state[name], UNKNOWN)
-        for name, kind in (("doomed", int), ("sink", str), ("asked", int))
+        for name, kind in _MARKS_TOLD
         if isinstance(entry.state.get(name), kind)
     }
     if entry.state.get("status") == "running":
         marks["running"] = Mark(value=True, at=UNKNOWN)
+    asked = entry.state.get("asked")
     accepted, done = _moment(entry, "accepted"), _told_end(entry.state)
-    return Held(*said, 0, 0, accepted, done, marks or NO_MARKS)
+    return Held(*said, asked if type(asked) is int else 0, accepted, done, marks or NO_MARKS)
+
+
+_MARKS_TOLD: tuple[tuple[str, type], ...] = (
+    ("started", bool), ("doomed", int), ("sink", str), ("parent", int), ("shielded", bool),
+)  # fmt: skip
 
 
 def _told_end(state: Any) -> Done | None:
@@ -103,13 +109,21 @@ def _told_end(state: Any) -> Done | None:
 
 def _told_life(entry: Entry, as_of: int, epoch: int) -> Life:
     state: dict[str, Any] = entry.state
-    parent, watchers = state.get("parent", 0), state.get("watchers", ())
+    parent = state.get("parent", 0)
     told = Mark(state, Moment(as_of, 0)) if "state" in state else None
-    marks = NO_MARKS
-    if isinstance(watchers, tuple | list) and watchers:
-        named = [watcher for watcher in watchers if isinstance(watcher, Reference)]
-        marks = {"watchers": Mark(tuple(named), UNKNOWN)}
-    return Life((epoch, entry.cls), parent if type(parent) is int else 0, UNKNOWN, told, marks)
+    marks: dict[str, Mark] = {}
+    if type(incarnation := state.get("incarnation")) is int:
+        marks["incarnation"] = Mark(incarnation, UNKNOWN)
+    for name, kind in (("watchers", Reference), ("aside", int)):
+        if some := tuple(each for each in _items(state.get(name)) if isinstance(each, kind)):
+            marks[name] = Mark(some, UNKNOWN)
+    number = parent if type(parent) is int else 0
+    return Life((epoch, entry.cls), number, UNKNOWN, told, marks or NO_MARKS)
+
+
+def _items(value: Any) -> Sequence[Any]:
+    items: Sequence[Any] = value if isinstance(value, tuple | list) else ()
+    return items
 
 
 _TOLD: dict[str, Callable[[Entry, int, int], Told]] = {
@@ -122,8 +136,7 @@ _TOLD: dict[str, Callable[[Entry, int, int], Told]] = {
 
 def windows_of(entry: Entry) -> Iterator[tuple[int, Cancelling]]:
     """Yield the cancels that an endpoint's entry tells of and that have not ended."""
-    windows = entry.state.get("windows")
-    for window in windows if isinstance(windows, tuple | list) else ():
+    for window in _items(entry.state.get("windows")):
         match window:
             case {
                 "cancel": int(cancel),

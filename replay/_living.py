@@ -42,13 +42,13 @@ class Held(NamedTuple):
     operation: str
     asynchronous: bool
     timeout_ns: int | None
-    call: int
-    handle: int
+    asked: int
+    """Of a native one, the actor that was asked."""
     accepted: Moment
     done: Done | None
     marks: Marks
-    """``started``, ``doomed`` (by which cancel), ``running``, ``input``, ``sink``, ``asked``,
-    ``parent``, ``shielded``."""
+    """``started`` (False, until a driver has got it), ``doomed`` (by which cancel), ``running``,
+    ``sink``, ``parent``, ``shielded``."""
 
 
 class Place(NamedTuple):
@@ -181,9 +181,6 @@ class Living:
         ended = _event_in(self.done.get(number))
         done = None if ended is None else Done(*ended[1][1:4], ended[0])
         marks = self.marks.get(number, NO_MARKS)
-        if event.started and "started" not in marks:
-            marks = {"started": Mark(value=True, at=at), **marks}
-        return Held(
-            event.endpoint, event.operation, event.asynchronous, event.timeout_ns, event.call,
-            event.handle, at, done, marks,
-        )  # fmt: skip
+        if not event.started and "started" not in marks:
+            marks = {"started": Mark(value=False, at=at), **marks}
+        return Held(*event[1:5], event.call, at, done, marks)

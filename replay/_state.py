@@ -16,7 +16,7 @@ from ._dialects import Tables, state_text, tables
 from ._from_keyframe import LedgerFromKeyframe
 from ._lives import CancelLife, Moment
 from ._lives import Request as RequestLife
-from ._living import Held, Life
+from ._living import Held, Life, Mark
 from ._model import Ledger
 from ._select import Kind as SelectorKind
 from ._select import SelectorError, Target
@@ -214,9 +214,7 @@ class Look:
             "state": _state_name(rules, call.state.value),
             "holders": () if holders is None else holders.value,
         }
-        turns = _known(
-            opened=call.opened, state=call.state.at, holders=holders and holders.at
-        )
+        turns = _known(opened=call.opened, state=call.state.at, holders=holders and holders.at)
         return self._state(number, Kind.CALL, f"a{number} call", state, turns, call.opened)
 
     def request(self, number: int) -> ActorState | None:
@@ -238,7 +236,9 @@ class Look:
         }
         if done is not None:
             state |= {"code": done.code, "how": done.how, "by": done.by}
-        marks = {name: mark for name, mark in held.marks.items() if name not in _SHOWN_OTHERWISE}
+        if held.asked:
+            state["asked"] = held.asked
+        marks = {name: mark for name, mark in held.marks.items() if _is_shown(name, mark)}
         state |= {name: mark.value for name, mark in marks.items()}
         running = held.marks.get("running")
         moment = (running and running.at.turn and running.at) or (done and done.at) or held.accepted
@@ -371,7 +371,10 @@ _TELL: dict[Kind, Callable[[Look, int], ActorState | None]] = {
     Kind.CANCEL: Look.cancel,
 }
 
-_SHOWN_OTHERWISE = frozenset({"running"})
+
+def _is_shown(name: str, mark: Mark) -> bool:
+    """Whether a mark of a request is a field: how it runs is its status."""
+    return name != "running" and (name != "started" or not mark.value)
 
 
 def _state_name(rules: Tables, state: int | None) -> str | None:
@@ -435,7 +438,11 @@ def _gone(world: World, log: LogReader | Iterable[Turn], target: Target) -> Acto
             break
         ledger.feed(turn)
     request, cancel = ledger.requests.get(number), ledger.cancels.get(number)
-    if cancel is not None and cancel.requested and (not request or target.kind is SelectorKind.CANCEL):
+    if (
+        cancel is not None
+        and cancel.requested
+        and (not request or target.kind is SelectorKind.CANCEL)
+    ):
         return _ended(world, number, Kind.CANCEL, ledger, _cancel_end(cancel))
     if request is not None and (request.submitted or request.completed or request.delivered):
         return _ended(world, number, Kind.REQUEST, ledger, _request_end(request))
@@ -493,8 +500,11 @@ def _cancel_end(life: CancelLife) -> Ends:
     }
 
 
-def difference(
-    log: LogReader | Iterable[Turn], first: int, second: int, own: Own | None = None
+def differences(
+    timeline: Timeline,
+    log: LogReader | Iterable[Turn],
+    turns: tuple[int, int],
+    own: Own | None = None,
 ) -> Iterator[Difference]:
     """Yield what changed between two turns, per actor and field; the runtime's counts first.
 
@@ -503,14 +513,11 @@ def difference(
     Raises:
         SelectorError: There is no such turn.
     """
-    timeline = Timeline(log)
-    before = timeline.at(first).copy()
-    after = timeline.at(second)
+    before = timeline.at(turns[0]).copy()
+    after = timeline.at(turns[1])
     earlier, later = Look(before, log, own), Look(after, log, own)
     for kind, number in _differing(before, after):
-        old = earlier.of(kind, number)
-        new = later.of(kind, number)
-        yield from _compare(old, new)
+        yield from _compare(earlier.of(kind, number), later.of(kind, number))
 
 
 def _differing(before: World, after: World) -> Iterator[tuple[Kind, int]]:

@@ -133,7 +133,7 @@ class World(Living):
                     pass
 
     def _begin_request(self, number: int, told: Held) -> None:
-        event = Accepted(number, *told[:4], started=False)
+        event = Accepted(number, *told[:4], started=True, call=told.asked)
         self.accepted[number] = (*told.accepted, event, None)
         if told.done is not None:
             code, how, by, at = told.done

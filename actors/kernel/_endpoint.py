@@ -65,8 +65,8 @@ class Endpoint(Actor):
     """What every dialect's endpoint shares.  Methods run under the baton unless they say so."""
 
     __slots__ = (
-        "_changed", "_class", "_newborn", "_next_window", "_opened_at", "calls", "is_closed", "lane",
-        "opened", "requests", "state", "windows",
+        "_changed", "_class", "_newborn", "_next_window", "_opened_at", "calls", "is_closed",
+        "lane", "opened", "requests", "state", "windows",
     )  # fmt: skip
 
     RUNS_HANDLERS = False
@@ -434,6 +434,7 @@ class Endpoint(Actor):
         request, self._newborn = self._newborn, None
         assert request is not None, "an Accepted without its request"
         request.turn = number
+        request.is_started = event.started
         self.requests[event.request] = request
         if event.call:
             self.calls[event.call].requests[event.request] = request
@@ -506,6 +507,8 @@ class Endpoint(Actor):
 
     def _apply_started(self, event: Started, _: int) -> None:
         """What a cancel held back goes on: its completion is not due yet."""
+        if event.request in self.requests:
+            self.requests[event.request].is_started = True
         for window in self.windows.values():
             if window.trigger is not None and window.trigger.number == event.request:
                 window.is_ending = False

@@ -64,7 +64,8 @@ class Request(Actor):
 
     __slots__ = (
         "arguments", "asynchronous", "by", "code", "doomed", "endpoint", "has_returned", "how",
-        "operation", "run", "spec", "status", "timeout_ns", "timer", "turn", "value", "waiter",
+        "is_started", "operation", "run", "spec", "status", "timeout_ns", "timer", "turn",
+        "value", "waiter",
     )  # fmt: skip
 
     RUNS_HANDLERS = False
@@ -82,6 +83,8 @@ class Request(Actor):
     how: int
     by: int
     """The cancel that won it, or 0."""
+    is_started: bool
+    """Whether the driver has got it."""
     has_returned: bool
     """Whether the caller of a synchronous request is back from it, where anybody cares."""
     doomed: int
@@ -117,6 +120,7 @@ class Request(Actor):
         self.code = None
         self.by = 0
         self.doomed = 0
+        self.is_started = True
         self.has_returned = False
         self.value = None
         self.run = None
@@ -274,6 +278,8 @@ class Request(Actor):
             state["doomed"] = self.doomed
         if self.status is OUTSTANDING:
             state["accepted"] = self.turn
+            if not self.is_started:
+                state["started"] = False
         else:
             state |= {
                 "completed": self.turn, "code": self.code, "how": self.how, "by": self.by,

@@ -275,6 +275,10 @@ class Request(kernel.Request):
         """Tell what it is and how it stands, for a keyframe; nothing that it carries."""
         entry = super().entry()
         entry.state["asked"] = self.asked.number
+        if self.parent is not None:
+            entry.state["parent"] = self.parent.number
+        if self.shielded:
+            entry.state["shielded"] = True
         if self.sink:
             entry.state["sink"] = self.sink
         return entry

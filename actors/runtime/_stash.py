@@ -67,6 +67,10 @@ class Stashes:
         """How many messages are aside."""
         return sum(map(len, self._aside.values()))
 
+    def turns_of(self, actor: "Actor") -> list[int]:
+        """Return the turns that put aside what an actor has aside, in their order."""
+        return [each.turn for each in self._aside.get(actor.number, ())]
+
     def put_aside(self, actor: "Actor", turn: int) -> None:
         """Put the message of a turn aside that was recorded."""
         message, reply = self._stashing.pop(actor.number)

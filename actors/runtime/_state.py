@@ -106,6 +106,11 @@ def told(actor: Actor) -> dict[str, Any] | None:
     """
     ref = actor.actor_ref
     state: dict[str, Any] = {"parent": ref.parent} if ref.parent else {}
+    if ref.incarnation > 1:
+        state["incarnation"] = ref.incarnation
+    aside = actor.runtime.stashes.turns_of(actor)
+    if aside:
+        state["aside"] = aside
     if ref.watchers:
         state["watchers"] = [each.to_reference() for each in ref.watchers]
     if ref.birth is not None and actor.runtime.log.keeps(Start):

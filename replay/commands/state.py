@@ -1,0 +1,114 @@
+"""`rescind state`; it loads the actors only where a module is named with `--classes`."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+
+from rescind.events import LogReader, UsageError, read
+from rescind.replay._select import Kind, Target, parse
+from rescind.replay._state import Look, Own, differences, find
+from rescind.replay._state_screen import (
+    cut_lines,
+    difference_json,
+    difference_lines,
+    one_lines,
+    state_head,
+    state_json,
+)
+from rescind.replay._text import Clock
+from rescind.replay._timeline import Timeline
+from rescind.replay._units import parse_time
+
+from ._shared import ALL, JSON, LOG, hint, leave, print_json, show
+
+
+@click.command("state")
+@LOG
+@click.option(
+    "--at", metavar="TURN|TIME", help="Behind this turn, or the last one not after this time."
+)
+@click.option("--of", "selector", metavar="SELECTOR", help="Only this one: a5, r17 or c3.")
+@click.option(
+    "--diff", "pair", nargs=2, metavar="TURN TURN", help="Instead: what changed between the two."
+)
+@click.option(
+    "--classes",
+    "modules",
+    multiple=True,
+    metavar="MODULE",
+    help="Import this module of yours for its actor classes.",
+)
+@ALL
+@JSON
+def command(  # noqa: PLR0913  # click hands options over one by one
+    log: Path,
+    *,
+    at: str | None,
+    selector: str | None,
+    pair: tuple[str, str] | None,
+    modules: tuple[str, ...],
+    show_all: bool,
+    as_json: bool,
+) -> None:
+    """How one actor stood behind a turn, or everything that lived."""
+    if (at is None) == (pair is None):
+        raise UsageError("say --at TURN, or --diff TURN TURN")
+    reader = read(log)
+    timeline = Timeline(reader)
+    own = _own(reader, modules)
+    target = None if selector is None else _target(selector)
+    if pair is not None:
+        first, second = (_turn(text, timeline) for text in pair)
+        found = differences(timeline, reader, (first, second), own)
+        wanted = (each for each in found if target is None or each.after.actor == target.number)
+        if as_json:
+            changes = [difference_json(each) for each in wanted]
+            print_json("state", log, {"from": first, "to": second, "changes": changes})
+        else:
+            show(difference_lines(wanted, show_all=show_all))
+        leave(reader)
+    world = timeline.at(_turn(at or "", timeline))
+    head = state_head(world.number, world.time_ns, Clock(world.time_ns))
+    states = Look(world, reader, own).all() if target is None else None
+    if states is None:
+        assert target is not None
+        states = iter([find(world, reader, target, own)])
+    if as_json:
+        print_json(
+            "state",
+            log,
+            {"at": world.number, "time_ns": world.time_ns, "actors": list(map(state_json, states))},
+        )
+    elif target is None:
+        show([head])
+        show(cut_lines(states, show_all=show_all))
+        hint(log, f"state {log} --at {world.number} --of a1", f"turns {log} --about a1")
+    else:
+        show([head, *(each for state in states for each in one_lines(state, show_all=show_all))])
+    leave(reader)
+
+
+def _target(selector: str) -> Target:
+    found = parse(selector)
+    if selector == "runtime":
+        return Target(Kind.ACTOR, 0)
+    if found is None or found[0] is Kind.TURN:
+        raise UsageError(f"{selector!r}: here an actor, request or cancel fits: a5, r17 or c3")
+    return Target(*found)
+
+
+def _turn(text: str, timeline: Timeline) -> int:
+    """Return the turn that a text means: a number, or a time."""
+    if text.isascii() and text.isdigit() and len(text) <= 18:
+        return int(text)
+    return timeline.moment(parse_time(text))
+
+
+def _own(reader: LogReader, modules: Iterable[str]) -> Own | None:
+    if not modules:
+        return None
+    # Loads the actors and runs the application's code, so only where somebody asks for it.
+    from rescind.replay._state_classes import OwnStates, classes_in  # noqa: PLC0415
+
+    return OwnStates(reader, classes_in(modules)).behind
