@@ -1,12 +1,12 @@
 """The screens and the JSON of `rescind state`."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import groupby, islice
 from typing import Any
 
-from rescind.events import How, Reference
+from rescind.events import How
 
-from ._dialects import Tables, end_text, tables
+from ._dialects import Tables, end_text
 from ._state import ActorState, Change, Difference, Kind
 from ._text import MARGIN, Clock, Line, Span, clip, count, duration, jsonable, line, value_text
 
@@ -22,7 +22,7 @@ _PLURAL = {
     Kind.CANCEL: "cancels that have not ended",
     Kind.REQUEST: "requests neither delivered nor discarded",
 }
-_NUMBERS = {"windows": "c", "pending": "r", "waits_for": "r"}
+_NUMBERS = {"windows": "c", "pending": "r", "waits_for": "r", "aside": "turn ", "began": "r"}
 _NUMBER = {
     "endpoint": "a", "scope": "a", "parent": "a", "asked": "a", "by": "r", "doomed": "c",
     "waits": "a",
@@ -45,7 +45,7 @@ def one_lines(state: ActorState, *, show_all: bool = False) -> list[Line]:
     for name, value in state.state.items():
         if name == "own":
             lines += _own_lines(value, show_all=show_all)
-        elif _is_worth(name, value):
+        elif not state.is_alive or _is_worth(name, value):
             lines.append(_field_line(state, name, value, show_all=show_all))
     if "told_as_of" in state.state:
         lines.append(_told_line(state))
@@ -56,7 +56,7 @@ def _is_worth(name: str, value: Any) -> bool:
     """Whether a field is shown: not where it says that there is nothing to say."""
     if name in {"told", "told_as_of", "events_since"}:
         return False
-    return name in {"code", "own"} or value not in ((), "", None, 0)
+    return name == "code" or value is False or value not in ((), "", None, 0)
 
 
 def _field_line(state: ActorState, name: str, value: Any, *, show_all: bool) -> Line:
@@ -71,30 +71,24 @@ def _field_line(state: ActorState, name: str, value: Any, *, show_all: bool) -> 
 def _field_text(name: str, value: Any, state: ActorState, *, show_all: bool = False) -> str:
     """Return a field's value as people want it."""
     width = 10**6 if show_all else _VALUE
-    if name in _NUMBERS or name == "aside":
-        return clip(_numbers(value, _NUMBERS.get(name, "turn "), show_all=show_all), width)
-    if name in _NUMBER:
-        return f"{_NUMBER[name]}{value}" if value else ""
-    if name.endswith("_ns"):
-        return duration(value)
-    if name == "timers":
-        return clip(", ".join(f"set in turn {turn}" for turn, _ in value), width)
-    if name == "watchers":
-        return clip(", ".join(map(_watcher, value)), width)
-    if name == "how":
-        return end_text(Tables(), None, value)
-    if name == "code":
-        return end_text(_rules(state), value, state.state.get("how", How.RESULT))
-    return clip(value, width) if isinstance(value, str) else value_text(value, width)
+    if name in _NUMBERS:
+        text = _numbers(value, _NUMBERS[name], show_all=show_all)
+    elif name in _NUMBER:
+        text = f"{_NUMBER[name]}{value}"
+    elif name in _SPELT:
+        text = _SPELT[name](value, state)
+    else:
+        text = value if isinstance(value, str) else value_text(value, width)
+    return clip(text, width)
 
 
-def _rules(state: ActorState) -> Tables:
-    dialect = state.state.get("dialect")
-    return tables(dialect) if isinstance(dialect, str) else Tables()
-
-
-def _watcher(reference: Reference) -> str:
-    return f"a{reference.number}"
+_SPELT: dict[str, Callable[[Any, ActorState], str]] = {
+    "code": lambda value, state: end_text(Tables(), value, state.state.get("how", How.RESULT)),
+    "how": lambda value, _: end_text(Tables(), None, value),
+    "timeout_ns": lambda value, _: duration(value),
+    "timers": lambda value, _: ", ".join(f"set in turn {turn}" for turn, _ in value),
+    "watchers": lambda value, _: ", ".join(f"a{each.number}" for each in value),
+}
 
 
 def _numbers(numbers: Sequence[int], letter: str, *, show_all: bool) -> str:
@@ -124,16 +118,20 @@ def _told_line(state: ActorState) -> Line:
 def cut_lines(states: Iterable[ActorState], *, show_all: bool = False) -> Iterator[Line]:
     """Yield the screen of a cut: the runtime's counts, then each kind in order."""
     for kind, group in groupby(states, key=lambda state: state.kind):
-        if kind is Kind.RUNTIME:
-            yield from (each for state in group for each in _runtime_lines(state))
-            continue
-        yield line()
-        yield line(Span(_PLURAL[kind], "bold"))
-        shown = group if show_all else islice(group, SHOWN_MAX)
-        yield from map(_row, shown)
-        rest = sum(1 for _ in group)
-        if rest:
-            yield line(Span(f"  and {rest:,} more (--all shows them)", "dim"))
+        yield from _kind_lines(kind, group, show_all=show_all)
+
+
+def _kind_lines(kind: Kind, states: Iterator[ActorState], *, show_all: bool) -> Iterator[Line]:
+    if kind is Kind.RUNTIME:
+        for state in states:
+            yield from _runtime_lines(state)
+        return
+    yield line()
+    yield line(Span(_PLURAL[kind], "bold"))
+    yield from map(_row, states if show_all else islice(states, SHOWN_MAX))
+    rest = sum(1 for _ in states)
+    if rest:
+        yield line(Span(f"  and {rest:,} more (--all shows them)", "dim"))
 
 
 def _runtime_lines(state: ActorState) -> Iterator[Line]:
@@ -233,7 +231,7 @@ def _change_line(change: Change, state: ActorState) -> Line:
 
 
 def _side(name: str, value: Any, state: ActorState) -> str:
-    if value is None or value == ():
+    if value is None or value in ((), ""):
         return "ok" if name == "code" else "nothing"
     return _field_text(name, value, state)
 

@@ -90,6 +90,12 @@ class Timeline:
         """
         return self.at(self.number + by)
 
+    @property
+    def begin_ns(self) -> int:
+        """The time of the log's first turn; 0 when there is none."""
+        first = self._source.since(-(1 << 63))
+        return 0 if first is None else first.time_ns
+
     def moment(self, time_ns: int) -> int:
         """Return the last turn that is not after a time.
 

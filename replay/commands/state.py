@@ -69,7 +69,7 @@ def command(  # noqa: PLR0913  # click hands options over one by one
             show(difference_lines(wanted, show_all=show_all))
         leave(reader)
     world = timeline.at(_turn(at or "", timeline))
-    head = state_head(world.number, world.time_ns, Clock(world.time_ns))
+    head = state_head(world.number, world.time_ns, Clock(timeline.begin_ns))
     states = Look(world, reader, own).all() if target is None else None
     if states is None:
         assert target is not None
@@ -83,7 +83,7 @@ def command(  # noqa: PLR0913  # click hands options over one by one
     elif target is None:
         show([head])
         show(cut_lines(states, show_all=show_all))
-        hint(log, f"state {log} --at {world.number} --of a1", f"turns {log} --about a1")
+        hint(log, f"state {log} --at {max(world.number - 1, 1)}")
     else:
         show([head, *(each for state in states for each in one_lines(state, show_all=show_all))])
     leave(reader)
