@@ -9,6 +9,7 @@ from rescind.events import Damage, LogReader, Turn
 from ._fold import new_ledger
 from ._laws import Court, Finding, Law, LawReport, Verdict
 from ._laws_cancels import ClosedWindow, DeliveryOrder, OneOutcome, OneWinner
+from ._laws_keyframes import KeyframesTell
 from ._laws_log import CausesExist
 from ._laws_requests import ExplainedSilence, OneCompletion, OneEnd, TerminalStates
 from ._model import Ledger
@@ -17,7 +18,7 @@ from ._text import Line, Span, count, line
 
 LAWS: tuple[type[Law], ...] = (
     OneCompletion, OneEnd, OneOutcome, OneWinner, ClosedWindow, DeliveryOrder, ExplainedSilence,
-    CausesExist, TerminalStates,
+    CausesExist, TerminalStates, KeyframesTell,
 )  # fmt: skip
 """Every law that is proved, in the order in which it is shown."""
 
@@ -94,7 +95,8 @@ def damage_of(log: Iterable[Turn]) -> Sequence[Damage]:
 
 def court_of(log: Iterable[Turn], laws: Iterable[type[Law]] = LAWS) -> Court:
     """Have the laws hear a whole log, and return the court before its verdict."""
-    court = Court(laws, lambda: damage_of(log), new_ledger(log))
+    parts = log.parts() if isinstance(log, LogReader) else ()
+    court = Court(laws, lambda: damage_of(log), new_ledger(log), parts)
     for turn in sound(log):
         court.feed(turn)
     return court

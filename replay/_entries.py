@@ -16,9 +16,10 @@ from ._living import (
     Mark,
     OpenCall,
     Place,
+    Thing,
 )
 
-Told: TypeAlias = Held | Place | OpenCall | Life | bool | None
+Told: TypeAlias = Thing | bool | None
 
 
 def thing_of(entry: Entry, as_of: int, epoch: int) -> Told:

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, ClassVar, TypeAlias
 
-from rescind.events import Damage, Turn
+from rescind.events import Damage, Keyframe, Turn
+from rescind.events._keyframe import Part
 
 from ._dialects import Tables, tables
 from ._lives import CancelLife, Request
@@ -146,8 +147,17 @@ class Court:
         laws: Iterable[type[Law]],
         damage: Callable[[], Sequence[Damage]] = tuple,
         ledger: Ledger | None = None,
+        parts: Iterable[tuple[Keyframe, Part]] = (),
     ) -> None:
-        """Seat the laws; ``damage`` tells what the reader has met so far."""
+        """Seat the laws.
+
+        Args:
+            laws: Whose instances they will be.
+            damage: What the reader has met so far.
+            ledger: The fold, empty; None makes one that knows no keyframes.
+            parts: Every part of every keyframe, in the log's order.
+        """
+        self.parts = parts
         self.ledger = Ledger() if ledger is None else ledger
         self._damage = damage
         self.epoch_first = 1

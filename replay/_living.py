@@ -101,6 +101,9 @@ class Life(NamedTuple):
 
 Decode: TypeAlias = Callable[[Any], Any]
 
+Thing: TypeAlias = Held | Place | OpenCall | Life
+"""What a keyframe has an entry for."""
+
 Fact: TypeAlias = tuple[int, int, Any, Decode | None]
 """Turn and time of an event, and the event: as it is on the wire where something decodes it."""
 

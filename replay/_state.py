@@ -112,7 +112,7 @@ class Difference:
     went: bool = False
 
 
-Own = Callable[[int, int], Mapping[str, Any] | None]
+Own = Callable[[int, Life, int], Mapping[str, Any] | None]
 """The state of an event-sourced actor behind a turn, from its class; None when it has none."""
 
 
@@ -293,7 +293,7 @@ class Look:
         events = life.marks.get("events")
         if events is not None:
             turns["own"] = events.at.turn
-        own = None if self._own is None else self._own(number, self.world.number)
+        own = None if self._own is None else self._own(number, life, self.world.number)
         if own is not None:
             return {"own": own}
         if events is None and life.told is None:

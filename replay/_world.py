@@ -116,21 +116,25 @@ class World(Living):
         """Know what a keyframe tells, which was written in ``epoch``; feed what follows it."""
         self.number, self.epoch, self.is_whole = keyframe, epoch, False
         for as_of, entry in entries:
-            told = thing_of(entry, as_of, epoch)
-            match told:
-                case Held():
-                    self._begin_request(entry.actor, told)
-                case Place():
-                    self.places[entry.actor] = told
-                    self._begin_windows(entry)
-                case OpenCall():
-                    self.calls[entry.actor] = told
-                case Life():
-                    self.lives[entry.actor] = told
-                case bool():
-                    self.is_whole = told
-                case None:
-                    pass
+            self.take_entry(entry, as_of, epoch)
+
+    def take_entry(self, entry: Entry, as_of: int, epoch: int) -> None:
+        """Know what one entry tells, as of a turn."""
+        told = thing_of(entry, as_of, epoch)
+        match told:
+            case Held():
+                self._begin_request(entry.actor, told)
+            case Place():
+                self.places[entry.actor] = told
+                self.cancels.update(windows_of(entry))
+            case OpenCall():
+                self.calls[entry.actor] = told
+            case Life():
+                self.lives[entry.actor] = told
+            case bool():
+                self.is_whole = told
+            case None:
+                pass
 
     def _begin_request(self, number: int, told: Held) -> None:
         event = Accepted(number, *told[:4], started=True, call=told.asked)
@@ -140,10 +144,6 @@ class World(Living):
             self.done[number] = (*at, Completed(number, code, how, by), None)
         if told.marks:
             self.marks[number] = told.marks
-
-    def _begin_windows(self, entry: Entry) -> None:
-        for number, window in windows_of(entry):
-            self.cancels[number] = window
 
 
 class _Kinds(dict[int, type | None]):
