@@ -38,6 +38,8 @@ def plots(tmp_path_factory):
     plot.act()
     plot.runtime.flush()
     shutil.copytree(folder / "log", folder / "crashed")
+    # None begins while the endpoints close: it would stand for turns of which these tests ask.
+    plot.runtime.log.keyframes_from(plot.runtime.entries, Pace())
     plot.runtime.close()
     return plot, {"closed": folder / "log", "crashed": folder / "crashed"}
 
