@@ -146,15 +146,14 @@ class LogReader:
         made._bindings = self._bindings  # what one learns, the other knows
         return made
 
-    def keyframe(self, behind: int | None = None, before: int | None = None) -> Keyframe | None:
+    def keyframe(self, behind: int | None = None) -> Keyframe | None:
         """The newest complete keyframe; None when there is none.
 
         Args:
             behind: Instead the oldest that shows the state behind this turn, or a later one.
-            before: Only one all of whose parts show the state behind an earlier turn.
         """
         if behind is None:
-            return last_keyframe(self._storage, before)
+            return last_keyframe(self._storage)
         return first_keyframe(self._storage, behind)
 
     def parts(self) -> Iterator[tuple[Keyframe, Part]]:

@@ -10,7 +10,7 @@ from enum import StrEnum
 from itertools import islice
 from typing import Any
 
-from rescind.events import LogReader, Turn
+from rescind.events import LogReader, Turn, TurnsLookup
 
 from ._dialects import Tables, state_text, tables
 from ._from_keyframe import LedgerFromKeyframe
@@ -22,7 +22,6 @@ from ._select import Kind as SelectorKind
 from ._select import SelectorError, Target
 from ._sound import sound
 from ._timeline import Timeline
-from ._turns import concerns
 from ._world import World
 
 LOOKED_AT_MAX = 10_000
@@ -433,9 +432,7 @@ def _gone(world: World, log: LogReader | Iterable[Turn], target: Target) -> Acto
     """Return what had become of an actor that does not live, from the turns about it."""
     number = target.number
     ledger = LedgerFromKeyframe(log) if isinstance(log, LogReader) else Ledger()
-    for turn in islice(sound(_about(log, number)), LOOKED_AT_MAX):
-        if turn.number > world.number:
-            break
+    for turn in islice(sound(_about(log, number, world.number)), LOOKED_AT_MAX):
         ledger.feed(turn)
     request, cancel = ledger.requests.get(number), ledger.cancels.get(number)
     if (
@@ -458,17 +455,16 @@ def _gone(world: World, log: LogReader | Iterable[Turn], target: Target) -> Acto
         }
         return _ended(world, number, Kind.ACTOR, ledger, ends)
     text = f"{target} did not exist behind turn {world.number}"
-    later = next(iter(_about(log, number)), None)
+    later = next(_about(log, number), None)
     if later is None:
         text = f"the log knows no {target.kind} {target}"
     nearest = [] if later is None else [f"--at {later.number}"]
     raise SelectorError(str(target), text, nearest)
 
 
-def _about(log: LogReader | Iterable[Turn], number: int) -> Iterable[Turn]:
-    if isinstance(log, LogReader):
-        return log.select(about=number)
-    return (turn for turn in log if turn.actor == number or concerns(turn, number))
+def _about(log: LogReader | Iterable[Turn], number: int, last: int | None = None) -> Iterator[Turn]:
+    lookup = log.lookup() if isinstance(log, LogReader) else TurnsLookup(log)
+    return lookup.about(number, 1, last)
 
 
 Ends = Mapping[str, tuple[Any, Any]]
