@@ -1,7 +1,7 @@
 """What it meant: readers of a log, reconstruction, explanation and the command line.
 
 May import ``rescind.events``; of ``rescind.actors`` the pure tables (``_protocol``, ``_codes``),
-and the rest only where a recording is executed again (``_rerun``, ``_demo``).
+and the rest only where code is executed (``_rerun``, ``_demo``, ``_state_classes``).
 
 Every function takes a log: a ``LogReader``, or any turns in their order.
 """
@@ -19,19 +19,24 @@ from ._lives import CancelLife, Endpoint, Request
 from ._model import Ledger
 from ._select import Kind, SelectorError, Target, resolve
 from ._sequences import Asked, Loser, Refusal, Sequence, Victim, sequences
+from ._state import ActorState, Change, Difference, cut_at, differences, state_of
+from ._timeline import Timeline
 from ._turns import TurnFilter, turns
 from ._why import Branch, Step, Story, why
 
 __all__ = [
     "LAWS",
+    "ActorState",
     "Archive",
     "Arrow",
     "Asked",
     "Branch",
     "CancelLife",
+    "Change",
     "Chart",
     "CheckReport",
     "Court",
+    "Difference",
     "Endpoint",
     "Finding",
     "Kind",
@@ -53,6 +58,7 @@ __all__ = [
     "Step",
     "Story",
     "Target",
+    "Timeline",
     "TurnFilter",
     "Verdict",
     "Victim",
@@ -60,10 +66,13 @@ __all__ = [
     "chart_of",
     "chart_svg",
     "check",
+    "cut_at",
+    "differences",
     "fold",
     "info",
     "resolve",
     "sequences",
+    "state_of",
     "turns",
     "why",
 ]

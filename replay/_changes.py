@@ -63,7 +63,7 @@ from ._model import each
 
 
 def _accepted(living: Living, event: Accepted, _actor: int, at: Moment) -> None:
-    living.accepted[event.request] = (*at, event, None)
+    living.accepted[event.request] = (at.turn, at.time_ns, event, None)
 
 
 def _mark_request(living: Living, number: int, **marks: Mark) -> None:
@@ -96,7 +96,7 @@ def _routed(living: Living, event: Routed, _actor: int, at: Moment) -> None:
 
 def _completed(living: Living, event: Completed, _actor: int, at: Moment) -> None:
     if event.request in living.accepted:
-        living.done[event.request] = (*at, event, None)
+        living.done[event.request] = (at.turn, at.time_ns, event, None)
 
 
 def _let_go(living: Living, number: int) -> None:

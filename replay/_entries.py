@@ -1,7 +1,7 @@
 """What a keyframe's entries tell of what lives; the other side is `entries` in the runtime."""
 
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 from rescind.events import Entry, Reference
 
@@ -123,7 +123,9 @@ def _told_life(entry: Entry, as_of: int, epoch: int) -> Life:
 
 
 def _items(value: Any) -> Sequence[Any]:
-    items: Sequence[Any] = value if isinstance(value, tuple | list) else ()
+    if not isinstance(value, tuple | list):
+        return ()
+    items: Sequence[Any] = cast("Sequence[Any]", value)
     return items
 
 

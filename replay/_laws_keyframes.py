@@ -7,9 +7,10 @@ from typing import Any, ClassVar
 
 from rescind.events import Entry, Turn
 from rescind.events import Keyframe as Frame
+from rescind.events._keyframe import Part
 
 from ._entries import thing_of, windows_of
-from ._laws import Court, Law, Part
+from ._laws import Court, Law
 from ._living import Cancelling, Held, Life, OpenCall, Place, Thing
 from ._world import World
 
@@ -272,9 +273,9 @@ def _of_life(told: Life, found: Life) -> Differing:
 
 def _of_window(number: int, told: Cancelling, found: Cancelling) -> Differing:
     name = f"the window of c{number} begun in turn"
-    begins = tuple(0 if each.began is None else each.began.turn for each in (told, found))
-    if begins[0] != begins[1]:
-        yield name, *begins, begins[1]
+    said, began = (0 if each.began is None else each.began.turn for each in (told, found))
+    if said != began:
+        yield name, said, began, began
     says, was = (each.stopped and each.stopped.value for each in (told, found))
     if (told.stopped is None) != (found.stopped is None) or says != was:
         turn = 0 if found.stopped is None else found.stopped.at.turn

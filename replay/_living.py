@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self, TypeAlias
 
-from rescind.events import Unknown
+from rescind.events import Completed, Unknown
 
 from ._lives import Moment
 from ._sound import is_sound
@@ -108,6 +108,10 @@ Fact: TypeAlias = tuple[int, int, Any, Decode | None]
 """Turn and time of an event, and the event: as it is on the wire where something decodes it."""
 
 
+def _done(at: Moment, event: Completed) -> Done:
+    return Done(event.code, event.how, event.by, at)
+
+
 def _event_in(fact: Fact | None) -> tuple[Moment, Any] | None:
     """Return when an event was and the event, decoded; None for none, or one without sense."""
     if fact is None:
@@ -172,8 +176,8 @@ class Living:
 
     def __len__(self) -> int:
         """How much lives."""
-        kept = (self.accepted, self.cancels, self.places, self.calls, self.lives)
-        return sum(map(len, kept))
+        counts = len(self.accepted), len(self.cancels), len(self.places)
+        return sum(counts) + len(self.calls) + len(self.lives)
 
     def request(self, number: int) -> Held | None:
         """Return a request; None when it does not live, or what is said of it makes no sense."""
@@ -182,8 +186,11 @@ class Living:
             return None
         at, event = told
         ended = _event_in(self.done.get(number))
-        done = None if ended is None else Done(*ended[1][1:4], ended[0])
+        done = None if ended is None else _done(*ended)
         marks = self.marks.get(number, NO_MARKS)
         if not event.started and "started" not in marks:
             marks = {"started": Mark(value=False, at=at), **marks}
-        return Held(*event[1:5], event.call, at, done, marks)
+        return Held(
+            event.endpoint, event.operation, event.asynchronous, event.timeout_ns, event.call,
+            at, done, marks,
+        )  # fmt: skip

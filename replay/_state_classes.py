@@ -5,9 +5,9 @@ A state is rebuilt as recovery does it, from the keyframe's or from the actor's 
 actor's own turns alone, which the log's index finds.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any, NoReturn
+from typing import Any, NoReturn, cast
 
 from rescind.actors.runtime import ActorRef
 from rescind.actors.runtime._known import Known
@@ -59,14 +59,7 @@ class OwnStates:
         with self._rebuilt(number, life, turn) as actor:
             if actor is None:
                 return None
-            attributes = {
-                name: getattr(actor, name)
-                for cls in reversed(type(actor).__mro__)
-                for name in vars(cls).get("__annotations__", {})
-                if not cls.__module__.startswith("rescind.") and hasattr(actor, name)
-            }
-            attributes |= vars(actor)
-            return {name: _shown(value) for name, value in attributes.items()}
+            return {name: _shown(value) for name, value in _attributes(actor)}
 
     def told(self, number: int, life: Life, turn: int) -> dict[str, Any] | None:
         """Return the attributes as a keyframe would hold them, as far as it can hold them."""
@@ -82,7 +75,7 @@ class OwnStates:
             return frozen
 
     @contextmanager
-    def _rebuilt(self, number: int, life: Life, turn: int) -> Iterator[Any]:
+    def _rebuilt(self, number: int, life: Life, turn: int) -> Generator[Any]:
         cls = self._known.actors.get(self._reader.class_name(*life.cls) or "")
         if cls is None or not cls.EVENT_SOURCED or self._first is None:
             yield None
@@ -131,17 +124,33 @@ def _refuse_losses(readers: list[LogReader], number: int, told: Any, turn: int) 
             raise RescindError(text)
 
 
+def _attributes(actor: Any) -> Iterator[tuple[str, Any]]:
+    """Yield an actor's attributes, and before them what its classes give it and annotate."""
+    own: dict[str, Any] = vars(actor)
+    classes: tuple[type, ...] = actor.__class__.__mro__
+    for cls in reversed(classes):
+        for name in () if cls.__module__.startswith("rescind.") else _annotated(cls):
+            if name not in own and hasattr(actor, name):
+                yield name, getattr(actor, name)
+    yield from own.items()
+
+
+def _annotated(cls: type) -> Iterable[str]:
+    names: dict[str, Any] = vars(cls).get("__annotations__", {})
+    return names
+
+
 def _shown(value: Any) -> Any:
     """Return a value with references where there are actors."""
     match value:
         case ActorRef():
             return value.to_reference()
         case dict():
-            return {_shown(key): _shown(each) for key, each in value.items()}
+            return {_shown(key): _shown(each) for key, each in _pairs(value)}
         case list():
-            return [_shown(each) for each in value]
-        case tuple() if type(value) is tuple:
-            return tuple(map(_shown, value))
+            return [_shown(each) for each in _items(value)]
+        case tuple() if type(cast("object", value)) is tuple:
+            return tuple(map(_shown, _items(value)))
         case _:
             return value
 
@@ -181,13 +190,14 @@ def keyframe_law(reader: LogReader, classes: Iterable[type]) -> type[Law]:
 
         def judge_own(self, frame: Keyframe, part: Part, entry: Entry) -> None:
             life = self.world.lives[entry.actor]
-            told = (entry.state or {}).get("state")
+            entire: Any = entry.state or {}
+            told: tuple[Any, ...] | None = entire.get("state")
             if told is None:
                 return
             earlier = self._before.get(entry.actor)
             found = own.told(entry.actor, life._replace(told=earlier), part.as_of)
             self._before[entry.actor] = Mark(entry.state, Moment(part.as_of, 0))
-            says = dict(zip(told[::2], told[1::2], strict=False))
+            says: dict[str, Any] = dict(zip(told[::2], told[1::2], strict=False))
             if found is not None and _as_read(found) != says:
                 text = f"has the state {says!r}, and its events make {_as_read(found)!r}"
                 self.accuse_own(frame, part, entry, text)

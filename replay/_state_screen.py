@@ -184,14 +184,15 @@ def _outcome(told: Any) -> str:
 
 
 def _actor_parts(told: Any) -> list[str]:
-    own, events = told.get("own"), told.get("events_since")
+    own: dict[str, Any] = told.get("own") or {}
+    events = told.get("events_since")
     return [
         f"of a{told['parent']}" if told["parent"] else "",
         f"waits for a{told['waits']}" if "waits" in told else "",
         f"{len(told['aside'])} aside" if told["aside"] else "",
         count(len(told["timers"]), "timer") if told["timers"] else "",
         count(events, "event") if events else "",
-        ", ".join(f"{name}={value_text(value, 20)}" for name, value in (own or {}).items()),
+        ", ".join(f"{name}={value_text(value, 20)}" for name, value in own.items()),
     ]
 
 

@@ -138,10 +138,10 @@ class World(Living):
 
     def _begin_request(self, number: int, told: Held) -> None:
         event = Accepted(number, *told[:4], started=True, call=told.asked)
-        self.accepted[number] = (*told.accepted, event, None)
+        self.accepted[number] = (told.accepted.turn, told.accepted.time_ns, event, None)
         if told.done is not None:
             code, how, by, at = told.done
-            self.done[number] = (*at, Completed(number, code, how, by), None)
+            self.done[number] = (at.turn, at.time_ns, Completed(number, code, how, by), None)
         if told.marks:
             self.marks[number] = told.marks
 

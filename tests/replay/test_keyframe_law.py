@@ -54,7 +54,7 @@ def shop(tmp_path_factory):
     """Event-sourced actors over two processes; requests that wait, and one under a cancel."""
     path = tmp_path_factory.mktemp("law") / "shop"
     for life in range(2):
-        runtime = Runtime.open(path, dispatcher=Stepped(), classes=[Till], end_others=True)
+        runtime: Any = Runtime.open(path, dispatcher=Stepped(), classes=[Till], end_others=True)
         Twin(runtime)
         runtime.log.keyframes_from(runtime.entries, OFTEN)
         store = runtime.refs(Till)[0] if life else runtime.start(Till, "shop")
@@ -194,7 +194,7 @@ def begun_earlier(state):
     return state | {"windows": windows}
 
 
-ALTERATIONS = {
+ALTERATIONS: dict[str, Any] = {
     "an endpoint in another state": edit(is_kind("endpoint"), lambda s: s | {"state": 77}),
     "an endpoint left out": edit(is_kind("endpoint"), None),
     "a request left out": edit(is_kind("request"), None),

@@ -2,6 +2,7 @@
 
 import json
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -48,10 +49,14 @@ def plot(tmp_path_factory):
 def shop(tmp_path_factory):
     """An actor with state of its own, over two processes, with keyframes; and one left waiting."""
     path = tmp_path_factory.mktemp("shop") / "log"
-    totals = {}
+    totals: dict[int, int] = {}
+    store: Any = None
+    asker: Any = None
+    waiting: Any = None
+    asked_at = 0
     for life in range(2):
-        options = {"classes": [Store], "end_others": True}
-        runtime = Runtime.open(path, dispatcher=Stepped(), **options)
+        options: Any = {"classes": [Store], "end_others": True}
+        runtime: Any = Runtime.open(path, dispatcher=Stepped(), **options)
         Twin(runtime)
         runtime.log.keyframes_from(runtime.entries, OFTEN)
         store = runtime.refs(Store)[0] if life else runtime.start(Store, "shop")
@@ -334,9 +339,10 @@ def test_a_screen_fits_and_hostile_names_stay_text(tmp_path):
 def test_events_without_sense_mean_nothing_and_break_nothing(tmp_path):
     log = open_log(tmp_path / "log")
     log.append(record(log, Start(0, [], {}), Opened(1, "newton", "guide", "twin")))
-    log.append(record(log, None, Accepted([], 1, "Output", True, None, True)))
-    log.append(record(log, None, Accepted(5, "endpoint", {}, 7, [], True)))
-    log.append(record(log, None, Completed(5, "code", 0, 0), StateChanged(1, 0, "open")))
+    wrong: Any = "wrong"
+    log.append(record(log, None, Accepted(wrong, 1, "Output", True, None, True)))
+    log.append(record(log, None, Accepted(5, wrong, wrong, wrong, wrong, True)))
+    log.append(record(log, None, Completed(5, wrong, 0, 0), StateChanged(1, 0, wrong)))
     log.write(log.seal())
     log.close()
     states = list(cut_at(read(tmp_path / "log"), 4))
