@@ -67,7 +67,8 @@ class OwnStates:
             if actor is None:
                 return None
             frozen: dict[str, Any] = {}
-            for name, value in vars(actor).items():
+            attributes: dict[str, Any] = actor.__dict__
+            for name, value in attributes.items():
                 try:
                     frozen[name] = freeze(value)
                 except CannotTellError:
@@ -126,7 +127,7 @@ def _refuse_losses(readers: list[LogReader], number: int, told: Any, turn: int) 
 
 def _attributes(actor: Any) -> Iterator[tuple[str, Any]]:
     """Yield an actor's attributes, and before them what its classes give it and annotate."""
-    own: dict[str, Any] = vars(actor)
+    own: dict[str, Any] = actor.__dict__
     classes: tuple[type, ...] = actor.__class__.__mro__
     for cls in reversed(classes):
         for name in () if cls.__module__.startswith("rescind.") else _annotated(cls):

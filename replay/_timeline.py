@@ -13,7 +13,7 @@ from rescind.events import LogReader, Lookup, Turn, TurnsLookup
 from ._select import SelectorError
 from ._world import World
 
-CHECKPOINT_TURNS = 4096
+CHECKPOINT_TURNS = 2048
 """So many turns, or as many as things live, lie between two checkpoints."""
 
 CHECKPOINT_ENTRIES_MAX = 500_000
