@@ -65,6 +65,7 @@ _RULES = {
         }.items()
     },
     "path.lost": "stroke: {lost}; stroke-dasharray: 5 4",
+    "path.cross": "stroke-dasharray: none; stroke-width: 2.2",
 }  # fmt: skip
 
 
@@ -321,10 +322,7 @@ def _wide(text: str, size: float = _TEXT) -> float:
 
 
 def _cross(x: float, y: float, look: str) -> str:
-    return (
-        f'<path class="{look} cross" style="stroke-dasharray: none; stroke-width: 2.2" '
-        f'd="M{x - 5:.1f} {y - 5:.1f} l10 10 m0 -10 l-10 10"/>\n'
-    )
+    return f'<path class="{look} cross" d="M{x - 5:.1f} {y - 5:.1f} l10 10 m0 -10 l-10 10"/>\n'
 
 
 def _text(x: float, y: float, words: str, look: str) -> str:
