@@ -63,7 +63,7 @@ def as_text(lines: Sequence[Line]) -> str:
 
 def clip(text: str, width: int) -> str:
     """Return text made plain, cut to a width with a mark where it was cut."""
-    shown = plain(text)
+    shown = plain(text[: width + 1])  # no character becomes none: the rest can't be seen
     return shown if len(shown) <= width else shown[: max(width - 1, 0)] + "…"
 
 
