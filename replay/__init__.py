@@ -13,6 +13,7 @@ from ._chart_of import chart_of
 from ._chart_svg import chart_svg
 from ._check import LAWS, CheckReport, check
 from ._fold import fold
+from ._html import HtmlPage, html_of
 from ._info import Overview, info
 from ._laws import Court, Finding, Law, LawReport, Verdict
 from ._lives import CancelLife, Endpoint, Request
@@ -39,6 +40,7 @@ __all__ = [
     "Difference",
     "Endpoint",
     "Finding",
+    "HtmlPage",
     "Kind",
     "Lane",
     "LaneKind",
@@ -69,6 +71,7 @@ __all__ = [
     "cut_at",
     "differences",
     "fold",
+    "html_of",
     "info",
     "resolve",
     "sequences",

@@ -51,6 +51,23 @@ def test_the_types_are_shipped():
     assert (ROOT / "src" / "rescind" / "py.typed").is_file()
 
 
+def test_everything_beside_the_code_is_shipped():
+    """What a module reads from its folder has to stand in the wheel."""
+    beside = {
+        path.relative_to(ROOT / folder).as_posix()
+        for folder in FOLDERS
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and path.suffix not in {".py", ".pyc"}
+    }
+    patterns = CONFIG["tool"]["setuptools"]["package-data"]["rescind.replay"]
+    shipped = {
+        path.relative_to(ROOT / "replay").as_posix()
+        for pattern in patterns
+        for path in (ROOT / "replay").glob(pattern)
+    }
+    assert beside == shipped
+
+
 def test_the_version_has_a_heading_in_the_changelog():
     version = CONFIG["project"]["version"]
     assert f"## [{version}]" in (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
