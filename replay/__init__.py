@@ -12,6 +12,8 @@ from ._chart_mermaid import chart_mermaid
 from ._chart_of import chart_of
 from ._chart_svg import chart_svg
 from ._check import LAWS, CheckReport, check
+from ._diff import Diff, Difference, Spot, diff
+from ._diff_walk import Change
 from ._fold import fold
 from ._html import HtmlPage, html_of
 from ._info import Overview, info
@@ -37,6 +39,7 @@ __all__ = [
     "Chart",
     "CheckReport",
     "Court",
+    "Diff",
     "Difference",
     "Endpoint",
     "Finding",
@@ -57,6 +60,7 @@ __all__ = [
     "Sequence",
     "Shade",
     "ShadeKind",
+    "Spot",
     "Step",
     "Story",
     "Target",
@@ -69,6 +73,7 @@ __all__ = [
     "chart_svg",
     "check",
     "cut_at",
+    "diff",
     "differences",
     "fold",
     "html_of",

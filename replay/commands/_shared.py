@@ -82,14 +82,17 @@ class Damageable(Protocol):
         ...
 
 
-def leave(reader: Damageable, *, fine: int = FINE) -> NoReturn:
+def leave(*readers: Damageable, fine: int = FINE) -> NoReturn:
     """End with the exit code: damage wins over the answer."""
-    rotten = [damage for damage in reader.damage if damage.is_rot]
-    if rotten:
-        first = rotten[0]
-        where = f"segment {first.segment} at byte {first.offset}"
-        complain(f"damaged: {where}: {first.text}; what is shown leaves out what was lost")
-    raise click.exceptions.Exit(DAMAGED if rotten else fine)
+    is_damaged = False
+    for reader in readers:
+        rotten = [damage for damage in reader.damage if damage.is_rot]
+        if rotten:
+            first, is_damaged = rotten[0], True
+            which = f"{reader.path}, " if len(readers) > 1 else ""
+            where = f"{which}segment {first.segment} at byte {first.offset}"
+            complain(f"damaged: {where}: {first.text}; what is shown leaves out what was lost")
+    raise click.exceptions.Exit(DAMAGED if is_damaged else fine)
 
 
 def show(lines: Iterable[Line]) -> None:

@@ -1,0 +1,34 @@
+"""`rescind diff`."""
+
+from pathlib import Path
+
+import click
+
+from rescind.events import read
+from rescind.replay._diff import SHOWN_MAX, diff
+from rescind.replay._diff_screen import diff_json, diff_lines
+from rescind.replay._fold import fold
+
+from ._shared import ALL, BAD, FINE, JSON, leave, print_json, show
+
+
+@click.command("diff")
+@click.argument("a", type=click.Path(path_type=Path))
+@click.argument("b", type=click.Path(path_type=Path))
+@ALL
+@JSON
+def command(a: Path, b: Path, *, show_all: bool, as_json: bool) -> None:
+    """Two recordings, by cause: what is new, missing, reordered or coded differently.
+
+    What explains the rest comes first, and what follows from it is folded under it.  Turns
+    correspond when their causes and actors do; times, numbers, and the order in which different
+    actors took their turns are not compared.  Exit code 1 when something differs.
+    """
+    first, second = read(a), read(b)
+    found = diff(first, second, limit=None if show_all else SHOWN_MAX)
+    ledgers = fold(first), fold(second)
+    if as_json:
+        print_json("diff", a, {"other": str(b), **diff_json(found, *ledgers)})
+    else:
+        show(diff_lines(found, *ledgers))
+    leave(first, second, fine=FINE if found.is_equal else BAD)
