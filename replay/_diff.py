@@ -4,7 +4,7 @@ Times are not compared, nor numbers, nor the order in which different actors too
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -138,7 +138,7 @@ class _Side:
     """One log, and where its units stand in it."""
 
     def __init__(self, log: Iterable[Turn], units: Units) -> None:
-        self._log = log
+        self._lookup = _lookup(log)
         self._units = units
 
     def turn(self, unit: int) -> Turn | None:
@@ -147,7 +147,7 @@ class _Side:
             return None
         number, place = self._units.marks[unit // MARK_EVERY]
         left = unit % MARK_EVERY + place
-        for turn in sound(_from(self._log, number)):
+        for turn in sound(self._lookup.turns(number)):
             left -= _width(turn)
             if left < 0:
                 return turn
@@ -160,7 +160,7 @@ class _Side:
         if mark < 0:
             return -1
         unit = mark * MARK_EVERY - marks[mark][1] - 1
-        for turn in sound(_from(self._log, marks[mark][0])):
+        for turn in sound(self._lookup.turns(marks[mark][0])):
             unit += _width(turn)
             if turn.number >= number:
                 return unit if turn.number == number else -1
@@ -210,11 +210,8 @@ def _class_name(log: Iterable[Turn]) -> ClassName:
     return log.class_name if isinstance(log, LogReader) else lambda _epoch, _cls: None
 
 
-def _from(log: Iterable[Turn], number: int) -> Iterator[Turn]:
-    if isinstance(log, LogReader) and log.path is not None:
-        yield from read(log.path, start=number)
-    else:
-        yield from (turn for turn in log if turn.number >= number)
+def _lookup(log: Iterable[Turn]) -> Lookup | TurnsLookup:
+    return log.lookup() if isinstance(log, LogReader) else TurnsLookup(log)
 
 
 _MIRRORED = {Change.MISSING: Change.NEW, Change.NEW: Change.MISSING}

@@ -8,7 +8,6 @@ turn that made it.
 What a turn *says* is hashed apart from what it *is*: two turns can be the same one and differ.
 """
 
-from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -44,8 +43,6 @@ Identify: TypeAlias = Callable[[int], int]
 
 Tell: TypeAlias = Callable[[Any, Identify], Any]
 
-PAGE = 1 << 10
-PAGES_MAX = 1 << 14
 SIBLINGS_MAX = 1 << 16
 """Equal turns of one cause are told apart while no more than so many others lie between them."""
 
@@ -58,34 +55,6 @@ def mixed(*parts: Any) -> int:
     Their text is hashed: the hash of a tuple of small integers would tell -1 and -2 not apart.
     """
     return hash(repr(parts)) & _HASH_BITS
-
-
-class Pages:
-    """An integer for each of many numbers, 0 at first; small where the numbers lie close together.
-
-    At most `PAGES_MAX` pages are kept, and the oldest goes first.
-    """
-
-    __slots__ = ("_blank", "_pages")
-
-    def __init__(self, typecode: str) -> None:
-        """Hold nothing yet; the type code is one of ``array``'s."""
-        self._blank = array(typecode, [0]) * PAGE
-        self._pages: dict[int, array[int]] = {}
-
-    def __getitem__(self, number: int) -> int:
-        """Return what was set, or 0."""
-        page = self._pages.get(number // PAGE)
-        return 0 if page is None else page[number % PAGE]
-
-    def __setitem__(self, number: int, value: int) -> None:
-        """Set it."""
-        page = self._pages.get(number // PAGE)
-        if page is None:
-            if len(self._pages) == PAGES_MAX:
-                del self._pages[next(iter(self._pages))]
-            page = self._pages[number // PAGE] = self._blank[:]
-        page[number % PAGE] = value
 
 
 class Ordinals:

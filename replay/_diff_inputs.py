@@ -15,7 +15,8 @@ from zlib import crc32
 from rescind.events import Born, Completed, Opened, Turn
 
 from ._align import Block, align
-from ._diff_identity import Pages, made_by, mixed, said, sort_of
+from ._diff_identity import made_by, mixed, said, sort_of
+from ._pages import Pages
 from ._sound import sound
 
 BUCKETS = 256

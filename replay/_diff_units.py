@@ -14,8 +14,9 @@ from typing import NamedTuple
 
 from rescind.events import Delivered, Origin, ScriptRunning, Turn
 
-from ._diff_identity import Ordinals, Pages, Words, made_by, mixed, run_of, sort_of, words_of
+from ._diff_identity import Ordinals, Words, made_by, mixed, run_of, sort_of, words_of
 from ._diff_inputs import ClassName, Inputs, born_in, is_input
+from ._pages import Pages
 from ._sound import sound
 
 PARTS = 128

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NamedTuple
 
-from ._diff_identity import Pages
 from ._diff_units import PARTS, Unit, Units
+from ._pages import Pages
 
 EXAMPLES_MAX = 3
 HEADS_MAX = 1000

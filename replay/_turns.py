@@ -11,6 +11,7 @@ from rescind.events._mentions import Mentions, Roles, roles_of
 
 from ._describe import event_text, message_text
 from ._model import Ledger
+from ._names import Named
 from ._sound import sound
 from ._text import MARGIN, Clock, Line, Span, clip, jsonable, line, place, plain
 
@@ -153,7 +154,7 @@ def _cause(turn: Turn) -> str:
     return f"←{cause.number}{request}"
 
 
-def turn_json(turn: Turn, ledger: Ledger) -> dict[str, Any]:
+def turn_json(turn: Turn, names: Named) -> dict[str, Any]:
     """Return one turn as JSON."""
     cause = turn.cause
     return {
@@ -161,7 +162,7 @@ def turn_json(turn: Turn, ledger: Ledger) -> dict[str, Any]:
         "time_ns": turn.time_ns,
         "epoch": turn.epoch,
         "actor": turn.actor,
-        "label": ledger.label(turn.actor),
+        "label": names.label(turn.actor),
         "origin": origin_text(turn.origin),
         "cause": None
         if cause is None

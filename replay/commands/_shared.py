@@ -24,6 +24,9 @@ from rescind.events import Damage, UsageError
 from rescind.replay._archive import Archive
 from rescind.replay._select import Kind, SelectorError, Target, parse, resolve
 from rescind.replay._text import Line, Span, as_text, line, plain
+from rescind.replay._units import parse_time
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 FINE, BAD, NOTHING, DAMAGED = 0, 1, 2, 3
 INTERRUPTED = 130
@@ -38,6 +41,13 @@ FOLLOW = click.option(
 )
 
 
+def turn_filters(command: F) -> F:
+    """Add the options that say which turns are wanted; up to which, each command says itself."""
+    for option in reversed(_FILTERS):
+        command = option(command)
+    return command
+
+
 def read_by(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
     """Return the callback of an option whose text one of our own parsers reads."""
 
@@ -48,6 +58,26 @@ def read_by(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Param
             raise click.BadParameter(plain(str(error)), context, parameter) from error
 
     return convert
+
+
+_FILTERS = (
+    click.option("--actor", metavar="SELECTOR", help="Turns that this actor took."),
+    click.option("--of", "about", metavar="SELECTOR", help="Turns that have to do with this."),
+    click.option(
+        "--origin",
+        type=click.Choice(["actor", "app", "io", "timer", "recovery"]),
+        help="Who brought the message.",
+    ),
+    click.option("--kind", metavar="NAME", help="Message or event, such as Completed."),
+    click.option(
+        "--from", "first", type=int, default=1, metavar="TURN", help="Not before this turn."
+    ),
+    click.option(
+        "--since", "since_ns", callback=read_by(parse_time), metavar="TIME",
+        help="Not before this moment: ISO 8601, UTC without a zone, or seconds since 1970.",
+    ),
+    click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many."),
+)  # fmt: skip
 
 
 def target_of(selector: str, archive: Archive) -> Target:
@@ -130,8 +160,13 @@ def ourselves() -> str:
 
 
 def print_json(schema: str, log: Path, body: dict[str, Any], *, width: int | None = 2) -> None:
+    print(json_text(schema, log, body, width=width))
+
+
+def json_text(schema: str, log: Path, body: dict[str, Any], *, width: int | None = None) -> str:
+    """Return a document, which names its schema and version, as text."""
     document = {"schema": f"rescind.{schema}", "version": VERSION, "log": str(log), **body}
-    print(json.dumps(document, indent=width, ensure_ascii=True))
+    return json.dumps(document, indent=width, ensure_ascii=True)
 
 
 class Documents:

@@ -12,7 +12,6 @@ from rescind.replay._archive import Archive
 from rescind.replay._labels import Labels
 from rescind.replay._text import line
 from rescind.replay._turns import TurnFilter, turn_json, turn_lines, turns_head
-from rescind.replay._units import parse_time
 
 from ._shared import (
     FINE,
@@ -24,28 +23,15 @@ from ._shared import (
     Documents,
     leave,
     number_of,
-    read_by,
     show,
+    turn_filters,
 )
 
 
 @click.command("turns")
 @LOG
-@click.option("--actor", metavar="SELECTOR", help="Turns that this actor took.")
-@click.option("--of", "about", metavar="SELECTOR", help="Turns that have to do with this.")
-@click.option(
-    "--origin",
-    type=click.Choice(["actor", "app", "io", "timer", "recovery"]),
-    help="Who brought the message.",
-)
-@click.option("--kind", metavar="NAME", help="Message or event, such as Completed.")
-@click.option("--from", "first", type=int, default=1, metavar="TURN", help="Not before this turn.")
-@click.option(
-    "--since", "since_ns", callback=read_by(parse_time), metavar="TIME",
-    help="Not before this moment: ISO 8601, UTC without a zone, or seconds since 1970.",
-)  # fmt: skip
+@turn_filters
 @click.option("--to", "last", type=int, metavar="TURN", help="Not after this turn.")
-@click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many.")
 @FOLLOW
 @JSON
 def command(  # noqa: PLR0913 - every one is an option
