@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from rescind.events import LogReader, Turn, read
+from rescind.events import LogReader, Lookup, Turn, TurnsLookup
 
 from ._diff_identity import made_by, run_of
 from ._diff_inputs import ClassName, Inputs, Survey, inputs_of, is_input
@@ -138,7 +138,7 @@ class _Side:
     """One log, and where its units stand in it."""
 
     def __init__(self, log: Iterable[Turn], units: Units) -> None:
-        self._lookup = _lookup(log)
+        self._lookup = lookup_of(log)
         self._units = units
 
     def turn(self, unit: int) -> Turn | None:
@@ -210,7 +210,7 @@ def _class_name(log: Iterable[Turn]) -> ClassName:
     return log.class_name if isinstance(log, LogReader) else lambda _epoch, _cls: None
 
 
-def _lookup(log: Iterable[Turn]) -> Lookup | TurnsLookup:
+def lookup_of(log: Iterable[Turn]) -> Lookup:
     return log.lookup() if isinstance(log, LogReader) else TurnsLookup(log)
 
 

@@ -6,8 +6,8 @@ import click
 
 from rescind.events import read
 from rescind.replay._diff import SHOWN_MAX, diff
+from rescind.replay._diff_names import ledgers_of
 from rescind.replay._diff_screen import diff_json, diff_lines
-from rescind.replay._fold import fold
 
 from ._shared import ALL, BAD, FINE, JSON, leave, print_json, show
 
@@ -26,7 +26,7 @@ def command(a: Path, b: Path, *, show_all: bool, as_json: bool) -> None:
     """
     first, second = read(a), read(b)
     found = diff(first, second, limit=None if show_all else SHOWN_MAX)
-    ledgers = fold(first), fold(second)
+    ledgers = ledgers_of(first, second, found)
     if as_json:
         print_json("diff", a, {"other": str(b), **diff_json(found, *ledgers)})
     else:

@@ -19,6 +19,7 @@ from rescind.events import (
 )
 from rescind.events._mentions import NUMBER_FIELDS, RANGES_FIELDS
 from rescind.replay import Change, diff, fold
+from rescind.replay._diff_names import ledgers_of
 from rescind.replay._diff_screen import diff_json, diff_lines
 from rescind.replay._text import as_text
 
@@ -29,7 +30,10 @@ STORY = everything().turns
 
 
 def screen(found, a, b):
-    return as_text(diff_lines(found, fold(a), fold(b)))
+    text = as_text(diff_lines(found, *ledgers_of(a, b, found)))
+    # What is looked up says the same as what all of the log says.
+    assert text == as_text(diff_lines(found, fold(a), fold(b)))
+    return text
 
 
 def only(found):
@@ -327,6 +331,7 @@ def test_another_schedule_is_told_as_one_swap_that_brought_the_rest_about(record
     found = diff(recorded, shuffled)
     assert only(found).spot.change is Change.REORDERED
     assert found.changes[Change.MISSING] == found.changes[Change.NEW] == 0
+    assert "and 32 more differences that it brought about" in screen(found, recorded, shuffled)
 
 
 def test_an_input_more_of_a_program_stands_alone(recorded, tmp_path):
@@ -345,7 +350,9 @@ def test_another_code_of_a_program_stands_first(recorded, tmp_path):
 
 
 def test_a_time_out_less_explains_all_that_it_had_brought_about(recorded, tmp_path):
-    found = diff(recorded, altered(tmp_path, "advance(1)", "advance(0.4)"))
+    other = altered(tmp_path, "advance(1)", "advance(0.4)")
+    found = diff(recorded, other)
+    assert "timed out after 500 ms in A" in screen(found, recorded, other)
     assert [type(d.spot.a.message).__name__ for d in found.differences] == ["TimedOut"] * 2
 
 

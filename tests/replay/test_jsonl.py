@@ -12,7 +12,6 @@ from rescind.replay._turns import turn_json
 
 from .recording import Recording, everything, incident, save
 
-
 PRUNED = Path(__file__).parents[1] / "corpus" / "pruned"
 
 
