@@ -96,9 +96,9 @@ def _next_run(
     for x in range(x0, min(x0 + NEAR, len(ours) - RUN + 1)):
         if found is not None and x - x0 >= sum(found) - x0 - y0:
             break  # whatever follows is further away
-        y = places.get(tuple(ours[x : x + RUN]))
-        if y is not None and (found is None or x + y < sum(found)):
-            found = (x, y)
+        place = places.get(tuple(ours[x : x + RUN]))
+        if place is not None and (found is None or x + place < sum(found)):
+            found = (x, place)
     return found
 
 

@@ -91,6 +91,7 @@ class Words(NamedTuple):
 
 _EVENTS = {kind.__name__: kind for kind in EVENTS}
 _OUTCOMES = (Completed, Rejected, CancelEnded)
+_SIMPLE = frozenset({type(None), bool, int, float, str, bytes})
 _NUMBERS = NUMBER_FIELDS | {"parent", "child"}
 _LEFT_OUT = {
     ("Accepted", "handle"),  # the dialect's own number for the request
@@ -127,7 +128,10 @@ def said(kind: Any, identify: Identify) -> Any:
     if isinstance(kind, Notice) and (told_of := _EVENTS.get(kind.event)):
         return name, said(_made_sound(told_of, kind.values), identify)
     tellers = _tellers(name, tuple(names))
-    told = [tell(value, identify) for value, tell in zip(values, tellers, strict=False)]
+    told = [
+        value if tell is plain and type(value) in _SIMPLE else tell(value, identify)
+        for value, tell in zip(values, tellers, strict=False)
+    ]
     if isinstance(kind, Completed) and kind.how not in (How.CANCELLED, How.TIMED_OUT):
         told[3] = None  # what dropped it may be an actor or a turn
     return name, told

@@ -25,6 +25,7 @@ _SPOOLED_BYTES = 1 << 20
 _CHUNK = 3 << 12
 _WORD = 0xFFFF_FFFF
 _HALF = 0xFFFF
+_WEIGHT = (1 << 61) - 1
 
 ClassName = Callable[[int, int], str | None]
 """Epoch and class binding to the class's name."""
@@ -91,7 +92,7 @@ class Survey:
 
     def _take(self, turn: Turn) -> None:
         self.turns += 1
-        self.weight = crc32(repr(turn.message).encode(errors="replace"), self.weight)
+        self.weight = (self.weight * 31 + turn.actor) & _WEIGHT
         born = list(born_in(turn, self._class_name))
         starter = number_of_input = 0
         if is_input(turn):
@@ -117,6 +118,7 @@ class Survey:
     def _take_other(self, turn: Turn) -> int:
         sort = self._sort_of(turn.actor)
         message = mixed(sort, said(turn.message, self._sort_of))
+        self.weight ^= crc32(repr(turn.message).encode(errors="replace"))
         starter = self._starters[turn.actor]
         self._chunk.extend((starter, message & _WORD, mixed(sort, sort_of(turn.message)) & _WORD))
         if len(self._chunk) > _CHUNK:

@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 from rescind.events import Delivered, Origin, ScriptRunning, Turn
 
-from ._diff_identity import Ordinals, Words, made_by, mixed, run_of, sort_of, words_of
+from ._diff_identity import Ordinals, Words, made_by, mixed, run_of, said, sort_of, words_of
 from ._diff_inputs import ClassName, Inputs, born_in, is_input
 from ._pages import Pages
 from ._sound import sound
@@ -36,7 +36,7 @@ class Unit(NamedTuple):
         identity: What it is.
         message: What its actor took, hashed.
         events: What was decided, hashed.
-        index: Its place among the units of its log.
+        at: Its place among the units of its log.
         is_outcome: Whether something ends in it.
         is_said_outside: Whether a driver or a clock brought its message.
     """
@@ -44,7 +44,7 @@ class Unit(NamedTuple):
     identity: int
     message: int
     events: int
-    index: int
+    at: int
     is_outcome: bool
     is_said_outside: bool
 
@@ -88,8 +88,7 @@ class Units:
         """Yield the units of one part, in their order; can be asked for once."""
         spooled = self._parts[number]
         spooled.seek(0)
-        for *unit, is_outcome, is_said_outside in _UNIT.iter_unpack(spooled.read()):
-            yield Unit(*unit, is_outcome, is_said_outside)
+        yield from map(Unit._make, _UNIT.iter_unpack(spooled.read()))
         spooled.close()
 
     # --- one turn --------------------------------------------------------------------------------
@@ -120,7 +119,8 @@ class Units:
             slot = next(self._slots[bucket])
             if slot:
                 return mixed("input", bucket, slot)
-            return mixed("moved", taker, words_of(turn, self.identify).message)
+            # Its events name what it makes, which has no identity before the turn has one.
+            return mixed("moved", taker, said(turn.message, self.identify))
         assert turn.cause is not None, "else it is an input"
         return mixed(
             sort_of(turn.message), taker, self._cause_of(turn.cause.number, turn.cause.request)

@@ -120,20 +120,19 @@ class Walk:
         waiting: dict[int, list[Unit]] = {}
         for unit in self._ours.part(part):
             waiting.setdefault(unit.identity, []).append(unit)
-            self._our_pairs[unit.index] = _flags(unit)
+            self._our_pairs[unit.at] = _flags(unit)
         for equal in waiting.values():
             equal.reverse()
         for unit in self._theirs.part(part):
-            self._their_pairs[unit.index] = _flags(unit)
-            equal = waiting.get(unit.identity)
-            if equal:
-                self._join(equal.pop(), unit)
+            self._their_pairs[unit.at] = _flags(unit)
+            if like := waiting.get(unit.identity):
+                self._join(like.pop(), unit)
 
     def _join(self, our: Unit, their: Unit) -> None:
         flags = _MESSAGE * (our.message != their.message) | _WORDS * (our.events != their.events)
         flags |= _flags(our) | _flags(their)
-        self._our_pairs[our.index] = flags | (their.index + 1)
-        self._their_pairs[their.index] = flags | (our.index + 1)
+        self._our_pairs[our.at] = flags | (their.at + 1)
+        self._their_pairs[their.at] = flags | (our.at + 1)
 
     def _find_moved(self) -> None:
         """Mark each unit of ours whose actor took an earlier one later in theirs."""

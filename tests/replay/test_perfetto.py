@@ -214,7 +214,7 @@ def unknown_fields(packet):
 
 
 def test_every_slice_that_ends_was_begun_on_its_track():
-    depth = {}
+    depth: dict[int, int] = {}
     for packet in parsed(everything().turns).packet:
         if packet.HasField("track_event"):
             event = packet.track_event

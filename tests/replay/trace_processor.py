@@ -74,7 +74,8 @@ class TraceProcessor:
         )  # fmt: skip
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._pipes = _Pipes(self._process.stdin, self._process.stdout)
+        self._back = self._process.stdout
+        self._pipes = _Pipes(self._process.stdin, self._back)
         self._protos = ProtoFactory(PlatformDelegate())
         self._client = TraceProcessorRpc(self._pipes, self._protos)
         self._load(trace)
@@ -84,7 +85,7 @@ class TraceProcessor:
 
     def __exit__(self, *_) -> None:
         self._pipes.close()
-        self._process.stdout.close()
+        self._back.close()
         self._process.wait()
 
     def _load(self, trace: bytes) -> None:
