@@ -408,3 +408,14 @@ def test_the_turns_told_are_found_again_in_a_long_log(tmp_path):
     spot = only(diff(*logs)).spot
     assert spot.a == a[spot.a.number - 1]
     assert spot.b.message.code == -16009
+
+
+CORPUS = Path(__file__).resolve().parents[1] / "corpus"
+
+
+@pytest.mark.parametrize(
+    "name", ["causes", "every-kind", "missing", "pruned", "references", "rot-body", "two-epochs"]
+)
+def test_a_log_of_the_corpus_differs_in_nothing_from_itself(name):
+    log = read(CORPUS / name)
+    assert diff(log, log).is_equal
