@@ -112,17 +112,19 @@ class Damageable(Protocol):
         ...
 
 
-def leave(*readers: Damageable, fine: int = FINE) -> NoReturn:
+def leave(reader: Damageable, *, fine: int = FINE) -> NoReturn:
     """End with the exit code: damage wins over the answer."""
-    is_damaged = False
-    for reader in readers:
-        rotten = [damage for damage in reader.damage if damage.is_rot]
-        if rotten:
-            first, is_damaged = rotten[0], True
-            which = f"{reader.path}, " if len(readers) > 1 else ""
-            where = f"{which}segment {first.segment} at byte {first.offset}"
-            complain(f"damaged: {where}: {first.text}; what is shown leaves out what was lost")
-    raise click.exceptions.Exit(DAMAGED if is_damaged else fine)
+    raise click.exceptions.Exit(DAMAGED if tell_damage(reader) else fine)
+
+
+def tell_damage(reader: Damageable, log: str = "") -> bool:
+    """Say what of a log was lost, if anything was; where there are several, of which one."""
+    rotten = [damage for damage in reader.damage if damage.is_rot]
+    if rotten:
+        first = rotten[0]
+        where = f"{log}{', ' * bool(log)}segment {first.segment} at byte {first.offset}"
+        complain(f"damaged: {where}: {first.text}; what is shown leaves out what was lost")
+    return bool(rotten)
 
 
 def show(lines: Iterable[Line]) -> None:

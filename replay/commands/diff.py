@@ -9,7 +9,7 @@ from rescind.replay._diff import SHOWN_MAX, diff
 from rescind.replay._diff_names import ledgers_of
 from rescind.replay._diff_screen import diff_json, diff_lines
 
-from ._shared import ALL, BAD, FINE, JSON, leave, print_json, show
+from ._shared import ALL, BAD, DAMAGED, FINE, JSON, print_json, show, tell_damage
 
 
 @click.command("diff")
@@ -18,8 +18,9 @@ from ._shared import ALL, BAD, FINE, JSON, leave, print_json, show
 @ALL
 @JSON
 def command(a: Path, b: Path, *, show_all: bool, as_json: bool) -> None:
-    """Two recordings, by cause: what is new, missing, reordered or coded differently.
+    """Two recordings, by cause: what differs, and what explains it.
 
+    New, missing, in another order, or said or coded differently.
     What explains the rest comes first, and what follows from it is folded under it.  Turns
     correspond when their causes and actors do; times, numbers, and the order in which different
     actors took their turns are not compared.  Exit code 1 when something differs.
@@ -31,4 +32,6 @@ def command(a: Path, b: Path, *, show_all: bool, as_json: bool) -> None:
         print_json("diff", a, {"other": str(b), **diff_json(found, *ledgers)})
     else:
         show(diff_lines(found, *ledgers))
-    leave(first, second, fine=FINE if found.is_equal else BAD)
+    are_damaged = [tell_damage(first, str(a)), tell_damage(second, str(b))]
+    fine = FINE if found.is_equal else BAD
+    raise click.exceptions.Exit(DAMAGED if any(are_damaged) else fine)
