@@ -22,13 +22,14 @@ from ._lives import CancelLife, Endpoint, Request
 from ._model import Ledger
 from ._select import Kind, SelectorError, Target, resolve
 from ._sequences import Asked, Loser, Refusal, Sequence, Victim, sequences
-from ._state import ActorState, Change, Difference, cut_at, differences, state_of
+from ._state import ActorDifference, ActorState, FieldChange, cut_at, differences, state_of
 from ._timeline import Timeline
 from ._turns import TurnFilter, turns
 from ._why import Branch, Step, Story, why
 
 __all__ = [
     "LAWS",
+    "ActorDifference",
     "ActorState",
     "Archive",
     "Arrow",
@@ -42,6 +43,7 @@ __all__ = [
     "Diff",
     "Difference",
     "Endpoint",
+    "FieldChange",
     "Finding",
     "HtmlPage",
     "Kind",

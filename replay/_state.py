@@ -78,7 +78,7 @@ class ActorState:
 
 
 @dataclass(frozen=True, slots=True)
-class Change:
+class FieldChange:
     """What two moments tell differently of one field.
 
     Attributes:
@@ -95,7 +95,7 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
-class Difference:
+class ActorDifference:
     """How one actor differs between two turns.
 
     Attributes:
@@ -106,7 +106,7 @@ class Difference:
     """
 
     after: ActorState
-    changes: tuple[Change, ...]
+    changes: tuple[FieldChange, ...]
     came: bool = False
     went: bool = False
 
@@ -501,7 +501,7 @@ def differences(
     log: LogReader | Iterable[Turn],
     turns: tuple[int, int],
     own: Own | None = None,
-) -> Iterator[Difference]:
+) -> Iterator[ActorDifference]:
     """Yield what changed between two turns, per actor and field; the runtime's counts first.
 
     What came and went in between shows in neither.
@@ -534,19 +534,31 @@ def _is_other(kind: Kind, number: int, before: World, after: World, old: Any, ne
     return kind in (Kind.ENDPOINT, Kind.CANCEL) or old is not new
 
 
-def _compare(old: ActorState | None, new: ActorState | None) -> Iterator[Difference]:
+def _fields(state: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a state's fields; an actor's own attributes one by one."""
+    own: Mapping[str, Any] = state.get("own") or {}
+    others = {name: value for name, value in state.items() if name != "own" or not own}
+    return {**others, **{f"own.{name}": value for name, value in own.items()}}
+
+
+def _turn_of(name: str, turns: Mapping[str, int]) -> int:
+    return turns.get("own" if name.startswith("own.") else name, 0)
+
+
+def _compare(old: ActorState | None, new: ActorState | None) -> Iterator[ActorDifference]:
     if old is not None and new is not None:
-        names = [*new.state, *(name for name in old.state if name not in new.state)]
+        before, after = _fields(old.state), _fields(new.state)
+        names = [*after, *(name for name in before if name not in after)]
         changes = tuple(
-            Change(name, old.state.get(name), new.state.get(name), new.turns.get(name, 0))
+            FieldChange(name, before.get(name), after.get(name), _turn_of(name, new.turns))
             for name in names
-            if old.state.get(name) != new.state.get(name)
+            if before.get(name) != after.get(name)
         )
         if changes:
-            yield Difference(new, changes)
+            yield ActorDifference(new, changes)
     elif new is not None:
         born = min(new.turns.values(), default=0)
-        yield Difference(new, (Change("", None, new.label, born),), came=True)
+        yield ActorDifference(new, (FieldChange("", None, new.label, born),), came=True)
     elif old is not None:
         gone = replace(old, is_alive=False)
-        yield Difference(gone, (Change("", old.label, None, 0),), went=True)
+        yield ActorDifference(gone, (FieldChange("", old.label, None, 0),), went=True)

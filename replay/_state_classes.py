@@ -130,10 +130,14 @@ def _attributes(actor: Any) -> Iterator[tuple[str, Any]]:
     own: dict[str, Any] = actor.__dict__
     classes: tuple[type, ...] = actor.__class__.__mro__
     for cls in reversed(classes):
-        for name in () if cls.__module__.startswith("rescind.") else _annotated(cls):
+        for name in () if cls.__module__.startswith(("pykka.", "rescind.")) else _annotated(cls):
             if name not in own and hasattr(actor, name):
                 yield name, getattr(actor, name)
-    yield from own.items()
+    yield from ((name, value) for name, value in own.items() if name not in _PYKKAS)
+
+
+_PYKKAS = frozenset({"actor_inbox", "actor_ref", "actor_stopped", "actor_urn"})
+"""What every actor of Pykka's has; it says nothing of this one."""
 
 
 def _annotated(cls: type) -> Iterable[str]:

@@ -7,7 +7,7 @@ from typing import Any
 from rescind.events import How
 
 from ._dialects import Tables, end_text
-from ._state import ActorState, Change, Difference, Kind
+from ._state import ActorDifference, ActorState, FieldChange, Kind
 from ._text import MARGIN, Clock, Line, Span, clip, count, duration, jsonable, line, value_text
 
 SHOWN_MAX = 20
@@ -197,7 +197,7 @@ def _actor_parts(told: Any) -> list[str]:
 
 
 def difference_lines(
-    differences: Iterable[Difference], *, show_all: bool = False
+    differences: Iterable[ActorDifference], *, show_all: bool = False
 ) -> Iterator[Line]:
     """Yield the screen of `--diff`: per actor what changed, came and went."""
     shown = differences if show_all else islice(differences, 5 * SHOWN_MAX)
@@ -222,7 +222,7 @@ def difference_lines(
         yield line("nothing that the log tells of changed")
 
 
-def _change_line(change: Change, state: ActorState) -> Line:
+def _change_line(change: FieldChange, state: ActorState) -> Line:
     before, after = (_side(change.field, value, state) for value in (change.before, change.after))
     return line(
         "    ", Span(f"{change.field.replace('_', ' '):<{_NAME}}", "dim"),
@@ -251,7 +251,7 @@ def state_json(state: ActorState) -> dict[str, Any]:
     }
 
 
-def difference_json(each: Difference) -> dict[str, Any]:
+def difference_json(each: ActorDifference) -> dict[str, Any]:
     """Return what changed of one actor as JSON."""
     return {
         "actor": each.after.selector if each.after.actor else "runtime",

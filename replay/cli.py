@@ -20,8 +20,8 @@ from ._text import MARGIN
 from .commands._shared import DAMAGED, FINE, INTERRUPTED, NOTHING, complain
 
 COMMANDS = (
-    "demo", "info", "sequences", "why", "state", "chart", "turns", "check", "rerun", "diff", "export",
-    "recover", "prune",
+    "demo", "info", "sequences", "why", "state", "chart", "turns", "check", "rerun", "diff",
+    "export", "recover", "prune",
 )  # fmt: skip
 """In the order in which one needs them."""
 

@@ -1,23 +1,51 @@
 """`rescind export`."""
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import dropwhile, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import click
 
 from rescind.events import LogReader, UsageError, read
 from rescind.replay._archive import Archive
+from rescind.replay._html import html_lines, html_of
 from rescind.replay._jsonl import turn_documents
 from rescind.replay._perfetto import perfetto_trace
-from rescind.replay._text import count, line
+from rescind.replay._text import Line, count, line
 from rescind.replay._turns import TurnFilter
 
-from ._shared import FINE, LOG, NOTHING, json_text, leave, number_of, show, turn_filters
+from ._shared import (
+    FINE,
+    LOG,
+    NOTHING,
+    Damageable,
+    json_text,
+    leave,
+    number_of,
+    show,
+    turn_filters,
+)
+
+
+class _Asked(NamedTuple):
+    """A log, where the export goes, and which turns are wanted in it."""
+
+    reader: LogReader
+    log: Path
+    out: Path | None
+    filters: dict[str, Any]
+
+
+class _Made(NamedTuple):
+    """An export: its pieces, of which none is large, and what to say when they are written."""
+
+    pieces: Iterable[bytes]
+    reader: Damageable
+    lines: list[Line]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,44 +53,48 @@ class _Format:
     """One form in which a log is written.
 
     Attributes:
-        write: Yields it in pieces, of which none is large.
-        takes_filters: Whether it can be made of some turns alone.
+        make: Makes it.
+        filters: Which filters may choose what is in it; None allows all.
         needs_file: Whether it is nothing that a terminal or a pipe wants.
     """
 
-    write: Callable[[LogReader, Path, "_Wanted"], Iterator[bytes]]
-    takes_filters: bool = False
+    make: Callable[[_Asked], _Made]
+    filters: frozenset[str] | None = None
     needs_file: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class _Wanted:
-    filter: TurnFilter
-    since_ns: int | None
-    limit: int | None
-
-    @property
-    def is_everything(self) -> bool:
-        return self == _Wanted(TurnFilter(), None, None)
+def _html(asked: _Asked) -> _Made:
+    wanted = asked.filters
+    # Without a beginning of its own a page shows a long log's newest turns.
+    first = None if wanted["first"] == _BEGINNING else wanted["first"]
+    name = asked.log.name
+    page = html_of(asked.reader, of=wanted["about"], first=first, last=wanted["last"], name=name)
+    return _Made(map(str.encode, page.parts), page, html_lines(page, str(asked.out)))
 
 
-def _jsonl(reader: LogReader, log: Path, wanted: _Wanted) -> Iterator[bytes]:
-    documents = turn_documents(reader, wanted.filter)
-    since_ns = wanted.since_ns
+def _jsonl(asked: _Asked) -> _Made:
+    filters, archive = dict(asked.filters), Archive(asked.reader)
+    since_ns, limit = filters.pop("since_ns"), filters.pop("limit")
+    for name in ("actor", "about"):
+        filters[name] = number_of(filters[name], archive)
+    documents = turn_documents(asked.reader, TurnFilter(**filters))
     if since_ns is not None:
         documents = dropwhile(lambda document: document["time_ns"] < since_ns, documents)
-    for document in islice(documents, wanted.limit):
-        yield json_text("turn", log, document).encode() + b"\n"
+    shown = (json_text("turn", asked.log, each) for each in islice(documents, limit))
+    return _Made((text.encode() + b"\n" for text in shown), asked.reader, [])
 
 
-def _perfetto(reader: LogReader, log: Path, _wanted: _Wanted) -> Iterator[bytes]:
-    yield from perfetto_trace(reader, log.name)
+def _perfetto(asked: _Asked) -> _Made:
+    return _Made(perfetto_trace(asked.reader, asked.log.name), asked.reader, [])
 
 
 _FORMATS = {
-    "jsonl": _Format(_jsonl, takes_filters=True, needs_file=False),
-    "perfetto": _Format(_perfetto),
+    "html": _Format(_html, filters=frozenset({"about", "first", "last"})),
+    "jsonl": _Format(_jsonl, needs_file=False),
+    "perfetto": _Format(_perfetto, filters=frozenset()),
 }
+_BEGINNING = 1
+"""What `--from` is when nobody gives it."""
 
 
 @click.command("export")
@@ -74,32 +106,29 @@ _FORMATS = {
 )  # fmt: skip
 @turn_filters
 @click.option("--until", "last", type=int, metavar="TURN", help="Not after this turn.")
-def command(  # noqa: PLR0913 - every one is an option
-    log: Path, *, name: str, out: Path | None, actor: str | None, about: str | None,
-    since_ns: int | None, limit: int | None, **bounds: Any,
-) -> None:  # fmt: skip
+def command(log: Path, *, name: str, out: Path | None, **filters: Any) -> None:
     """The log in a form that other tools read.
 
+    html: one page for a browser, also without a network: search, charts, states, step by step.
     jsonl: each turn a JSON document on a line of its own, as `rescind turns --json` has it.
     perfetto: a trace for ui.perfetto.dev: the lives of requests, the windows of cancels, who
     cancelled whom.
 
-    Which turns is chosen as in `rescind turns`; a trace is always of the whole log.
+    Which turns is chosen as in `rescind turns`; a page takes --of, --from and --until, and a trace
+    is always of the whole log.
     """
     form = _FORMATS[name]
-    reader = read(log)
-    archive = Archive(reader)
-    chosen = TurnFilter(actor=number_of(actor, archive), about=number_of(about, archive), **bounds)
-    wanted = _Wanted(chosen, since_ns, limit)
-    if not form.takes_filters and not wanted.is_everything:
-        raise UsageError(f"{name} is written of the whole log; leave the filters away")
+    given = {each for each, value in filters.items() if value not in (None, _BEGINNING)}
+    if form.filters is not None and not given <= form.filters:
+        of = "what --of, --from and --until choose" if form.filters else "the whole log"
+        raise UsageError(f"{name} is written of {of}; leave the other filters away")
     if form.needs_file and out is None:
         raise UsageError(f"{name} goes into a file: --out FILE")
-    pieces = form.write(reader, log, wanted)
-    size = _to_stdout(pieces) if out is None else _to_file(pieces, out)
+    made = form.make(_Asked(read(log), log, out, filters))
+    size = _to_stdout(made.pieces) if out is None else _to_file(made.pieces, out)
     if out is not None:
-        show([line(f"{out}: {count(size, 'byte')}")])
-    leave(reader, fine=FINE if size else NOTHING)
+        show(made.lines or [line(f"{out}: {count(size, 'byte')}")])
+    leave(made.reader, fine=FINE if size else NOTHING)
 
 
 def _to_stdout(pieces: Iterable[bytes]) -> int:

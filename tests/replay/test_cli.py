@@ -247,10 +247,8 @@ def test_help_lists_the_commands_in_the_order_of_need():
     words = result.stdout.split("Commands:")[1].split("\n")
     listed = [word.split()[0] for word in words if word.strip()]
     assert listed == [
-        "demo", "info", "sequences", "why", "state", "chart", "turns", "check", "rerun", "recover",
-        "prune",
-        "demo", "info", "sequences", "why", "chart", "turns", "check", "rerun", "diff", "export",
-        "recover", "prune",
+        "demo", "info", "sequences", "why", "state", "chart", "turns", "check", "rerun", "diff",
+        "export", "recover", "prune",
     ]  # fmt: skip
     assert not [word for word in words if word.endswith("...")]
 
