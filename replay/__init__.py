@@ -17,7 +17,7 @@ from ._diff_walk import Change
 from ._fold import fold
 from ._html import HtmlPage, html_of
 from ._info import Overview, info
-from ._laws import Court, Finding, Law, LawReport, Verdict
+from ._laws import Court, Finding, Law, LawFailedError, LawReport, Verdict, law
 from ._lives import CancelLife, Endpoint, Request
 from ._model import Ledger
 from ._select import Kind, SelectorError, Target, resolve
@@ -50,6 +50,7 @@ __all__ = [
     "Lane",
     "LaneKind",
     "Law",
+    "LawFailedError",
     "LawReport",
     "Ledger",
     "Look",
@@ -80,6 +81,7 @@ __all__ = [
     "fold",
     "html_of",
     "info",
+    "law",
     "resolve",
     "sequences",
     "state_of",

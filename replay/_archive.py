@@ -36,6 +36,7 @@ from ._describe import rules_of
 from ._from_keyframe import LedgerFromKeyframe
 from ._lives import Attempt, Call, CancelLife, Context, Endpoint, Request
 from ._model import Ledger
+from ._numbers import Numbers
 from ._shelves import Memory, Shelf
 from ._sound import sound
 from ._text import Clock
@@ -285,12 +286,12 @@ class Archive:
         if self.cancel_numbers[at : at + 1].tolist() != [number]:
             return None
         cancel = self._whole_cases[number].cancels[number]
-        cancel.refused = [
+        cancel.refused = Numbers.of(
             event.request
             for turn in self.window(cancel)
             for event in turn.events
             if isinstance(event, Rejected) and event.endpoint == cancel.endpoint
-        ]
+        )
         return cancel
 
     def window(self, cancel: CancelLife) -> list[Turn]:

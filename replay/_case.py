@@ -25,6 +25,8 @@ class Case(LedgerFromKeyframe):
     What it says of others is only what these turns say of them.
     """
 
+    KEEPS_CAUSES = False
+
     def __init__(self, archive: "Archive", members: Iterable[int] | None) -> None:
         """Begin a case.
 
@@ -169,10 +171,11 @@ class Case(LedgerFromKeyframe):
     def _is_about(self, number: int) -> bool:
         return self._members is not None and number in self._members
 
-    def _note_number(self, turn: Turn) -> None:
+    def context_in(self, turn: Turn) -> Context | None:
+        """Return the script in which a turn was asked for."""
+        return self._archive.context_of(turn)
+
+    def _jump(self, turn: Turn) -> None:
         self.blind_before = self._archive.blind_before(turn.number)
         if self.first is None:
             self.first = Moment(turn.number, turn.time_ns)
-
-    def _note_cause(self, turn: Turn) -> None:
-        """Causes are looked up when they are asked for."""

@@ -1,26 +1,31 @@
 """`rescind check`: are the laws and the chain kept by this log?"""
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
+from typing import Any, TypeGuard
 
-from rescind.events import Damage, LogReader, Turn
+from rescind.events import Damage, LogReader, Turn, UsageError
 
-from ._fold import new_ledger
+from ._fold import bounded_ledger
 from ._laws import Court, Finding, Law, LawReport, Verdict
+from ._laws_actors import BirthAndClosing, Standing
 from ._laws_cancels import ClosedWindow, DeliveryOrder, OneOutcome, OneWinner
 from ._laws_keyframes import KeyframesTell
 from ._laws_log import CausesExist
 from ._laws_requests import ExplainedSilence, OneCompletion, OneEnd, TerminalStates
-from ._model import Ledger
 from ._sound import sound
 from ._text import Line, Span, count, line
 
 LAWS: tuple[type[Law], ...] = (
     OneCompletion, OneEnd, OneOutcome, OneWinner, ClosedWindow, DeliveryOrder, ExplainedSilence,
-    CausesExist, TerminalStates, KeyframesTell,
+    BirthAndClosing, Standing, CausesExist, TerminalStates, KeyframesTell,
 )  # fmt: skip
 """Every law that is proved, in the order in which it is shown."""
+
+PROGRESS_TURNS = 10_000
+"""How often a check says how far it is."""
 
 SHOWN_MAX = 5
 """Findings of one law shown on a screen unless all are asked for."""
@@ -93,32 +98,70 @@ def damage_of(log: Iterable[Turn]) -> Sequence[Damage]:
     return log.damage if isinstance(log, LogReader) else ()
 
 
-def court_of(log: Iterable[Turn], laws: Iterable[type[Law]] = LAWS) -> Court:
-    """Have the laws hear a whole log, and return the court before its verdict."""
-    parts = log.parts() if isinstance(log, LogReader) else ()
-    court = Court(laws, lambda: damage_of(log), new_ledger(log), parts)
-    for turn in sound(log):
-        court.feed(turn)
-    return court
-
-
-def check(log: Iterable[Turn], *, laws: Iterable[type[Law]] = LAWS) -> CheckReport:
+def check(
+    log: Iterable[Turn],
+    *,
+    laws: Iterable[type[Law]] = LAWS,
+    progress: Callable[[int], None] | None = None,
+) -> CheckReport:
     """Prove the laws on a log, in one pass.
+
+    The memory that this takes grows with what is open at once, and not with a log on disk.
 
     Args:
         log: A reader, or any turns in their order.
         laws: Which laws; yours may be among them.
+        progress: Told how many turns were read, every `PROGRESS_TURNS`.
 
     Returns:
         Each law's verdict: holds, broken with the turns that prove it, or open.
+
+    Raises:
+        LawFailedError: A law of yours raised.
     """
-    court = court_of(log, laws)
-    reports = tuple(court.close())
-    return CheckReport(reports, _turns_read(court.ledger), tuple(damage_of(log)))
+    court = bounded_court(log, laws)
+    for turn in sound(log):
+        court.feed(turn)
+        if progress is not None and court.ledger.turns % PROGRESS_TURNS == 0:
+            progress(court.ledger.turns)
+    return report_of(court, log)
 
 
-def _turns_read(ledger: Ledger) -> int:
-    return len(ledger.causes) - sum(gap.last - gap.first + 1 for gap in ledger.gaps)
+def bounded_court(log: Iterable[Turn], laws: Iterable[type[Law]] = LAWS) -> Court:
+    """Return a court for one pass over a log, that has heard nothing yet."""
+    parts = log.parts() if isinstance(log, LogReader) else ()
+    return Court(laws, lambda: damage_of(log), bounded_ledger(log), parts)
+
+
+def report_of(court: Court, log: Iterable[Turn]) -> CheckReport:
+    """Close a court that has heard a log."""
+    return CheckReport(tuple(court.close()), court.ledger.turns, tuple(damage_of(log)))
+
+
+def laws_in(modules: Iterable[str]) -> tuple[type[Law], ...]:
+    """Import modules that the caller, and not a log, has named; return our laws and theirs.
+
+    Raises:
+        UsageError: There is no such module, it has no law, or two laws have the same id.
+    """
+    laws = list(LAWS)
+    for name in modules:
+        try:
+            module = import_module(name)
+        except Exception as error:
+            raise UsageError(f"--laws {name}: {type(error).__name__}: {error}") from error
+        theirs = [each for each in vars(module).values() if _is_a_law(each) and each not in laws]
+        if not theirs:
+            raise UsageError(f"--laws {name}: no law is in it")
+        laws += theirs
+    twice = [id_ for id_, count in Counter(each.id for each in laws).items() if count > 1]
+    if twice:
+        raise UsageError(f"two laws are called {twice[0]}")
+    return tuple(laws)
+
+
+def _is_a_law(each: object) -> TypeGuard[type[Law]]:
+    return isinstance(each, type) and issubclass(each, Law) and hasattr(each, "id")
 
 
 _STYLE = {Verdict.HOLDS: "green", Verdict.BROKEN: "bold red", Verdict.OPEN: "yellow"}
@@ -146,6 +189,11 @@ def check_lines(report: CheckReport, *, show_all: bool = False) -> list[Line]:
     return lines
 
 
+def news_line(finding: Finding) -> Line:
+    """Return one finding as it arises, for `rescind check --follow`."""
+    return line(Span(f"  {finding.law:<6}", "bold"), *_finding_spans(finding))
+
+
 def _finding_lines(law: LawReport, *, show_all: bool) -> list[Line]:
     lines: list[Line] = []
     for verdict in (Verdict.BROKEN, Verdict.OPEN):
@@ -160,11 +208,13 @@ def _finding_lines(law: LawReport, *, show_all: bool) -> list[Line]:
 
 
 def _finding_line(finding: Finding) -> Line:
+    return line(" " * 8, *_finding_spans(finding))
+
+
+def _finding_spans(finding: Finding) -> tuple[str | Span, ...]:
     turns = ", ".join(str(number) for number in finding.turns)
     where = f"  turn {turns}" if len(finding.turns) == 1 else f"  turns {turns}"
-    return line(
-        " " * 8, verdict_span(finding.verdict, 8), finding.text, Span(where if turns else "", "dim")
-    )
+    return verdict_span(finding.verdict, 8), finding.text, Span(where if turns else "", "dim")
 
 
 def _chain_line(report: CheckReport) -> Line:
@@ -252,13 +302,19 @@ def _law_json(law: LawReport) -> dict[str, Any]:
         "judged": law.judged,
         "broken": law.counts.get(Verdict.BROKEN, 0),
         "open": law.counts.get(Verdict.OPEN, 0),
-        "findings": [
-            {
-                "verdict": finding.verdict.value,
-                "subject": finding.subject,
-                "turns": list(finding.turns),
-                "text": finding.text,
-            }
-            for finding in law.findings
-        ],
+        "findings": [_finding_json(finding) for finding in law.findings],
     }
+
+
+def _finding_json(finding: Finding) -> dict[str, Any]:
+    return {
+        "verdict": finding.verdict.value,
+        "subject": finding.subject,
+        "turns": list(finding.turns),
+        "text": finding.text,
+    }
+
+
+def news_json(finding: Finding) -> dict[str, Any]:
+    """Return one finding as a document of `rescind check --follow --json`, without its schema."""
+    return {"law": finding.law, **_finding_json(finding)}

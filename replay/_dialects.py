@@ -42,6 +42,7 @@ class Tables:
         synchronous_rank: Rank of a blocked synchronous victim.
         cancel_ends_last: Whether the window may close only after its victims' deliveries.
         time_out_is_cancel: Whether a time-out opens a window and ends it by its own completion.
+        is_one_unit: Whether an endpoint and its requests alone speak of each other.
         code_name: A code's documented name.
         code_meaning: A code in a few words.
         because: Rows of the table that decides what a cancel achieves, and why, by their ids.
@@ -57,6 +58,7 @@ class Tables:
     synchronous_rank: int = 0
     cancel_ends_last: bool = False
     time_out_is_cancel: bool = True
+    is_one_unit: bool = False
     code_name: Callable[[int], str | None] = _no_name
     code_meaning: Callable[[int], str] = _no_meaning
     because: dict[str, str] = field(default_factory=dict[str, str])
@@ -133,6 +135,7 @@ def _newton(profile_name: str) -> Tables:
         synchronous_rank=_protocol.SYNCHRONOUS_RANK,
         cancel_ends_last=True,
         time_out_is_cancel=profile.time_out_opens_window,
+        is_one_unit=True,
         code_name=_codes.name,
         code_meaning=_codes.meaning,
     )
@@ -163,6 +166,7 @@ def _winsock(_profile: str) -> Tables:
         window_operations=_protocol.WINDOW_OPERATIONS,
         cancelled_codes=cancelled_codes,
         delivery_rank=_protocol.DELIVERY_RANK,
+        is_one_unit=True,
         code_name=_codes.name,
         code_meaning=_codes.meaning,
         because={row.id: row.because for row in _protocol.CANCELS.values()},

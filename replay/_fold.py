@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from rescind.events import LogReader, Turn
 
+from ._forgetting import ForgetfulLedger
 from ._from_keyframe import LedgerFromKeyframe
 from ._model import Ledger
 from ._sound import sound
@@ -12,6 +13,16 @@ from ._sound import sound
 def new_ledger(log: Iterable[Turn]) -> Ledger:
     """Return an empty ledger for a log, whose reader knows the names of classes and keyframes."""
     return LedgerFromKeyframe(log) if isinstance(log, LogReader) else Ledger()
+
+
+def bounded_ledger(log: Iterable[Turn]) -> Ledger:
+    """Return an empty ledger for one pass over a log, whose memory does not grow with the log.
+
+    Turns in memory take more of it than a ledger does, so only of a log on disk it forgets.
+    """
+    if isinstance(log, LogReader) and log.path is not None:
+        return ForgetfulLedger(log)
+    return new_ledger(log)
 
 
 def fold(log: Iterable[Turn]) -> Ledger:

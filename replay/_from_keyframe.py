@@ -18,7 +18,6 @@ from rescind.events import (
     Completed,
     Delivered,
     Entry,
-    How,
     LogReader,
     Turn,
     WorkStopped,
@@ -26,9 +25,7 @@ from rescind.events import (
 
 from ._dialects import TIME_OUT
 from ._lives import Before, Call, Endpoint, Request
-from ._model import ClassName, Ledger, each
-
-_BY_A_CANCEL = frozenset({How.CANCELLED, How.TIMED_OUT})
+from ._model import BY_A_CANCEL, ClassName, Ledger
 
 
 class _Told(NamedTuple):
@@ -52,31 +49,24 @@ class LedgerFromKeyframe(Ledger):
         # Requests wait here until a turn speaks of them.  Were those among them taken at once that
         # are born later in the log, their birth would look like a second one.
 
-    def _note_number(self, turn: Turn) -> None:
+    def _jump(self, turn: Turn) -> None:
         blind_before = self.blind_before
-        super()._note_number(turn)
+        super()._jump(turn)
         if self.blind_before != blind_before:
             self.look_behind(turn.number - 1)
-        if self._told:
-            self.meet(turn.actor)
 
-    def apply(self, event: Any, turn: Turn) -> None:
-        """Take one event; where turns are missing, see first whose it is."""
-        if self.blind_before > 1:
-            self._place(event, turn)
-        super().apply(event, turn)
-
-    def _place(self, event: Any, turn: Turn) -> None:
+    def place(self, event: Any, turn: Turn) -> None:
+        """See whose an event is, where turns are missing that told."""
         is_endpoints = turn.actor in self.endpoints
         match event:
             case Delivered(requests=ranges) if is_endpoints:
-                for number in each(ranges):
+                for number in self.among(ranges):
                     request = self.request(number)
                     request.endpoint = request.endpoint or turn.actor
             case WorkStopped(cancel=number) | CancelEnded(cancel=number) if is_endpoints:
                 cancel = self.cancel(number)
                 cancel.endpoint = cancel.endpoint or turn.actor
-            case Completed(request=number, how=how, by=by) if how in _BY_A_CANCEL:
+            case Completed(request=number, how=how, by=by) if how in BY_A_CANCEL:
                 self._place_victim(self.request(number), by)
             case _:
                 pass
@@ -87,6 +77,7 @@ class LedgerFromKeyframe(Ledger):
             request.endpoint = request.endpoint or cancel.endpoint
             if cancel.began is None and request.completed is None:
                 cancel.victims.append(request.number)
+                cancel.owed += 1
 
     def look_behind(self, number: int) -> None:
         """Learn who is who from the first keyframe that shows the state behind a turn."""

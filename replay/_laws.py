@@ -9,14 +9,15 @@ or lived through a gap in it, makes an open verdict and never a broken one.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from pathlib import Path
 from typing import Any, ClassVar, TypeAlias
 
-from rescind.events import Damage, Keyframe, Turn
+from rescind.events import Damage, Keyframe, RescindError, Turn, UsageError
 from rescind.events._keyframe import Part
 
 from ._dialects import Tables, tables
 from ._lives import CancelLife, Request
-from ._model import SENSELESS, Ledger, senseless
+from ._model import Ledger
 
 KEPT_MAX = 1_000
 """Findings kept per law and verdict; beyond, they are only counted."""
@@ -82,12 +83,20 @@ class LawReport:
 
 
 class Law:
-    """One law: overrides what it needs of `turn_begins`, `sees`, `turn_ends` and `log_ends`."""
+    """One law: overrides what it needs of these.
+
+    In this order for every turn: `turn_begins`; `sees` for each event, before the ledger takes it;
+    `took` for each event, when the ledger has taken all of them; `turn_ends`.  And once `log_ends`.
+    """
 
     id: ClassVar[str]
     says: ClassVar[str]
     kinds: ClassVar[tuple[type, ...]] = ()
     """The events that `sees` wants."""
+    took_kinds: ClassVar[tuple[type, ...]] = ()
+    """The events that `took` wants."""
+    messages: ClassVar[tuple[type, ...]] = ()
+    """The messages whose turns `turn_begins` and `turn_ends` want; those of all when empty."""
 
     def __init__(self, court: "Court") -> None:
         """Sit in a court, whose ledger the law reads."""
@@ -100,6 +109,9 @@ class Law:
 
     def sees(self, event: Any, turn: Turn) -> None:
         """Look at an event that the ledger has not taken yet."""
+
+    def took(self, event: Any, turn: Turn) -> None:
+        """Look at an event when all of its turn was taken."""
 
     def turn_ends(self, turn: Turn) -> None:
         """Look at a turn after all its events were taken."""
@@ -129,10 +141,75 @@ class Law:
         self.report.counts[verdict] = seen + 1
         if seen < KEPT_MAX:
             proof = tuple(sorted({number for number in turns if number > 0}))
-            self.report.findings.append(Finding(self.id, verdict, subject, proof, about, text))
+            finding = Finding(self.id, verdict, subject, proof, about, text)
+            self.report.findings.append(finding)
+            self.court.found(finding)
+
+
+Judge: TypeAlias = Callable[[Any, Turn, Ledger], str | None]
+
+
+class LawFailedError(RescindError):
+    """A law of yours raised; ``law`` is its id, and the cause is what it raised."""
+
+    def __init__(self, law: str, turn: int, error: Exception) -> None:
+        """Say which law, at which turn, and where in its code."""
+        at = error.__traceback__
+        while at is not None and at.tb_next is not None:
+            at = at.tb_next
+        where = f" ({Path(at.tb_frame.f_code.co_filename).name}:{at.tb_lineno})" if at else ""
+        what = f"{type(error).__name__}: {error}"
+        super().__init__(f"law {law} failed at turn {turn}: {what}{where}")
+        self.law = law
+
+
+def law(id: str, says: str, *kinds: type) -> Callable[[Judge], type[Law]]:  # noqa: A002
+    """Make a law of a function.
+
+    The function hears every event of the kinds with its turn, when the ledger has taken the whole
+    turn.  It returns None, or in one sentence how the event breaks the law; the turn is the proof.
+    A law that needs more (a turn before its events, several proofs, the end of the log) is a
+    subclass of ``Law``.
+
+    Args:
+        id: What reports call the law; not one of ours.
+        says: The law, in one sentence.
+        kinds: Classes of events; an event that only your application knows is an ``Unknown``.
+
+    Raises:
+        UsageError: No kinds are given.
+    """
+    if not kinds:
+        raise UsageError(f"law {id}: say which events it judges")
+
+    def make(judge: Judge) -> type[Law]:
+        class Yours(Law):
+            def took(self, event: Any, turn: Turn) -> None:
+                self.report.judged += 1
+                text = judge(event, turn, self.ledger)
+                if text is not None:
+                    subject, *about = _subject(event, turn)
+                    self.broken(str(subject), [turn.number], text, *about)
+
+        Yours.id, Yours.says, Yours.took_kinds = id, says, kinds
+        Yours.__name__ = Yours.__qualname__ = judge.__name__
+        Yours.__module__, Yours.__doc__ = judge.__module__, judge.__doc__
+        return Yours
+
+    return make
+
+
+def _subject(event: Any, turn: Turn) -> tuple[Any, ...]:
+    """Return the selector of what an event is about, and its number if it has one."""
+    for letter, field_name in (("r", "request"), ("c", "cancel"), ("a", "endpoint")):
+        number = getattr(event, field_name, None)
+        if isinstance(number, int):
+            return (f"{letter}{number}", number)
+    return (turn.number,)
 
 
 See: TypeAlias = Callable[[Any, Turn], None]
+Look: TypeAlias = Callable[[Turn], None]
 
 
 class Court:
@@ -160,46 +237,91 @@ class Court:
         self.parts = parts
         self.ledger = Ledger() if ledger is None else ledger
         self._damage = damage
+        self._fresh: list[Finding] = []
         self.epoch_first = 1
         """The first turn of the epoch that the log is in."""
         self.laws = [law(self) for law in laws]
-        self._beginning = [law for law in self.laws if _overrides(law, "turn_begins")]
-        self._ending = [law for law in self.laws if _overrides(law, "turn_ends")]
+        self._plans: dict[type, tuple[list[Look], list[Look]]] = {}
+        """By the class of a turn's message: who looks at the turn's beginning and at its end."""
         self._seeing: dict[type, list[See]] = {}
+        self._taking: dict[type, list[See]] = {}
         for law in self.laws:
             for kind in law.kinds:
-                self._seeing.setdefault(kind, []).append(law.sees)
+                self._seeing.setdefault(kind, []).append(self._safe(law, law.sees))
+            for kind in law.took_kinds:
+                self._taking.setdefault(kind, []).append(self._safe(law, law.took))
 
     def feed(self, turn: Turn) -> None:
-        """Hear the log's next turn.
-
-        Raises:
-            LogDamagedError: The turn is well framed and its fields make no sense.
-        """
-        try:
-            self._hear(turn)
-        except SENSELESS as error:
-            raise senseless(turn, error) from error
-
-    def _hear(self, turn: Turn) -> None:
-        if turn.epoch != self.ledger.epoch:
+        """Hear the log's next turn, which `sound` has looked at."""
+        ledger, message = self.ledger, turn.message.__class__
+        if turn.epoch != ledger.epoch:
             self.epoch_first = turn.number
-        for law in self._beginning:
-            law.turn_begins(turn)
-        self.ledger.begin(turn)
+        beginning, ending = self._plans.get(message) or self._plan(message)
+        for look in beginning:
+            look(turn)
+        ledger.begin(turn)
         for event in turn.events:
             for see in self._seeing.get(event.__class__, ()):
                 see(event, turn)
-            self.ledger.apply(event, turn)
-        for law in self._ending:
-            law.turn_ends(turn)
+            ledger.apply(event, turn)
+        for event in turn.events:
+            for take in self._taking.get(event.__class__, ()):
+                take(event, turn)
+        for look in ending:
+            look(turn)
+        ledger.rest(turn)
+
+    def _plan(self, message: type) -> tuple[list[Look], list[Look]]:
+        wanting = [law for law in self.laws if not law.messages or message in law.messages]
+        plan = (
+            [self._safe(w, w.turn_begins) for w in wanting if _overrides(w, "turn_begins")],
+            [self._safe(w, w.turn_ends) for w in wanting if _overrides(w, "turn_ends")],
+        )
+        self._plans[message] = plan
+        return plan
 
     def close(self) -> list[LawReport]:
         """Take the log as ended and return every law's report."""
         self.ledger.end()
         for law in self.laws:
-            law.log_ends()
+            self._safe(law, law.log_ends)()
         return [law.report for law in self.laws]
+
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict if the log ended here: open as long as something is owed to anybody."""
+        counts = [law.report.counts for law in self.laws]
+        if any(each.get(Verdict.BROKEN) for each in counts):
+            return Verdict.BROKEN
+        is_open = any(each.get(Verdict.OPEN) for each in counts) or self.ledger.owes
+        return Verdict.OPEN if is_open else Verdict.HOLDS
+
+    def news(self) -> list[Finding]:
+        """Return what was found since this was last asked for, in the order of the log."""
+        fresh, self._fresh = self._fresh, []
+        return fresh
+
+    def found(self, finding: Finding) -> None:
+        """Hear of a finding."""
+        self._fresh.append(finding)
+
+    def _safe(self, law: Law, hook: Callable[..., None]) -> Callable[..., None]:
+        """Return a law's hook; where it is yours, so that what it raises names it."""
+        if type(law).__module__.startswith(__package__ or ""):
+            return hook
+
+        def call(*arguments: Any) -> None:
+            try:
+                hook(*arguments)
+            except Exception as error:
+                turn = arguments[-1].number if arguments else self._last_turn
+                raise LawFailedError(law.id, turn, error) from error
+
+        return call
+
+    @property
+    def _last_turn(self) -> int:
+        return self.ledger.last.turn if self.ledger.last else 0
 
     @property
     def gaps_are_damage(self) -> bool:
@@ -213,6 +335,8 @@ class Court:
 
     def is_blind(self, thing: Request | CancelLife | None) -> bool:
         """Whether facts about a thing may be missing: before the log's beginning, or in a gap."""
+        if isinstance(thing, Request) and thing.is_lost:
+            return True
         if self.ledger.blind_before == 1:
             return False
         if thing is None:

@@ -1,5 +1,6 @@
 """The laws of cancellation: L3 outcomes, L4 winners, L5 the window, L6 the order of deliveries."""
 
+from itertools import islice
 from typing import Any, ClassVar
 
 from rescind.events import (
@@ -15,16 +16,18 @@ from rescind.events import (
     How,
     Killed,
     Outcome,
+    Received,
     Started,
     Turn,
 )
 
 from ._dialects import TIME_OUT
 from ._laws import Court, Law
-from ._lives import CancelLife, Request
-from ._model import each
+from ._lives import Attempt, CancelLife, Request
+from ._model import BY_A_CANCEL
 
-_BY_A_CANCEL = frozenset({How.CANCELLED, How.TIMED_OUT})
+LATEST_MAX = 100_000
+"""Of so many cancels it is known what was delivered last."""
 _BY_NO_CANCEL = frozenset({How.RESULT, How.FAILED})
 
 
@@ -36,11 +39,7 @@ class OneOutcome(Law):
         "a cancel has one outcome per target when the target completes; it ends once"
     )
     kinds: ClassVar[tuple[type, ...]] = (CancelRequested, CancelBegan, CancelOutcome, CancelEnded)
-
-    def __init__(self, court: Court) -> None:
-        """Start with no outcome known."""
-        super().__init__(court)
-        self._outcomes: dict[tuple[int, int], CancelOutcome] = {}
+    took_kinds: ClassVar[tuple[type, ...]] = (Completed, CancelEnded)
 
     def sees(self, event: Any, turn: Turn) -> None:
         """Accuse what is said twice, or of a cancel that nobody asked for."""
@@ -59,7 +58,8 @@ class OneOutcome(Law):
                 if cancel is not None and cancel.ended is not None:
                     self._twice(event.cancel, "ended", cancel.ended.turn, turn)
             case CancelOutcome():
-                self._one_outcome(event, turn)
+                self._is_requested(event.cancel, cancel, turn)
+                self._one_outcome(event, cancel, turn)
             case _:
                 pass
 
@@ -73,39 +73,49 @@ class OneOutcome(Law):
             blind = self.court.is_blind(cancel)
             self.broken(f"c{number}", [turn.number], text, number, blind=blind)
 
-    def _one_outcome(self, event: CancelOutcome, turn: Turn) -> None:
-        key = (event.cancel, event.target)
-        if key in self._outcomes:
+    def _one_outcome(self, event: CancelOutcome, cancel: CancelLife | None, turn: Turn) -> None:
+        if cancel is not None and event.target in cancel.told:
+            first = next(each.turn for each in cancel.attempts if each.target == event.target)
             text = f"c{event.cancel} has two outcomes at r{event.target}"
-            self.broken(f"c{event.cancel}", [turn.number], text, *key)
-        self._outcomes[key] = event
+            about = (event.cancel, event.target)
+            self.broken(f"c{event.cancel}", [first, turn.number], text, *about)
 
-    def turn_ends(self, turn: Turn) -> None:
-        """Weigh a cancel when it ends, and when its own operation says that it is done."""
-        for event in turn.events:
-            match event:
-                case CancelEnded(cancel=number):
-                    self._weigh(self.ledger.cancels[number], turn)
-                case Completed(request=number, how=How.RESULT) if number in self.ledger.cancels:
-                    self._is_ended(self.ledger.cancels[number], turn)
-                case _:
-                    pass
+    def took(self, event: Completed | CancelEnded, turn: Turn) -> None:
+        """Weigh a cancel when it ends, and when a target of it or its own operation is done."""
+        if isinstance(event, CancelEnded):
+            self._weigh(self.ledger.cancels[event.cancel], turn)
+            return
+        self._is_told(event, turn)
+        if event.how == How.RESULT and event.request in self.ledger.cancels:
+            self._is_ended(self.ledger.cancels[event.request], turn)
+
+    def _is_told(self, event: Completed, turn: Turn) -> None:
+        """A cancel that meant to end a request says what came of it, unless it won."""
+        request = self.ledger.requests.get(event.request)
+        for number in request.claims if request is not None else ():
+            cancel = self.ledger.cancels.get(number)
+            if cancel is None or number == event.by or event.request in cancel.told:
+                continue
+            began = cancel.began.turn if cancel.began else 0
+            text = f"c{number} says nothing of its victim r{event.request}, which completed"
+            self.broken(f"c{number}", [began, turn.number], text, number, event.request)
 
     def _is_ended(self, cancel: CancelLife, turn: Turn) -> None:
-        if cancel.began is not None and cancel.ended is None:
+        if cancel.requested is not None and cancel.ended is None:
             name = f"c{cancel.number}"
             text = f"{name} completed and its window never closed"
-            turns = [cancel.began.turn, turn.number]
+            began = cancel.began or cancel.requested
+            turns = [began.turn, turn.number]
             blind = self.court.is_blind(cancel)
             self.broken(name, turns, text, cancel.number, blind=blind)
 
     def _weigh(self, cancel: CancelLife, turn: Turn) -> None:
         if self.court.tables_of(cancel.endpoint).cancel_ends_last:
-            for number in cancel.victims:
+            for number in self.ledger.among(cancel.victims.flat):
                 victim = self.ledger.requests[number]
                 # Blocked callers and the request that timed out hear after the cancel's end.
-                is_lost = any(attempt.target == number for attempt in cancel.attempts)
-                if victim.asynchronous and number != cancel.asked_by and not is_lost:
+                is_waiting = victim.asynchronous and number != cancel.asked_by
+                if is_waiting and number not in cancel.told:
                     self._is_served(cancel, victim, turn)
 
     def _is_served(self, cancel: CancelLife, victim: Request, turn: Turn) -> None:
@@ -117,28 +127,12 @@ class OneOutcome(Law):
             self.broken(f"c{cancel.number}", turns, text, *about, blind=blind)
 
     def log_ends(self) -> None:
-        """Note windows that are still open, and accuse closed ones that leave a victim untold."""
+        """Note windows that are still open."""
         for cancel in self.ledger.cancels.values():
             if cancel.began is not None and cancel.ended is None:
                 name = f"c{cancel.number}"
                 text = f"{name}'s window is open where the log ends"
                 self.open(name, [cancel.began.turn], text, cancel.number)
-            elif cancel.ended is not None:
-                self._outcomes_told(cancel, cancel.ended.turn)
-
-    def _outcomes_told(self, cancel: CancelLife, ended: int) -> None:
-        for number in cancel.victims:
-            done = self.ledger.requests[number].completed
-            if (
-                done is None
-                or done.by == cancel.number
-                or (cancel.number, number) in self._outcomes
-            ):
-                continue
-            text = f"c{cancel.number} ended and says nothing of its victim r{number}"
-            blind = self.court.is_blind(cancel)
-            about = (cancel.number, number)
-            self.broken(f"c{cancel.number}", [done.turn, ended], text, *about, blind=blind)
 
 
 class OneWinner(Law):
@@ -150,18 +144,15 @@ class OneWinner(Law):
     )
     kinds: ClassVar[tuple[type, ...]] = (Completed, CancelOutcome)
 
-    def __init__(self, court: Court) -> None:
-        """Start with no winner known."""
-        super().__init__(court)
-        self._won: dict[int, int] = {}
-
     def sees(self, event: Completed | CancelOutcome, turn: Turn) -> None:
         """Accuse a winner that cannot be one."""
         self.report.judged += 1
         match event:
-            case Completed(how=how) if how in _BY_A_CANCEL:
+            case Completed(how=how) if how in BY_A_CANCEL:
                 self._won_by_cancel(event, turn)
-            case Completed(how=how, by=by) if how in _BY_NO_CANCEL and by in self.ledger.cancels:
+            case Completed(how=How.ABANDONED, by=by) if by in self.ledger.cancels:
+                self._was_its_victim(event, self.ledger.cancels[by], turn)
+            case Completed(how=how, by=by) if by and how in _BY_NO_CANCEL and self._is_cancel(by):
                 text = f"r{event.request} has its own result and names c{by} as its winner"
                 self.broken(f"r{event.request}", [turn.number], text, event.request, by)
             case CancelOutcome(outcome=Outcome.WON):
@@ -171,11 +162,22 @@ class OneWinner(Law):
             case _:
                 pass
 
+    def _is_cancel(self, number: int) -> bool:
+        return number in self.ledger.cancels
+
     def _take(self, target: int, cancel: int, turn: Turn) -> None:
-        first = self._won.setdefault(target, cancel)
-        if first != cancel:
+        request = self.ledger.requests.get(target)
+        if request is not None and request.winner not in (0, cancel):
+            first = request.winner
+            told = request.completed or self._attempt(first, target)
+            turns = [told.turn if told else 0, turn.number]
             text = f"c{first} and c{cancel} both won r{target}"
-            self.broken(f"r{target}", [turn.number], text, target, first, cancel)
+            self.broken(f"r{target}", turns, text, target, first, cancel)
+
+    def _attempt(self, number: int, target: int) -> Attempt | None:
+        cancel = self.ledger.cancels.get(number)
+        attempts = cancel.attempts if cancel is not None else []
+        return next((each for each in attempts if each.target == target), None)
 
     def _won_by_cancel(self, event: Completed, turn: Turn) -> None:
         name, by = f"r{event.request}", event.by
@@ -188,17 +190,33 @@ class OneWinner(Law):
             self.broken(name, [turn.number], text, *about, blind=self.court.is_blind(None))
             return
         began = cancel.began.turn if cancel.began else 0
+        is_its_own = by == event.request
+        if event.how == How.TIMED_OUT and cancel.trigger not in ("", TIME_OUT) and not is_its_own:
+            text = f"{name} says that its time ran out, and c{by} is no time-out"
+            self.broken(name, [began, turn.number], text, *about)
         if isinstance(turn.message, Cancel) and turn.message.cancel != by:
             text = f"{name} was told of c{turn.message.cancel} and names c{by} as its winner"
             self.broken(name, [began, turn.number], text, *about, turn.message.cancel)
+        self._was_its_victim(event, cancel, turn)
+        if request is not None:
+            self._has_code(event, request, turn)
+
+    def _was_its_victim(self, event: Completed, cancel: CancelLife, turn: Turn) -> None:
+        name, by = f"r{event.request}", cancel.number
+        about = (event.request, by)
+        request = self.ledger.requests.get(event.request)
+        began = cancel.began.turn if cancel.began else 0
+        if cancel.requested is not None and cancel.began is None:
+            text = f"{name} was cancelled by c{by}, which had not begun"
+            self.broken(name, [cancel.requested.turn, turn.number], text, *about)
         is_own_end = request is not None and cancel.asked_by == request.number
-        is_claimed = request is None or by in request.claims or is_own_end
+        is_claimed = (
+            request is None or by in request.claims or is_own_end or event.request in cancel.victims
+        )
         if cancel.began is not None and not is_claimed:
             text = f"{name} was cancelled by c{by} and is none of its victims"
             blind = self.court.is_blind(cancel)
             self.broken(name, [began, turn.number], text, *about, blind=blind)
-        if request is not None:
-            self._has_code(event, request, turn)
 
     def _has_code(self, event: Completed, request: Request, turn: Turn) -> None:
         allowed = self.court.tables_of(request.endpoint).cancelled_codes
@@ -218,7 +236,7 @@ class OneWinner(Law):
                 text = f"c{event.cancel} came too late for r{event.target}, which had not completed"
                 blind = self.court.is_blind(target)
                 self.broken(f"c{event.cancel}", [turn.number], text, *about, blind=blind)
-        elif target.completed.by == event.cancel and target.completed.how in _BY_A_CANCEL:
+        elif target.completed.by == event.cancel and target.completed.how in BY_A_CANCEL:
             text = f"c{event.cancel} both won r{event.target} and came too late for it"
             turns = [target.completed.turn, turn.number]
             self.broken(f"r{event.target}", turns, text, *about)
@@ -232,14 +250,15 @@ class ClosedWindow(Law):
         "nothing is accepted in a window that forbids it; no driver sees a rejected request"
     )
     kinds: ClassVar[tuple[type, ...]] = (Accepted, Started)
+    messages: ClassVar[tuple[type, ...]] = (Answer, Received, Killed)
 
     def turn_begins(self, turn: Turn) -> None:
         """Accuse an outside that knows of a rejected request."""
         match turn.message:
-            case Answer(request=number):
+            case Answer(request=number) | Received(request=number):
                 self._went_out(number, turn)
-            case Killed(taken=taken):
-                for number in taken:
+            case Killed(taken=taken, spared=spared):
+                for number in (*taken, *spared):
                     self._went_out(number, turn)
             case _:
                 pass
@@ -254,7 +273,7 @@ class ClosedWindow(Law):
         if endpoint is None:
             return
         rules = self.court.tables_of(event.endpoint)
-        for number in endpoint.windows:
+        for number in endpoint.windows if rules.window_operations else ():
             cancel = self.ledger.cancels[number]
             if cancel.began is not None and rules.forbids(cancel, event.operation):
                 text = f"r{event.request} {event.operation} was accepted in the window of c{number}"
@@ -284,7 +303,7 @@ class DeliveryOrder(Law):
 
     def sees(self, event: Delivered, turn: Turn) -> None:
         """Accuse a delivery that overtook one of the same cancel."""
-        for number in each(event.requests):
+        for number in self.ledger.among(event.requests):
             self.report.judged += 1
             request = self.ledger.requests.get(number)
             if request is None or request.delivered is not None:
@@ -320,3 +339,6 @@ class DeliveryOrder(Law):
             self.broken(name, [place, turn.number], text, *about)
         else:
             self._latest[cancel.number] = (key, turn.number)
+            if len(self._latest) > LATEST_MAX:
+                for oldest in list(islice(self._latest, LATEST_MAX // 2)):
+                    del self._latest[oldest]

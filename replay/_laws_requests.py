@@ -1,5 +1,6 @@
 """The laws of a request's life: L1 one completion, L2 one end, L7 silence, L11 terminal states."""
 
+from itertools import islice
 from typing import Any, ClassVar
 
 from rescind.events import (
@@ -34,8 +35,10 @@ from rescind.events import (
 
 from ._laws import Court, Law
 from ._lives import Request
-from ._model import each
+from ._numbers import NumberSet
 
+ABOUT_MAX = 100
+"""So many requests of one discard are named in a finding."""
 _POSTHUMOUS = (AnswerIgnored, DeadLetter, Dropped, Overflowed)
 """What may be said of an actor that has stopped: that something came for it."""
 
@@ -48,6 +51,8 @@ class OneCompletion(Law):
         "an accepted request completes at most once, and once when its endpoint closed"
     )
     kinds: ClassVar[tuple[type, ...]] = (Completed,)
+    took_kinds: ClassVar[tuple[type, ...]] = (Closed,)
+    messages: ClassVar[tuple[type, ...]] = (Drop,)
 
     def __init__(self, court: Court) -> None:
         """Start with no endpoint closed."""
@@ -67,16 +72,17 @@ class OneCompletion(Law):
             self.broken(name, turns, f"{name} completed twice", event.request, event.by)
 
     def turn_ends(self, turn: Turn) -> None:
-        """Hold a Drop to its word, and note what a closed endpoint leaves behind."""
-        if isinstance(turn.message, Drop):
-            request = self.ledger.requests.get(turn.actor)
-            if request is not None and request.submitted is not None and request.is_pending:
-                name = f"r{request.number}"
-                text = f"{name} was dropped and has no completion"
-                self.broken(name, [turn.number], text, request.number)
-        for event in turn.events:
-            if isinstance(event, Closed) and event.subject in self.ledger.endpoints:
-                self._close(event.subject, turn)
+        """Hold a Drop to its word."""
+        request = self.ledger.requests.get(turn.actor)
+        if request is not None and request.submitted is not None and request.is_pending:
+            name = f"r{request.number}"
+            text = f"{name} was dropped and has no completion"
+            self.broken(name, [turn.number], text, request.number)
+
+    def took(self, event: Closed, turn: Turn) -> None:
+        """Note what a closed endpoint leaves behind."""
+        if event.subject in self.ledger.endpoints:
+            self._close(event.subject, turn)
 
     def _close(self, endpoint: int, turn: Turn) -> None:
         """Accuse what is pending, unless the closing has only begun: its Drops follow then."""
@@ -101,7 +107,7 @@ class OneCompletion(Law):
         for endpoint, closers in self._closing.items():
             if closers and not any(self.ledger.requests[n].is_pending for n in closers):
                 self._accuse_pending(endpoint)
-        for request in self.ledger.requests.values():
+        for request in self.ledger.unsettled():
             if request.is_pending:
                 self._pending(request)
 
@@ -126,6 +132,7 @@ class OneEnd(Law):
         "a completion is recorded before delivery; it is delivered or discarded, once"
     )
     kinds: ClassVar[tuple[type, ...]] = (Delivered, Discarded)
+    messages: ClassVar[tuple[type, ...]] = (CompletionScript, Resume)
 
     def __init__(self, court: Court) -> None:
         """Begin without turns that wait."""
@@ -135,7 +142,7 @@ class OneEnd(Law):
 
     def sees(self, event: Delivered | Discarded, turn: Turn) -> None:
         """Accuse an end before the completion, and a second end in one epoch."""
-        for number in each(event.requests):
+        for number in self.ledger.among(event.requests):
             self.report.judged += 1
             request = self.ledger.requests.get(number)
             self._completed_before(number, request, turn)
@@ -175,13 +182,13 @@ class OneEnd(Law):
             return self._suspended.pop(message.part, [])
         if not isinstance(message, CompletionScript) or _is_dead_letter(turn):
             return []
-        meant = list(each(message.requests))
+        meant = list(self.ledger.among(message.requests))
         # The script that is running may be booked when it returns.
         return meant[:-1] if message.running else meant
 
     def log_ends(self) -> None:
         """Note completions that still wait for their delivery."""
-        for request in self.ledger.requests.values():
+        for request in self.ledger.unsettled():
             completed = request.completed or request.before
             if completed is not None and not request.is_settled:
                 name = f"r{request.number}"
@@ -199,11 +206,12 @@ class ExplainedSilence(Law):
     id: ClassVar[str] = "L7"
     says: ClassVar[str] = "silence is explained: by a reason and by what closed the way"
     kinds: ClassVar[tuple[type, ...]] = (Discarded,)
+    messages: ClassVar[tuple[type, ...]] = (Drop,)
 
     def sees(self, event: Discarded, turn: Turn) -> None:
         """Accuse a discard without a reason, or by nothing."""
         self.report.judged += 1
-        numbers = list(each(event.requests))
+        numbers = list(islice(self.ledger.among(event.requests), ABOUT_MAX))
         subject = f"r{numbers[0]}" if numbers else str(turn.number)
         if not event.reason:
             text = f"{subject} was discarded without a reason"
@@ -224,7 +232,7 @@ class ExplainedSilence(Law):
         for event in turn.events:
             if isinstance(event, Completed) and event.how == How.ABANDONED:
                 request = self.ledger.requests[event.request]
-                if not request.is_settled and isinstance(turn.message, Drop):
+                if not request.is_settled:
                     name = f"r{event.request}"
                     text = f"{name} was abandoned and the log does not say who closed it"
                     self.broken(name, [turn.number], text, event.request)
@@ -245,30 +253,32 @@ class TerminalStates(Law):
     def __init__(self, court: Court) -> None:
         """Start with no actor between two incarnations."""
         super().__init__(court)
+        self._stopped = NumberSet()
         self._restarting: dict[int, int] = {}
         """By actor: the turn in which its last incarnation ended and the next was decided."""
         self._incarnations: dict[int, int] = {}
 
     def turn_begins(self, turn: Turn) -> None:
         """Accuse an actor that takes a message after its last one, or between incarnations."""
-        name = f"a{turn.actor}"
-        stopped = self.ledger.actors_stopped.get(turn.actor)
-        if stopped is not None and turn.actor != 0:
+        actor = turn.actor
+        if actor in self._stopped and actor != 0:
+            name, stopped = f"a{actor}", self.ledger.actors_stopped[actor]
             if not all(isinstance(event, _POSTHUMOUS) for event in turn.events):
                 text = f"{name} acted after it had stopped"
                 self.broken(name, [stopped.turn, turn.number], text)
-        elif turn.actor in self._restarting and not isinstance(turn.message, Restart | Stop):
-            text = f"{name} took a message between two incarnations"
-            self.broken(name, [self._restarting[turn.actor], turn.number], text)
+        elif actor in self._restarting and not isinstance(turn.message, Restart | Stop):
+            text = f"a{actor} took a message between two incarnations"
+            self.broken(f"a{actor}", [self._restarting[actor], turn.number], text)
 
     def sees(self, event: Any, turn: Turn) -> None:
         """Accuse life after an end."""
         self.report.judged += 1
+        if isinstance(event, Completed | Started):
+            self._may_live(event, turn)
+            return
         match event:
             case Accepted() | Rejected():
                 self._is_new(event, turn)
-            case Started(request=number) | Completed(request=number):
-                self._may_live(number, isinstance(event, Started), turn)
             case Opened(endpoint=number) | StateChanged(subject=number):
                 self._is_not_closed(number, f"a{number} changed", turn)
             case Supervised(actor=number, decision=Decision.RESTART):
@@ -278,6 +288,7 @@ class TerminalStates(Law):
             case Stopped(actor=number):
                 self._restarting.pop(number, None)
                 self._incarnations.pop(number, None)
+                self._stopped.add(number)
             case _:
                 pass
 
@@ -299,21 +310,20 @@ class TerminalStates(Law):
         if known is not None:
             first = known.submitted or known.completed or known.delivered or known.discarded
             turns = [first.turn if first else 0, turn.number]
-            self.broken(name, turns, f"{name} was submitted again", event.request)
-        if isinstance(event, Accepted) and event.operation in self._ruled(event.endpoint):
+            blind = known.is_lost
+            self.broken(name, turns, f"{name} was submitted again", event.request, blind=blind)
+        if isinstance(event, Accepted):
             self._is_not_closed(event.endpoint, f"{name} was accepted", turn, event.request)
 
-    def _ruled(self, endpoint: int) -> frozenset[str]:
-        return self.court.tables_of(endpoint).window_operations
-
-    def _may_live(self, number: int, is_start: bool, turn: Turn) -> None:  # noqa: FBT001
+    def _may_live(self, event: Started | Completed, turn: Turn) -> None:
+        number = event.request
         known = self.ledger.requests.get(number)
         if known is None:
             return
         if known.rejected is not None:
             turns = [known.rejected.turn, turn.number]
             self.broken(f"r{number}", turns, f"r{number} lived on after its rejection", number)
-        if is_start and known.completed is not None:
+        if isinstance(event, Started) and known.completed is not None:
             turns = [known.completed.turn, turn.number]
             self.broken(f"r{number}", turns, f"r{number} started after its completion", number)
 

@@ -1,14 +1,11 @@
 """What a ledger holds: the lives of requests, cancels, endpoints and calls, as a log tells them."""
 
-from array import array
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from rescind.events import By
 
-
-def _numbers() -> "array[int]":
-    return array("q")
+from ._numbers import Numbers
 
 
 class Moment(NamedTuple):
@@ -106,12 +103,17 @@ class Request:
     timed_out: Moment | None = None
     claims: tuple[int, ...] = ()
     """The cancels that named it a victim."""
+    winner: int = 0
+    """The cancel that the log first named as the one that won it."""
     taken: int = 0
     """The bytes that had been taken of it when a cancel stopped the driver in the middle."""
     late_answer: Ending | None = None
     """What the outside said after the request had ended."""
     script_error: Any = None
     """What its script raised, as text or as what stands in the text's place."""
+
+    is_lost: bool = False
+    """Whether the log said something of it that is not looked up any more."""
 
     @property
     def is_pending(self) -> bool:
@@ -155,9 +157,13 @@ class CancelLife:
     handler: int = 0
     """The turn whose handler asked, or 0."""
     began: Moment | None = None
-    victims: "array[int]" = field(default_factory=_numbers)
+    victims: Numbers = field(default_factory=Numbers)
+    owed: int = field(default=0, compare=False)
+    """Victims that are not settled."""
     attempts: list[Attempt] = field(default_factory=list["Attempt"])
-    refused: list[int] = field(default_factory=list[int])
+    told: set[int] = field(default_factory=set[int])
+    """The targets of these attempts."""
+    refused: Numbers = field(default_factory=Numbers)
     """Requests rejected while the window was open."""
     killed: Ending | None = None
     ended: Ending | None = None

@@ -8,8 +8,8 @@ Memory grows with the requests, not with the turns: of a turn only its cause is 
 """
 
 from array import array
-from collections.abc import Callable, Iterator
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, TypeAlias
 
 from rescind.events import (
     Accepted,
@@ -32,6 +32,7 @@ from rescind.events import (
     LogDamagedError,
     Opened,
     Origin,
+    Outcome,
     PartialScript,
     Rejected,
     ScriptRaised,
@@ -57,6 +58,10 @@ from ._lives import (
     Refused,
     Request,
 )
+from ._numbers import Numbers
+
+BY_A_CANCEL = frozenset({How.CANCELLED, How.TIMED_OUT})
+"""How requests complete that a cancel won."""
 
 _RANGE_MAX = 10_000_000
 """More in one range is nonsense, which would cost all memory before it showed."""
@@ -84,6 +89,9 @@ class Ledger:
     the fold (the laws) call `begin` and `apply` themselves.
     """
 
+    KEEPS_CAUSES: ClassVar[bool] = True
+    """Whether it remembers for every turn what brought it about."""
+
     def __init__(self, class_name: ClassName | None = None) -> None:
         """Start with nothing known; ``class_name`` tells what a class binding stands for."""
         self._class_name = class_name
@@ -106,6 +114,8 @@ class Ledger:
         turn means that one."""
         self.first: Moment | None = None
         self.last: Moment | None = None
+        self.turns = 0
+        """How many turns were taken."""
         self.epoch = 0
         self.blind_before = 1
         """The turn from which on nothing is missing: facts may hide before it."""
@@ -124,43 +134,44 @@ class Ledger:
             self.begin(turn)
             for event in turn.events:
                 self.apply(event, turn)
+            self.rest(turn)
         except SENSELESS as error:
             raise senseless(turn, error) from error
 
     def begin(self, turn: Turn) -> None:
         """Take a turn's frame: number, time, cause and message; its events follow by `apply`."""
-        self._note_number(turn)
-        self.last = Moment(turn.number, turn.time_ns)
+        number, last = turn.number, self.last
+        if last is None or number != last.turn + 1:
+            self._jump(turn)
+        if self.blind_before > 1:
+            self.meet(turn.actor)
+        self.turns += 1
+        self.last = Moment(number, turn.time_ns)
         self.epoch = turn.epoch
-        self._note_cause(turn)
-        match turn.message:
-            case CompletionScript(requests=ranges) if ranges:
-                self.scripts[turn.number] = ranges[-1]
-            case InputScript(request=number) | PartialScript(request=number):
-                self.scripts[turn.number] = number
-            case TimedOut(request=number) if number in self.requests:
-                self.requests[number].timed_out = Moment(turn.number, turn.time_ns)
-            case Killed(cancel=number, code=code, taken=taken) if number in self.cancels:
-                self.cancels[number].killed = _ending(turn, code)
-                for cut in taken.keys() & self.requests.keys():
-                    self.requests[cut].taken = taken[cut]
-            case _:
-                pass
+        if self.KEEPS_CAUSES:
+            self._note_cause(turn)
+        note = _BEGIN.get(turn.message.__class__)
+        if note is not None:
+            note(self, turn.message, turn)
 
     def apply(self, event: Any, turn: Turn) -> None:
         """Take one event of the turn that `begin` took; kinds that say nothing here pass by."""
+        if self.blind_before > 1:
+            self.place(event, turn)
         handler = _APPLY.get(event.__class__)
         if handler is not None:
             handler(self, event, turn)
 
-    def _note_number(self, turn: Turn) -> None:
+    def _jump(self, turn: Turn) -> None:
+        """Take a number that does not follow the last one: the first, or one behind a gap."""
         if self.first is None or self.last is None:
             self.first = Moment(turn.number, turn.time_ns)
-            self.blind_before = 1 if turn.number == 1 else turn.number
+            self.blind_before = turn.number
         elif turn.number > self.last.turn + 1:
             self.gaps.append(Gap(self.last.turn + 1, turn.number - 1))
             self.blind_before = turn.number
-            self.causes.extend([0] * (turn.number - self.last.turn - 1))
+            if self.KEEPS_CAUSES:
+                self.causes.extend([0] * (turn.number - self.last.turn - 1))
 
     def _note_cause(self, turn: Turn) -> None:
         cause = turn.cause
@@ -182,6 +193,14 @@ class Ledger:
         cause = self.cause_of(number)
         request = self.contexts.get(number) or self.scripts.get(cause, 0)
         return Context(cause, request) if cause and request else None
+
+    def context_in(self, turn: Turn) -> Context | None:
+        """Return the script in which the latest turn was asked for."""
+        cause = turn.cause
+        if cause is None or cause.log is not None:
+            return None
+        request = cause.request or self.scripts.get(cause.number, 0)
+        return Context(cause.number, request) if request and cause.number else None
 
     def request(self, number: int) -> Request:
         """Return a request, a stub when the log has not told of its submission."""
@@ -226,8 +245,34 @@ class Ledger:
     def meet(self, number: int) -> None:
         """Hear that something is said of a number; whoever knows what it is introduces it."""
 
+    def ends(self, cancel: CancelLife) -> None:
+        """Hear that a cancel ended."""
+
+    def settles(self, request: Request) -> None:
+        """Hear that nothing more is owed for a request."""
+
+    def among(self, ranges: list[int]) -> Iterable[int]:
+        """Return those of the numbers in ranges that this ledger wants to hear about."""
+        return each(ranges)
+
+    def rest(self, turn: Turn) -> None:
+        """Hear that all of a turn was taken."""
+
+    def place(self, event: Any, turn: Turn) -> None:
+        """Hear of an event where turns are missing, before it is taken: whose is it?"""
+
     def end(self) -> None:
         """Hear that no turn follows."""
+
+    @property
+    def owes(self) -> bool:
+        """Whether anything is still owed to anybody."""
+        is_waiting = next(self.unsettled(), None) is not None
+        return is_waiting or any(cancel.is_open for cancel in self.cancels.values())
+
+    def unsettled(self) -> Iterator[Request]:
+        """Yield the requests for which something is still owed, in the order of their coming."""
+        return (request for request in self.requests.values() if not request.is_settled)
 
     def next_place(self) -> int:
         """Return the rank of the next delivery."""
@@ -245,6 +290,43 @@ def each(ranges: list[int]) -> Iterator[int]:
         if last - first > _RANGE_MAX:
             raise ValueError(f"{last - first + 1:,} requests in one range")
         yield from range(first, last + 1)
+
+
+# --- one function per message --------------------------------------------------------------------
+
+
+def _ran(ledger: Ledger, message: CompletionScript, turn: Turn) -> None:
+    if message.requests:
+        ledger.scripts[turn.number] = message.requests[-1]
+
+
+def _showed(ledger: Ledger, message: InputScript | PartialScript, turn: Turn) -> None:
+    ledger.scripts[turn.number] = message.request
+
+
+def _timed_out(ledger: Ledger, message: TimedOut, turn: Turn) -> None:
+    request = ledger.requests.get(message.request)
+    if request is not None:
+        request.timed_out = Moment(turn.number, turn.time_ns)
+
+
+def _killed(ledger: Ledger, message: Killed, turn: Turn) -> None:
+    cancel = ledger.cancels.get(message.cancel)
+    if cancel is not None:
+        cancel.killed = _ending(turn, message.code)
+        for number, taken in message.taken.items():
+            cut = ledger.requests.get(number)
+            if cut is not None:
+                cut.taken = taken
+
+
+_BEGIN: dict[type, Apply] = {
+    CompletionScript: _ran,
+    InputScript: _showed,
+    PartialScript: _showed,
+    TimedOut: _timed_out,
+    Killed: _killed,
+}
 
 
 def _ending(turn: Turn, code: int | None, how: int = How.RESULT, by: int = 0) -> Ending:
@@ -266,7 +348,7 @@ def _accepted(ledger: Ledger, event: Accepted, turn: Turn) -> None:
     request.timeout_ns = event.timeout_ns
     request.submitted = Moment(turn.number, turn.time_ns)
     request.by = turn.by
-    request.inside = ledger.context_of(turn.number)
+    request.inside = ledger.context_in(turn)
     ledger.endpoint(event.endpoint).pending[event.request] = None
 
 
@@ -278,11 +360,12 @@ def _rejected(ledger: Ledger, event: Rejected, turn: Turn) -> None:
     request.operation = event.operation
     request.submitted = Moment(turn.number, turn.time_ns)
     request.by = turn.by
-    request.inside = ledger.context_of(turn.number)
+    request.inside = ledger.context_in(turn)
     request.rejected = Refused(turn.number, turn.time_ns, event.code, event.rule)
     for number in ledger.endpoint(event.endpoint).windows:
         ledger.cancel(number).refused.append(event.request)
     ledger.last_outcome = event.request
+    ledger.settles(request)
 
 
 def _completed(ledger: Ledger, event: Completed, turn: Turn) -> None:
@@ -292,22 +375,30 @@ def _completed(ledger: Ledger, event: Completed, turn: Turn) -> None:
         ledger.last_result = event.request
         if event.code is not None or event.how != How.RESULT:
             ledger.last_outcome = event.request
+        if event.how in BY_A_CANCEL:
+            request.winner = request.winner or event.by
+        if request.is_settled:
+            ledger.settles(request)
 
 
 def _delivered(ledger: Ledger, event: Delivered, turn: Turn) -> None:
-    for number in each(event.requests):
+    for number in ledger.among(event.requests):
         request = ledger.request(number)
         place = ledger.next_place()
         if request.delivered is None:
             request.delivered = Delivery(turn.number, turn.time_ns, event.manner, place)
+            if request.has_completed:
+                ledger.settles(request)
         ledger.endpoint(request.endpoint).pending.pop(number, None)
 
 
 def _discarded(ledger: Ledger, event: Discarded, turn: Turn) -> None:
-    for number in each(event.requests):
+    for number in ledger.among(event.requests):
         request = ledger.request(number)
         if request.discarded is None:
             request.discarded = Discard(turn.number, turn.time_ns, event.reason, event.by)
+            if request.has_completed:
+                ledger.settles(request)
         ledger.endpoint(request.endpoint).pending.pop(number, None)
 
 
@@ -331,9 +422,9 @@ def _cancel_requested(ledger: Ledger, event: CancelRequested, turn: Turn) -> Non
     cancel.asked_by = event.by
     cancel.requested = Moment(turn.number, turn.time_ns)
     cancel.by = turn.by
-    cancel.inside = ledger.context_of(turn.number)
+    cancel.inside = ledger.context_in(turn)
     if turn.origin == Origin.ACTOR and isinstance(turn.message, Submit):
-        cancel.handler = ledger.cause_of(turn.number)
+        cancel.handler = turn.cause.number if turn.cause and turn.cause.log is None else 0
 
 
 def _cancel_began(ledger: Ledger, event: CancelBegan, turn: Turn) -> None:
@@ -341,15 +432,22 @@ def _cancel_began(ledger: Ledger, event: CancelBegan, turn: Turn) -> None:
     if cancel.began is not None:
         return
     cancel.began = Moment(turn.number, turn.time_ns)
-    cancel.victims = array("q", each(event.victims))
-    for number in cancel.victims:
-        ledger.request(number).claims += (event.cancel,)
+    cancel.victims = Numbers(event.victims)
+    for number in ledger.among(event.victims):
+        request = ledger.request(number)
+        request.claims += (event.cancel,)
+        cancel.owed += not request.is_settled
     if cancel.ended is None:
         ledger.endpoint(cancel.endpoint).windows.append(event.cancel)
 
 
 def _cancel_outcome(ledger: Ledger, event: CancelOutcome, turn: Turn) -> None:
-    ledger.cancel(event.cancel).attempts.append(Attempt(turn.number, turn.time_ns, *event))
+    cancel = ledger.cancel(event.cancel)
+    cancel.attempts.append(Attempt(turn.number, turn.time_ns, *event))
+    cancel.told.add(event.target)
+    if event.outcome == Outcome.WON:
+        target = ledger.request(event.target)
+        target.winner = target.winner or event.cancel
 
 
 def _cancel_ended(ledger: Ledger, event: CancelEnded, turn: Turn) -> None:
@@ -360,6 +458,7 @@ def _cancel_ended(ledger: Ledger, event: CancelEnded, turn: Turn) -> None:
     windows = ledger.endpoint(cancel.endpoint).windows
     if event.cancel in windows:
         windows.remove(event.cancel)
+    ledger.ends(cancel)
 
 
 def _opened(ledger: Ledger, event: Opened, turn: Turn) -> None:

@@ -28,6 +28,7 @@ from ._dialects import TIME_OUT, Tables, tables
 from ._laws import Court, Finding, Verdict
 from ._lives import CancelLife, Context, Delivery, Discard, Ending, Moment, Request
 from ._model import Ledger, each
+from ._numbers import Numbers
 from ._shown import Shown
 from ._sound import sound
 from ._text import Clock, Line
@@ -342,7 +343,9 @@ def _hear(number: int, archive: Archive) -> Court:
         cancel = case.cancel(number)
         court = _court(case, archive, merge(archive.about(*members), window, key=_number))
         refusing = archive.window(cancel)
-        cancel.refused = [event.request for turn in refusing for event in _refused(turn, cancel)]
+        cancel.refused = Numbers.of(
+            event.request for turn in refusing for event in _refused(turn, cancel)
+        )
         concerned = {*cancel.victims, *cancel.refused, *(each.target for each in cancel.attempts)}
         if concerned <= members and len(refusing) == len(window):
             return court

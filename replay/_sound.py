@@ -10,26 +10,50 @@ from dataclasses import replace
 from types import UnionType
 from typing import Any, TypeAlias, get_args, get_origin, get_type_hints
 
-from rescind.events import KINDS, Ranges, Turn, Unknown
+from rescind.events import KINDS, LogDamagedError, Ranges, Turn, Unknown
 
 Test: TypeAlias = Callable[[Any], bool]
 
+NAMED_MAX = 10_000_000
+"""So many requests may be named in ranges ..."""
+NAMED_PER_TURN = 100
+"""... and so many more per turn: they have lives of their own, which takes turns."""
+
 
 def sound(log: Iterable[Turn]) -> Iterator[Turn]:
-    """Yield a log's turns with every senseless kind replaced by an ``Unknown``."""
+    """Yield a log's turns with every senseless kind replaced by an ``Unknown``.
+
+    Raises:
+        LogDamagedError: A turn's ranges name more requests than its log can have had.
+    """
+    room = NAMED_MAX
     for turn in log:
-        if is_sound(turn.message) and all(map(is_sound, turn.events)):
+        room += NAMED_PER_TURN
+        if _is_plain(turn.message) and all(map(_is_plain, turn.events)):
             yield turn
-        else:
-            events = tuple(map(_made_sound, turn.events))
-            yield replace(turn, message=_made_sound(turn.message), events=events)
+            continue
+        events = tuple(map(_made_sound, turn.events))
+        made = replace(turn, message=_made_sound(turn.message), events=events)
+        room -= sum(map(_named, (made.message, *events)))
+        if room < 0:
+            text = "its ranges name more requests than there can be"
+            raise LogDamagedError(f"turn {turn.number} is whole and makes no sense: {text}")
+        yield made
+
+
+def _is_plain(kind: Any) -> bool:
+    """Whether a kind is known to be sound by its fields' types, which decide nearly always."""
+    cls = kind.__class__
+    if cls is Unknown or kind is None:
+        return True
+    return (cls, *map(type, kind)) in _SOUND
 
 
 def is_sound(kind: Any) -> bool:
     """Return whether a kind's fields have the types that the vocabulary gives them."""
     if kind is None or kind.__class__ is Unknown:
         return True
-    # The types of the fields decide nearly always, and few combinations of them ever occur.
+    # Few combinations of types ever occur.
     signature = (kind.__class__, *map(type, kind))
     if signature in _SOUND:
         return True
@@ -45,6 +69,15 @@ def _made_sound(kind: Any) -> Any:
     if is_sound(kind):
         return kind
     return Unknown(kind.__class__.__name__, 0, kind._fields, tuple(kind))
+
+
+def _named(kind: Any) -> int:
+    """Return how many numbers a kind's ranges name."""
+    ranges = _RANGES_AT.get(kind.__class__)
+    if ranges is None:
+        return 0
+    flat = kind[ranges]
+    return sum(max(0, last - first + 1) for first, last in zip(flat[::2], flat[1::2], strict=False))
 
 
 def _is_list(value: object) -> bool:
@@ -90,5 +123,11 @@ _LOOKED_INTO = frozenset(
     kind for kind, hints in _HINTS.items() if {Ranges, dict[int, int]} & set(hints.values())
 )
 """Kinds whose lists and mappings must be looked into each time."""
+_RANGES_AT = {
+    kind: next(at for at, hint in enumerate(hints.values()) if hint == Ranges)
+    for kind, hints in _HINTS.items()
+    if Ranges in hints.values()
+}
+"""By kind: which of its fields holds ranges."""
 _SOUND: set[tuple[type, ...]] = set()
 """Kinds with the types of their fields that were found sound before."""

@@ -1,16 +1,30 @@
 """`rescind check`."""
 
+import sys
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
 from rescind.events import read
-from rescind.replay._check import check, check_json, check_lines, find_head
-from rescind.replay._laws import Verdict
+from rescind.replay._check import (
+    Noted,
+    bounded_court,
+    check,
+    check_json,
+    check_lines,
+    find_head,
+    laws_in,
+    news_json,
+    news_line,
+    report_of,
+)
+from rescind.replay._laws import Court, Finding, Verdict
+from rescind.replay._sound import sound
 from rescind.replay._units import parse_head
 
-from ._shared import ALL, BAD, FINE, JSON, LOG, leave, print_json, read_by, show
+from ._shared import ALL, BAD, FINE, JSON, LOG, Progress, leave, print_json, read_by, show
 
 
 @click.command("check")
@@ -19,15 +33,49 @@ from ._shared import ALL, BAD, FINE, JSON, LOG, leave, print_json, read_by, show
     "--head", callback=read_by(parse_head), metavar="HEX",
     help="Also whether the chain has this head, which `rescind info` showed earlier.",
 )  # fmt: skip
+@click.option(
+    "--laws", "modules", multiple=True, metavar="MODULE",
+    help="Import this module of yours for laws of your own.",
+)  # fmt: skip
+@click.option("-f", "--follow", is_flag=True, help="Go on as turns become durable, until Ctrl-C.")
 @ALL
 @JSON
-def command(log: Path, *, head: str | None, show_all: bool, as_json: bool) -> None:
-    """The laws and the chain: holds, broken or open, and the proof."""
+def command(
+    log: Path, *, head: str | None, modules: tuple[str, ...], follow: bool, show_all: bool,
+    as_json: bool,
+) -> None:  # fmt: skip
+    """The laws and the chain: holds, broken or open, and the proof.
+
+    With --follow, findings are shown as they arise; Ctrl-C ends with the summary.
+    --json then prints one document per finding, and the summary, each on a line of its own.
+    """
+    laws = laws_in(modules)
     reader = read(log, verify_chain=True)
-    noted = find_head(reader, head) if head else None
-    report = replace(check(reader), noted=noted)
+    noted: Noted | None = find_head(reader, head) if head else None
+    if follow:
+        court = bounded_court(reader, laws)
+        with suppress(KeyboardInterrupt):
+            for turn in sound(reader.follow()):
+                court.feed(turn)
+                _show_news(court, log, as_json=as_json)
+        report = report_of(court, reader)
+    else:
+        with Progress(reader.lookup().last, "turns") as bar:
+            report = check(reader, laws=laws, progress=bar.at)
+    report = replace(report, noted=noted)
     if as_json:
-        print_json("check", log, check_json(report))
+        print_json("check", log, check_json(report), width=None if follow else 2)
     else:
         show(check_lines(report, show_all=show_all))
     leave(reader, fine=BAD if report.verdict is Verdict.BROKEN else FINE)
+
+
+def _show_news(court: Court, log: Path, *, as_json: bool) -> None:
+    news: list[Finding] = court.news()
+    for finding in news:
+        if as_json:
+            print_json("finding", log, news_json(finding), width=None)
+        else:
+            show([news_line(finding)])
+    if news:
+        sys.stdout.flush()

@@ -35,7 +35,7 @@ from rescind.events import (
     Turn,
 )
 from rescind.replay import LAWS, Law, Verdict, check
-from rescind.replay._check import check_json, check_lines, court_of
+from rescind.replay._check import bounded_court, check_json, check_lines
 from rescind.replay._text import MARGIN, as_text
 
 from .recording import MAIN, Recording, everything, incident
@@ -446,7 +446,7 @@ def test_the_device_profile_lets_work_in_while_a_time_out_runs():
 def test_a_gap_that_the_reader_has_explained_is_open_and_not_broken():
     turns = incident().turns
     damage = [Damage("rot-body", 1, 100, 50, 12, 12, "a batch is damaged")]
-    court = court_of([])
+    court = bounded_court([])
     court._damage = lambda: damage
     for turn in turns:
         if turn.number != 12:

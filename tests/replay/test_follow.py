@@ -40,6 +40,9 @@ class Writer:
         for value in values:
             self._add(actor, Tell(value))
 
+    def event(self, event):
+        self._add(1, Tell(0), (self._wire(event),))
+
     def close(self):
         self._log.close()
 
@@ -57,11 +60,11 @@ def writer(path):
 
 
 @contextmanager
-def following(path, *options):
-    command = [sys.executable, "-m", "rescind.replay", "turns", str(path), "-f"]
+def following(path, *options, command="turns"):
+    program = [sys.executable, "-m", "rescind.replay", command, str(path), "-f"]
     environment = {**os.environ, "PYTHONPATH": SOURCE}
     with subprocess.Popen(
-        [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        [*program, *options], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         text=True, encoding="utf-8", env=environment,
     ) as process:  # fmt: skip
         try:
