@@ -4,12 +4,15 @@ What is costly in ``pykka.Actor.__init__`` (a random name, an inbox, an event, a
 when it is first asked for: an actor costs what its state costs.
 """
 
+import inspect
 import logging
 import sys
 import threading
 import uuid
 import weakref
 from collections.abc import Callable
+from functools import cache
+from hashlib import sha256
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import pykka
@@ -487,6 +490,21 @@ def describe(error: BaseException) -> str:
 def class_name(cls: type) -> str:
     """Return the name under which a class stands in the log."""
     return f"{cls.__module__}.{cls.__qualname__}"
+
+
+@cache
+def source_digest(cls: type) -> str:
+    """Return the SHA-256 of a class's source, its own bases' included; empty where there is none.
+
+    Two of them tell whether a class is what it was, and not what has changed.
+    """
+    not_own = ("rescind.", "pykka.", "builtins.")
+    own = [each for each in cls.__mro__ if not f"{each.__module__}.".startswith(not_own)]
+    try:
+        source = "".join(map(inspect.getsource, own))
+    except (OSError, TypeError):  # made without a file, as in an interactive session
+        return ""
+    return sha256(source.encode(errors="replace")).hexdigest() if own else ""
 
 
 def short_name(actor: Actor) -> str:

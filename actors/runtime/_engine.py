@@ -27,7 +27,7 @@ from rescind.events import (
     check_recordable,
 )
 
-from ._actor import Actor, class_name, short_name
+from ._actor import Actor, class_name, short_name, source_digest
 from ._baton import Baton
 from ._clock import Clock
 from ._context import CAUSE, Caller, Callers, CauseSource, TurnCause, WireCause
@@ -129,7 +129,7 @@ class Engine:
         """Return the number under which records name an actor class; called under the baton."""
         number = self._classes.get(cls)
         if number is None:
-            number = self._classes[cls] = self.log.class_(class_name(cls), 1, "")
+            number = self._classes[cls] = self.log.class_(class_name(cls), 1, source_digest(cls))
         return number
 
     def make(self, ref: ActorRef[A], start: Start | Birth) -> A:

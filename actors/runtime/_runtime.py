@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Self, TypeVar
 
 from rescind.events import Log, LogWriter, Origin, Resume, Start, Suspended, check_recordable
 
-from ._actor import Actor, check_names, describe, short_name
+from ._actor import Actor, check_names, describe, short_name, source_digest
 from ._baton import Baton
 from ._bounds import Loss
 from ._clock import Clock, MachineClock, VirtualClock
@@ -217,6 +217,7 @@ class Runtime(Exits):
         if not issubclass(cls, Actor):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise UsageError(f"{cls!r} is not a subclass of rescind.Actor")
         cls.prepare(self)
+        source_digest(cls)  # kept from here on: the first time it reads a file, and needs no baton
         started: Reply[None] = Reply(self)
         started.is_inside = True
         out = self.my_turn()
