@@ -83,7 +83,7 @@ class LogReader:
             try:
                 turn = decode_turn(number, epoch, record, bindings)
             except (TypeError, ValueError, IndexError, KeyError):
-                self._report_undecodable(batch, number, number)
+                self.report_undecodable(batch, number)
                 continue
             yield turn
 
@@ -206,6 +206,20 @@ class LogReader:
                 return each.writer
         return {}
 
+    def epoch_of(self, number: int) -> int:
+        """The writer's life that this record is of, as far as segments can be opened; 0 if none."""
+        begun = [each.epoch for each in self._preambles() if each.first <= number]
+        return max(begun, default=0)
+
+    def is_closed(self, epoch: int) -> bool:
+        """Whether an epoch's writer closed its log: its last segment is sealed."""
+        last, sealed = 0, False
+        for number in self.segments:
+            found = self._open(number)
+            if isinstance(found, Opening) and found.preamble.epoch == epoch and number > last:
+                last, sealed = number, self._is_sealed(number, found)
+        return sealed
+
     def _preambles(self) -> Iterator[Preamble]:
         """What segments say of themselves, in order, as far as they can be opened."""
         for number in self.segments:
@@ -282,10 +296,11 @@ class LogReader:
             yield batch
         self.head = scan.head
 
-    def _report_undecodable(self, batch: ReadBatch, first: int, last: int) -> None:
+    def report_undecodable(self, batch: ReadBatch, number: int) -> None:
+        """Note as damage that a record of ``batches`` is not shaped like a turn."""
         text = SEGMENT_ROWS["undecodable"]
         place = (batch.segment, batch.offset, batch.length)
-        self._report(Damage("undecodable", *place, first, last, text))
+        self._report(Damage("undecodable", *place, number, number, text))
 
     def _report(self, damage: Damage) -> None:
         self.damage.append(damage)

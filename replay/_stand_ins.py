@@ -1,14 +1,14 @@
 """What stands in a re-execution where the log, the clock, the threads and the outside were."""
 
+from collections import deque
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 from rescind.actors import runtime
 from rescind.actors.runtime import (
     Envelope,
     Mailbox,
     Outbox,
-    Part,
     Runtime,
     VirtualClock,
     Waitable,
@@ -16,33 +16,13 @@ from rescind.actors.runtime import (
     _stash,
     _subscriptions,
 )
-from rescind.events import KINDS, Dropped, LogReader, Overflowed, Turn
+from rescind.events import Dropped, Overflowed
 
-from ._ahead import TurnsAhead
+from ._recorded import Recorded
 
-STOP_TIMEOUT_S = 10.0
-"""How long one turn may compute before it counts as hanging."""
-
-
-class Recording(Protocol):
-    """The recorded turns, of which one comes next."""
-
-    reader: LogReader
-
-    def peek(self) -> Turn | None:
-        """Return the turn that comes next."""
-        ...
-
-    def compare(self, made: tuple[Any, ...]) -> int:
-        """Hold a record against the turn that comes next; return its number."""
-        ...
-
-
-class Kinds(dict[type, Any]):
-    """A kind stands for itself, and so does one that the application declared."""
-
-    def __missing__(self, kind: type) -> type:
-        return kind
+if TYPE_CHECKING:
+    from ._ahead import TurnsAhead
+    from ._rerun_recording import Recording
 
 
 class Log:
@@ -50,12 +30,12 @@ class Log:
 
     pending = 0
 
-    def __init__(self, recording: Recording, first: Turn) -> None:
+    def __init__(self, recording: "Recording", first: Recorded) -> None:
         self.log_id = recording.reader.log_id
         self.path = None
-        self.kind_ids: dict[type, Any] = Kinds((kind, kind) for kind in KINDS)
+        self.kind_ids: dict[type, Any] = first.kinds
         self.epoch = first.epoch
-        self.actors_next = recording.reader.actors_before(first) or first.actor
+        self.actors_next = recording.reader.actors_before(first.turn) or first.actor
         self.last_number = first.number - 1
         self._recording = recording
         self._epoch = first.epoch
@@ -86,7 +66,7 @@ class Log:
 class Clock(VirtualClock):
     """The recorded time of the turn that comes next."""
 
-    def __init__(self, recording: Recording) -> None:
+    def __init__(self, recording: "Recording") -> None:
         super().__init__()
         self._recording = recording
 
@@ -143,11 +123,14 @@ class NumberedRuntime(Runtime):
     """Counts its actors, or numbers them as the recording does."""
 
     def __init__(
-        self, log: Any, dispatcher: "Dispatcher", clock: Clock, turns: TurnsAhead | None
+        self, log: Any, dispatcher: "Dispatcher", clock: Clock, turns: "TurnsAhead | None"
     ) -> None:
         super().__init__(log, dispatcher=dispatcher, clock=clock)
         self._turns = turns
         self._free: set[int] = set()
+        baton: Any = NoBaton()
+        self.baton = baton
+        self.subscriptions = Subscriptions(self, deque())
 
     def next_number(self) -> int:
         behind: int = self.log.actors_next
@@ -163,7 +146,7 @@ class NumberedRuntime(Runtime):
 class Mailboxes(_mailbox.Mailboxes):
     """How many messages waited is not executed again; what came of it is in the recording."""
 
-    def __init__(self, runtime: Runtime, recording: Recording) -> None:
+    def __init__(self, runtime: Runtime, recording: "Recording") -> None:
         real = runtime.mailboxes
         super().__init__(runtime, real.door, real.control, real.backlog, real.check_running)
         self.recording = recording
@@ -181,15 +164,16 @@ class Stashes(_stash.Stashes):
 
     def __init__(self, runtime: Runtime) -> None:
         super().__init__(runtime)
-        self._first: list[Envelope] = []
+        self.first: list[Envelope] = []
+        """What actors take up again."""
 
     def put_first(self, ref: Any, back: list[Envelope]) -> None:
         del ref
-        self._first += back
+        self.first += back
 
     def take_first(self) -> list[Envelope]:
-        """Return what actors take up again."""
-        first, self._first = self._first, []
+        """Return it, once."""
+        first, self.first = self.first, []
         return first
 
 
@@ -205,7 +189,9 @@ class Box(_mailbox.Box):
 
     def _refusal(self, tried: int) -> Overflowed | None:
         turn = self._recording.peek()
-        for event in () if turn is None else turn.events:
+        if turn is None or not turn.holds(turn.kinds.losses):
+            return None
+        for event in turn.events:
             if isinstance(event, Overflowed) and event.tried == tried:
                 return event
         return None
@@ -232,26 +218,41 @@ class Subscriptions(_subscriptions.Subscriptions):
     def offer(self, event: Any, number: int) -> None: ...
 
 
-def loss_of(turn: Turn) -> Any:
+def loss_of(turn: Recorded) -> Any:
     """Return what became of a message that its mailbox dropped or did not take."""
+    if not turn.holds(turn.kinds.losses):
+        return None
     for event in turn.events:
         if isinstance(event, Dropped) or (isinstance(event, Overflowed) and event.tried == 0):
             return event
     return None
 
 
+class NoBaton:
+    """Where one thread at a time moves, and the others stand still, nobody has to take a baton."""
+
+    is_awaited = False
+    is_cut_short = True
+    hurried: tuple[()] = ()
+
+    def take(self) -> None: ...
+
+    def take_hurried(self) -> None: ...
+
+    def release(self) -> None: ...
+
+    def step_aside(self, *, own: int = 0) -> None: ...
+
+    def __enter__(self) -> None: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+
 class Dispatcher(runtime.Dispatcher):
-    """Moves nothing by itself; a wait inside a turn makes the handler's thread stand still."""
+    """Moves nothing by itself; a handler that waits inside its turn leaves that to ``stand``."""
 
-    def __init__(self) -> None:
-        self.parts: list[Part] = []
-        self.is_hanging = False
-        self.renew()
-
-    def renew(self) -> None:
-        """Run the next handler in another thread; the present one has a handler that waits."""
-        self.part = self.moving = Part()
-        self.parts.append(self.part)
+    def __init__(self, stand: Callable[[Waitable], None]) -> None:
+        self._stand = stand
 
     def attach(self, runtime: Runtime) -> None: ...
 
@@ -265,26 +266,11 @@ class Dispatcher(runtime.Dispatcher):
 
     def wait_in_turn(self, waitable: Waitable, timeout_s: float | None) -> bool:
         del timeout_s
-        part = self.moving
-        if part is self.part:
-            self.renew()
-        part.stand_still(waitable, None)
+        self._stand(waitable)
         return waitable.is_done
 
     def perform(self, job: Callable[[], object]) -> None: ...
 
     def loop(self) -> Any: ...
 
-    def run_handler(self, body: Callable[[], object]) -> None:
-        self.moving = self.part
-        self.is_hanging = not self.moving.begin(body, STOP_TIMEOUT_S)
-
-    def resume(self, part: Part) -> None:
-        """Let a handler go on that stood still."""
-        self.moving = part
-        self.is_hanging = not part.move(STOP_TIMEOUT_S)
-
-    def close(self, timeout_s: float = 0.0) -> None:
-        del timeout_s
-        for part in self.parts:
-            part.end()
+    def close(self, timeout_s: float = 0.0) -> None: ...

@@ -355,6 +355,13 @@ class Exits(Engine):
                 break
         return waitable.is_done
 
+    def take_effects(self) -> list[tuple[Any, ...]]:
+        """Return what a commit would let happen, without one: likewise."""
+        effects = self._effects
+        if effects:
+            self._effects = []
+        return effects
+
     def take_waiting(self) -> list[Envelope]:
         """Empty both lanes without running anything: for whoever re-executes a log."""
         with self.baton:

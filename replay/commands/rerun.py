@@ -1,32 +1,80 @@
-"""`rescind rerun`: the only command that loads the actors, beside `demo`."""
+"""`rescind rerun`: the actors are loaded by its children, one for each recording."""
 
+import sys
+from os.path import commonpath
 from pathlib import Path
+from typing import Any
 
 import click
 
-from rescind.events import read
-from rescind.replay._rerun import actor_classes, rerun
-from rescind.replay._rerun_screen import rerun_json, rerun_lines
+from rescind.replay._rerun_logs import LogRerun, find_logs, rerun_logs
+from rescind.replay._rerun_place import TIME_LIMIT_S
+from rescind.replay._rerun_screen import log_json, log_lines, logs_lines
+from rescind.replay._select import Kind, SelectorError, parse
 
-from ._shared import BAD, FINE, JSON, LOG, leave, print_json, show
+from ._shared import BAD, DAMAGED, FINE, JSON, NOTHING, complain, print_json, show
 
 
 @click.command("rerun")
-@LOG
+@click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
-    "--classes",
-    "modules",
-    multiple=True,
-    metavar="MODULE",
+    "--classes", "modules", multiple=True, metavar="MODULE",
     help="Import this module of yours for its actor classes.",
-)
+)  # fmt: skip
+@click.option("--of", "selector", metavar="SELECTOR", help="Execute this actor or endpoint alone.")
+@click.option(
+    "--from", "begin", type=click.IntRange(min=0), default=0, metavar="TURN",
+    help="Begin with the process that wrote this turn; what it found comes from a keyframe.",
+)  # fmt: skip
+@click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="So many logs at a time.")
+@click.option(
+    "--time-limit", "time_limit_s", type=click.FloatRange(min=0.1), default=TIME_LIMIT_S,
+    show_default=True, metavar="SECONDS", help="A turn that takes longer counts as hanging.",
+)  # fmt: skip
 @JSON
-def command(log: Path, *, modules: tuple[str, ...], as_json: bool) -> None:
-    """Execute the recording again through today's code."""
-    reader = read(log)
-    result = rerun(reader, classes=actor_classes(modules))
+def command(logs: tuple[Path, ...], *, selector: str | None, as_json: bool, **how: Any) -> None:
+    """Execute recordings again through today's code.
+
+    LOGS are logs, or directories in which all logs are meant.  Each is executed in a process of its
+    own, so that code which hangs or exits takes nothing else with it.  What it prints goes to
+    standard error.
+    """
+    found = [log for each in logs for log in find_logs(each)]
+    done = rerun_logs(found, only=_actor(selector), progress=_progress, **how)
     if as_json:
-        print_json("rerun", log, rerun_json(result))
+        print_json("rerun", Path(commonpath(logs)), {"logs": [log_json(each) for each in done]})
+    elif len(done) == 1:
+        show(log_lines(done[0]) if not done[0].error else [])
     else:
-        show(rerun_lines(result))
-    leave(reader, fine=FINE if result.divergence is None else BAD)
+        show(logs_lines(done))
+    raise click.exceptions.Exit(_exit_code(done))
+
+
+def _actor(selector: str | None) -> int:
+    if selector is None:
+        return 0
+    numbered = parse(selector)
+    if numbered is None or numbered[0] is not Kind.ACTOR:
+        raise SelectorError(selector, f"{selector} is no actor; write a5")
+    return numbered[1]
+
+
+def _progress(done: int, of: int) -> None:
+    if of > 1 and sys.stderr.isatty():
+        end = "\n" if done == of else ""
+        sys.stderr.write(f"\r{done} of {of} recordings{end}")
+        sys.stderr.flush()
+
+
+def _exit_code(done: list[LogRerun]) -> int:
+    for each in done:
+        if each.error:
+            is_named = str(each.path) in each.error
+            complain(each.error if is_named else f"{each.path}: {each.error}")
+    if any(each.is_damaged for each in done):
+        return DAMAGED
+    if any(each.result is not None and each.result.divergence is not None for each in done):
+        return BAD
+    if any(each.result is None for each in done):
+        return NOTHING
+    return FINE

@@ -23,7 +23,8 @@ from rescind.events import (
 from rescind.replay._describe import event_text, message_text
 from rescind.replay._model import Ledger
 from rescind.replay._rerun import rerun
-from rescind.replay._rerun_screen import rerun_json, rerun_lines
+from rescind.replay._rerun_result import rerun_json
+from rescind.replay._rerun_screen import rerun_lines
 from rescind.replay._text import Clock, as_text, error_text, jsonable, value_text
 from rescind.replay._turns import turn_json, turn_lines
 
