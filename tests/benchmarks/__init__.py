@@ -10,7 +10,7 @@ from .registry import Benchmark
 
 NAMES = (
     *("lifecycle", "outstanding", "tell", "ask", "spawn", "control-lane", "log"),
-    *("append", "scan", "lookup", "keyframe", "resolve"),
+    *("append", "scan", "lookup", "keyframe", "resolve", "rerun"),
     *("endpoint-throughput", "cancel-latency"),
     *("reconstruct", "why"),
 )

@@ -49,7 +49,7 @@ def pykka_start() -> Start:
     """Start on stock Pykka: a thread for each actor, no log."""
     import pykka
 
-    return lambda handlers, *args: _on(handlers, pykka.ThreadingActor).start(*args)
+    return lambda handlers, *args: class_on(handlers, pykka.ThreadingActor).start(*args)
 
 
 @contextmanager
@@ -75,13 +75,13 @@ def start_in(runtime: Any) -> Start:
     """Start in a runtime of ours."""
     from rescind import Actor
 
-    return lambda handlers, *args: runtime.start(_on(handlers, Actor), *args)
+    return lambda handlers, *args: runtime.start(class_on(handlers, Actor), *args)
 
 
 _MADE: dict[tuple[type, type], Any] = {}
 
 
-def _on(handlers: type, base: type) -> Any:
+def class_on(handlers: type, base: type) -> Any:
     """The class with these handlers upon a base class; made once, as a program would."""
     key = (handlers, base)
     if key not in _MADE:
