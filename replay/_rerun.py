@@ -180,7 +180,9 @@ class Execution:
             raise error
         else:
             self.result = self._recording.result(self._divergence())
-        if self._world is not None and not self.is_hanging:
+        if self._world is not None and self.is_hanging:
+            self._world.forget_actors()  # the thread that hangs keeps the rest
+        elif self._world is not None:
             self._world.close()
         return self
 

@@ -152,10 +152,14 @@ class World:
         self._recovery: Recovery
         self._steps: dict[int, Callable[[], object]] = {}
 
-    def close(self) -> None:
+    def forget_actors(self) -> None:
         """Let go of the actors: Pykka's registry must not see them."""
         for actor in list(self.runtime.actors.values()):
             self.runtime.forget(actor)
+
+    def close(self) -> None:
+        """End: handlers that still wait are given up where they stand."""
+        self.forget_actors()
         for strand in self._strands.values():
             strand.is_given_up = True
             strand.go.release()

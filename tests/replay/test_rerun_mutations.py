@@ -3,10 +3,12 @@
 Half of the changes are in actors of the application, half in what the dialects decide.
 """
 
+import threading
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from pykka import ActorRegistry
 
 from rescind import Runtime, newton
 from rescind.actors.kernel._endpoint import Endpoint as KernelEndpoint
@@ -435,3 +437,17 @@ def test_a_dialect_that_raises_is_told_with_its_turn_and_line(sent, monkeypatch)
     )
     assert found.line is not None
     assert found.line.function.endswith("raises")
+
+
+def test_a_handler_that_hangs_leaves_nothing_in_the_registry(bought, monkeypatch):
+    gate = threading.Event()
+    monkeypatch.setattr(Till, "on_remind", lambda *_: gate.wait())
+    before = set(ActorRegistry.get_all())
+    found = rerun(read(bought.log), classes=CLASSES, time_limit_s=0.3).divergence
+    try:
+        assert found is not None
+        assert found.number == bought.first(Remind)
+        assert found.what == "the handler has not ended after 0.3 s"
+        assert set(ActorRegistry.get_all()) == before
+    finally:
+        gate.set()
