@@ -34,7 +34,7 @@ from ._dialects import state_text, tables
 from ._difference import differences, same_fact, text_of
 from ._recorded import Recorded
 from ._rerun_recording import Found
-from ._rerun_result import CodeLine, Mismatch, Divergence
+from ._rerun_result import CodeLine, Divergence, Mismatch
 
 if TYPE_CHECKING:
     from ._rerun_world import World

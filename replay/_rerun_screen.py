@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from ._rerun_logs import LogRerun
-from ._rerun_result import CodeLine, Mismatch, Divergence, Rerun, rerun_json
+from ._rerun_result import CodeLine, Divergence, Mismatch, Rerun, rerun_json
 from ._text import MARGIN, Line, Span, clip, count, line
 
 _WIDTH = MARGIN - 14

@@ -22,6 +22,7 @@ from ._laws import Court, Law
 from ._laws_keyframes import KeyframesTell
 from ._lives import Moment
 from ._living import Life, Mark
+from ._recorded import recorded
 from ._rerun import actor_classes as classes_in
 from ._stand_ins import Clock, Dispatcher, Log, NumberedRuntime
 
@@ -40,6 +41,9 @@ class _Nothing:
     def compare(self, made: tuple[Any, ...]) -> NoReturn:
         raise AssertionError(f"a rebuilt actor made a record: {made!r}")
 
+    def wait(self, waitable: Any) -> NoReturn:
+        raise AssertionError(f"a rebuilt actor waits: {waitable!r}")
+
 
 class OwnStates:
     """Knows classes, and rebuilds their actors as they stood behind a turn."""
@@ -48,7 +52,7 @@ class OwnStates:
         """Know what a caller has named; nothing is rebuilt yet."""
         self._reader = reader
         self._known = Known(classes)
-        self._first = next(iter(reader.select()), None)
+        self._first = next(recorded(reader.select()), None)
 
     def behind(self, number: int, life: Life, turn: int) -> Mapping[str, Any] | None:
         """Return the attributes of an actor; None when its class was not named or has no state.
@@ -81,7 +85,8 @@ class OwnStates:
         if cls is None or not cls.EVENT_SOURCED or self._first is None:
             yield None
             return
-        dispatcher, nothing = Dispatcher(), _Nothing(self._reader)
+        nothing: Any = _Nothing(self._reader)
+        dispatcher = Dispatcher(nothing.wait)
         log: Any = Log(nothing, self._first)
         runtime = NumberedRuntime(log, dispatcher, Clock(nothing), None)
         readers: list[LogReader] = []

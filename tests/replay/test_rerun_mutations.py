@@ -420,9 +420,7 @@ def test_the_fields_of_an_actor_are_shown_as_both_would_leave_them(bought, monke
     found = bought.found(CLASSES)
     assert found.label == "Till"
     assert found.state == (Mismatch("total", "153", "154"),)
-    assert found.differences == (
-        Mismatch("events[0] tests.replay.shop.Paid.cents", "150", "151"),
-    )
+    assert found.differences == (Mismatch("events[0] tests.replay.shop.Paid.cents", "150", "151"),)
 
 
 def test_a_dialect_that_raises_is_told_with_its_turn_and_line(sent, monkeypatch):
