@@ -146,6 +146,16 @@ def _submit(message: Submit) -> str:
     return f"Submit {plain(message.operation)} ({mode}{limit})"
 
 
+def _cancel(message: Cancel, names: Names) -> str:
+    """Return whose cancel it is; a deadline asks for one in the name of its request."""
+    is_deadline = message.cancel in names.requests and message.cancel not in names.cancels
+    return (
+        f"Cancel for the deadline of r{message.cancel}"
+        if is_deadline
+        else f"Cancel c{message.cancel}"
+    )
+
+
 def _answer(message: Answer, names: Names) -> str:
     extra = "" if message.value is None else f", {value_text(message.value, _VALUE_WIDTH)}"
     return f"Answer {said(message.code, names, message.request)}{extra}"
@@ -209,7 +219,7 @@ Phrase: TypeAlias = Callable[[Any, Names], str]
 _PHRASES: dict[type, Phrase] = {
     Submit: lambda m, _: _submit(m),
     Answer: _answer,
-    Cancel: lambda m, _: f"Cancel c{m.cancel}",
+    Cancel: _cancel,
     Killed: lambda m, names: (
         f"Killed for c{m.cancel}: {said(m.code, names, m.cancel)}{taken_text(m)}"
     ),

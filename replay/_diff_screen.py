@@ -42,7 +42,7 @@ def diff_lines(found: Diff, a: Ledger, b: Ledger) -> list[Line]:
 def _summary(found: Diff) -> Line:
     told = [f"{number:,} {_SUMS[change]}" for change, number in found.changes.items() if number]
     if not told:
-        return line(Span("equal", "bold green"), f": {count(found.same, 'turn')}, the same in both")
+        return line(Span("equal", "bold green"), f": {count(found.same, 'step')}, the same in both")
     return line(
         Span("different", "bold red"), f": {', '.join(told)}; {found.same:,} the same in both"
     )

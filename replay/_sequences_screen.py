@@ -22,7 +22,7 @@ from ._sequences import (
     Loss,
     Refusal,
     Victim,
-    sequence_of,
+    sequences,
 )
 from ._sequences import Sequence as Cancellation
 from ._text import (
@@ -358,16 +358,16 @@ class Tally:
 def last_sequences(log: AnyLog, shown_max: int) -> str:
     """Return what `rescind sequences` shows of the last cancellations of a log, as text."""
     archive = archive_of(log)
-    numbers = archive.cancel_numbers
-    shown = numbers[-shown_max:]
+    hidden = len(archive.cancel_numbers) - shown_max
     tally = Tally()
     lines: list[Line] = []
-    if len(shown) < len(numbers):
-        lines += [line(f"the last {len(shown):,} of {count(len(numbers), 'cancellation')}"), line()]
-    for number in shown:
-        one = sequence_of(number, archive)
+    if hidden > 0:
+        whole = count(hidden + shown_max, "cancellation")
+        lines += [line(f"the last {shown_max:,} of {whole}"), line()]
+    for place, one in enumerate(sequences(archive)):
         tally.take(one)
-        lines += [*sequence_lines(one, archive.clock), line()]
+        if place >= hidden:
+            lines += [*sequence_lines(one, archive.clock), line()]
     return as_text([*lines, tally.line()])
 
 
