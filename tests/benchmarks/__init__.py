@@ -12,7 +12,7 @@ NAMES = (
     *("lifecycle", "outstanding", "tell", "ask", "spawn", "control-lane", "log"),
     *("append", "scan", "lookup", "keyframe", "resolve", "rerun"),
     *("endpoint-throughput", "cancel-latency"),
-    *("reconstruct", "why"),
+    *("reconstruct", "why", "time-travel"),
 )
 
 
