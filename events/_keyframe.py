@@ -16,7 +16,7 @@ SLICE_ENTRIES = 512
 """Entries in a slice: packing so many takes about a millisecond."""
 SLICE_BYTES = 256 * 1024
 """A slice ends early when its entries are long."""
-LOG_BYTES_MIN = 16 * 1024 * 1024
+LOG_BYTES_MIN = 4 * 1024 * 1024
 """No keyframe before the log has grown by so much."""
 LOG_BYTES_FACTOR = 10
 """... and by so many times the last keyframe's size."""
