@@ -1,5 +1,6 @@
 """Which records of a group mention which numbers, so that it need be found out only once."""
 
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 
 from ._mentions import Mentions, Roles
@@ -45,8 +46,10 @@ class Register:
         if len(known) == len(wanted) == 1 and not self._spans:
             return self._places[next(iter(known))]
         found = {at for number in known for at in self._places[number]}
+        order = sorted(wanted)
         for low, high, at in self._spans:
-            if any(low <= number <= high for number in wanted):
+            place = bisect_left(order, low)
+            if place < len(order) and order[place] <= high:
                 found.add(at)
         return sorted(found)
 

@@ -2,11 +2,12 @@
 
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from .recorded import MEMORY_MIB, log_of, peak_mib, prepare
+from .recorded import MEMORY_MIB, OFTEN, SELDOM, log_of, peak_mib, record
 from .registry import Benchmark, Figure, Side
-from .turns import Stopwatch
+from .turns import Stopwatch, settle
 
 if TYPE_CHECKING:
     from rescind.events import LogReader
@@ -15,26 +16,36 @@ if TYPE_CHECKING:
 def ours(n: int) -> Mapping[str, float]:
     from rescind.replay import sequences
 
-    rate = rate_of(n, sequences)
-    return {"rate": rate, "memory": peak_mib()}
+    return {**rates_of(n, sequences), "memory": peak_mib()}
 
 
 def batches(n: int) -> Mapping[str, float]:
-    return {"rate": rate_of(n, lambda log: log.batches())}
+    return rates_of(n, lambda log: log.batches())
 
 
 def turns(n: int) -> Mapping[str, float]:
-    return {"rate": rate_of(n, iter)}
+    return rates_of(n, iter)
 
 
-def rate_of(n: int, told: "Callable[[LogReader], Iterable[object]]") -> float:
+def rates_of(n: int, told: "Callable[[LogReader], Iterable[object]]") -> dict[str, float]:
+    return {"seldom": rate_of(n, SELDOM, told), "often": rate_of(n, OFTEN, told)}
+
+
+def rate_of(n: int, rounds: int, told: "Callable[[LogReader], Iterable[object]]") -> float:
     """How many turns of the log go by in a second."""
     from rescind.events import read
 
-    log = read(log_of(n))
+    log = read(log_of(n, rounds=rounds))
     watch = Stopwatch()
     deque(told(log), maxlen=0)
     return n / watch.seconds()
+
+
+def prepare(n: int, place: Path) -> None:
+    """Record a log with few cancellations and one with many."""
+    for rounds in (SELDOM, OFTEN):
+        record(log_of(n, place, rounds), n, rounds)
+    settle(place)
 
 
 def limit(_n: int) -> Mapping[str, float]:
@@ -46,12 +57,13 @@ BENCHMARK = Benchmark(
     says="tell every cancellation of a log of N turns",
     ours=Side("ours", ours, 1_000_000, 100_000),
     peers=(
-        Side("batches", batches, 1_000_000, 100_000, figures=("rate",)),
-        Side("turns", turns, 1_000_000, 100_000, figures=("rate",)),
+        Side("batches", batches, 1_000_000, 100_000, figures=("seldom", "often")),
+        Side("turns", turns, 1_000_000, 100_000, figures=("seldom", "often")),
         Side("limit", limit, 1_000_000, 100_000, figures=("memory",)),
     ),
     figures=(
-        Figure("rate", "1/s", True, {"batches": 0.5}),
+        Figure("seldom", "1/s", True, {"batches": 0.5}),
+        Figure("often", "1/s", True, {"batches": 0.5}),
         Figure("memory", "MiB", False, {"limit": 1.0}),
     ),
     prepare=prepare,

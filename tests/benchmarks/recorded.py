@@ -27,8 +27,8 @@ OUTPUTS = 32
 """So many requests are submitted in a round."""
 COMPLETED = 28
 """So many of them complete before a Cancel comes, where one does."""
-ROUNDS = 4
-"""One round of so many has a Cancel; an endpoint has one in each of its turns or never."""
+OFTEN, SELDOM = 4, 400
+"""One round of so many has a Cancel, which ends what is left of it: one request of 32, or few."""
 
 TENTH = 10
 MEMORY_MIB = 300.0
@@ -42,24 +42,24 @@ def prepare(n: int, place: Path) -> None:
     settle(place)
 
 
-def log_of(n: int, place: Path | None = None) -> Path:
-    """Where the log of N turns is."""
+def log_of(n: int, place: Path | None = None, rounds: int = OFTEN) -> Path:
+    """Where the log of N turns is, in which a Cancel comes every so many rounds."""
     kept = os.environ.get(LOGS)
-    return Path(kept or place or prepared()) / f"recorded-{n}.log"
+    return Path(kept or place or prepared()) / f"recorded-{n}-{rounds}.log"
 
 
-def record(path: Path, n: int) -> None:
+def record(path: Path, n: int, rounds: int = OFTEN) -> None:
     """Record a log of at least N turns, unless it is there."""
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     # A run that was interrupted must not leave half a log to the next.
     begun = path.with_suffix(".begun")
-    run(begun, n)
+    run(begun, n, rounds)
     begun.rename(path)
 
 
-def run(path: Path, n: int) -> None:
+def run(path: Path, n: int, rounds: int) -> None:
     from rescind import Runtime, newton
 
     with Runtime.open(path) as runtime:
@@ -68,9 +68,11 @@ def run(path: Path, n: int) -> None:
         for count, (endpoint, twin) in enumerate(cycle(pairs)):
             for _ in range(OUTPUTS):
                 endpoint.output("hello world", spec)
+            runtime.flush()  # whereupon the twin has been asked for all of them
             for request in list(twin.pending)[:COMPLETED]:
                 twin.complete(request)
-            if count % ROUNDS == 0:
+            runtime.flush()
+            if count % rounds == 0:
                 endpoint.cancel(asynchronous=True).get()
             for request in list(twin.pending):
                 twin.complete(request)
