@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol, TypeAlias
 
 from ._codec import Body, Epochs, decode_turn, unpack_body
-from ._errors import LogAccessError
 from ._frame import NUMBER_MAX
 from ._keyframe import Keyframe
 from ._mentions import Mentions, Roles
@@ -18,7 +17,7 @@ from ._register import Register, nearest_of
 from ._restore import last_keyframe
 from ._scan import ReadBatch
 from ._selection import Selection, Sieve, is_late, mention
-from ._shelf import Block, Kept, Shelf
+from ._shelf import Block, Kept, Shelf, removed
 from ._storage import Storage
 from ._stretch import Load, Stretch, Walk, outline, sealed
 from ._turn import Damage, Turn
@@ -310,7 +309,7 @@ class LogLookup:
             try:
                 shelves = self._put_up(stretch, behind)
             except FileNotFoundError as error:
-                raise self._gone(stretch.segments[0]) from error
+                raise removed(self._storage.path, stretch.segments[0]) from error
             self._shelves.put(key, shelves, sum(shelf.memory_bytes for shelf in shelves))
         return shelves
 
@@ -343,7 +342,7 @@ class LogLookup:
                 load = Load(self._storage, self.log_id, self._bindings, met.append)
                 blocks = load.load(shelf, group)
             except FileNotFoundError as error:
-                raise self._gone(shelf.segment) from error
+                raise removed(self._storage.path, shelf.segment) from error
             except OSError:
                 blocks, text = [], text_of("unreadable")
                 span = (place.offset, place.end - place.offset, place.first, place.following - 1)
@@ -442,10 +441,6 @@ class LogLookup:
     def _report_undecodable(self, block: Block, first: int, last: int) -> None:
         place = (block.segment, block.offset, block.length)
         self._report(Damage("undecodable", *place, first, last, text_of("undecodable")))
-
-    def _gone(self, segment: int) -> LogAccessError:
-        text = f"segment {segment} was removed while it was looked up; look at the log anew"
-        return LogAccessError(f"{self._storage.path or 'memory'}: {text}", self._storage.path)
 
 
 class _Decoded:

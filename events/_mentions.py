@@ -76,7 +76,7 @@ class Mentions:
         # None and 0 say that there is nobody; but 0 takes turns too.
         self.numbers |= numbers - _NOBODY
         self.numbers |= noted.actors
-        self.codes.update(code for code in noted.codes if type(code) is int)
+        self.codes.update(int(code) for code in noted.codes if _is_code(code))
         self.cancels.update(number for number in noted.cancels if type(number) is int)
         for ranges in noted.ranges:
             self._take_ranges(ranges)
@@ -96,8 +96,8 @@ class Mentions:
         for at in role.ranges:
             if at < width:
                 self._take_ranges(wire[at])
-        if 0 < role.code < width and type(wire[role.code]) is int:
-            self.codes.add(wire[role.code])
+        if 0 < role.code < width and _is_code(wire[role.code]):
+            self.codes.add(int(wire[role.code]))
         if role.is_cancel and width > 1 and type(wire[1]) is int:
             self.cancels.add(wire[1])
 
@@ -111,6 +111,11 @@ class Mentions:
     def hold(self, number: int) -> bool:
         """Whether the number is mentioned."""
         return number in self.numbers or any(low <= number <= high for low, high in self.spans)
+
+
+def _is_code(code: Any) -> bool:
+    """Whether it is one: a dialect names its codes, and writes members of an enumeration."""
+    return isinstance(code, int) and type(code) is not bool
 
 
 def is_mentioned(role: Roles | None, wire: Wire, number: int) -> bool:

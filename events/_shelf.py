@@ -9,9 +9,11 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain as chained
+from pathlib import Path
 from typing import Generic, Protocol, TypeAlias, TypeVar
 
 from . import _index
+from ._errors import LogAccessError
 from ._index import Directory, GroupPlace, numbers_in, read_page
 from ._mentions import Mentions
 from ._scan import ReadBatch
@@ -205,10 +207,19 @@ class Sealed:
         key = (self.segment, page)
         pairs = self._pages.get(key)
         if pairs is None:
-            pairs = read_page(self._window, self.directory, self.opening.preamble.salt, page)
+            try:
+                pairs = read_page(self._window, self.directory, self.opening.preamble.salt, page)
+            except FileNotFoundError as error:
+                raise removed(self._window.path, self.segment) from error
             if pairs is not None:
                 self._pages.put(key, pairs, len(pairs[0]))
         return pairs
+
+
+def removed(path: Path | None, segment: int) -> LogAccessError:
+    """The error of whoever comes back to a segment that was pruned meanwhile."""
+    text = f"segment {segment} was removed while it was looked up; look at the log anew"
+    return LogAccessError(f"{path or 'memory'}: {text}", path)
 
 
 class Walked:

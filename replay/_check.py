@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
+from textwrap import wrap
 from typing import Any, TypeGuard
 
 from rescind.events import Damage, LogReader, Turn, UsageError
@@ -16,7 +17,7 @@ from ._laws_keyframes import KeyframesTell
 from ._laws_log import CausesExist
 from ._laws_requests import ExplainedSilence, OneCompletion, OneEnd, TerminalStates
 from ._sound import sound
-from ._text import Line, Span, count, line
+from ._text import MARGIN, Line, Span, count, line, plain
 
 LAWS: tuple[type[Law], ...] = (
     OneCompletion, OneEnd, OneOutcome, OneWinner, ClosedWindow, DeliveryOrder, ExplainedSilence,
@@ -181,7 +182,8 @@ def check_lines(report: CheckReport, *, show_all: bool = False) -> list[Line]:
         )
         lines.extend(_finding_lines(law, show_all=show_all))
     lines.append(_chain_line(report))
-    lines.extend(_damage_line(each) for each in report.damage)
+    for each in report.damage:
+        lines.extend(_damage_lines(each))
     if report.noted is not None:
         lines.extend(_noted_lines(report.noted))
     lines.append(line())
@@ -229,8 +231,9 @@ def _chain_line(report: CheckReport) -> Line:
     return line(Span("  chain ", "bold"), verdict, says)
 
 
-def _damage_line(damage: Damage) -> Line:
-    return line(" " * 16, Span(damage.text, "red" if damage.is_rot else "dim"))
+def _damage_lines(damage: Damage) -> list[Line]:
+    style = "red" if damage.is_rot else "dim"
+    return [line(" " * 16, Span(each, style)) for each in wrap(plain(damage.text), MARGIN - 16)]
 
 
 def _noted_lines(noted: Noted) -> list[Line]:

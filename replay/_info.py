@@ -203,7 +203,7 @@ def place_text(damage: Damage) -> str:
 
 def _turns_text(damage: Damage) -> str:
     if damage.last is None:
-        return f"turns from {damage.first} on, nobody knows how many,"
+        return f"turn {damage.first} and perhaps more"
     if damage.first == damage.last:
         return f"turn {damage.first}"
     return f"turns {damage.first}..{damage.last}"

@@ -62,10 +62,18 @@ def rerun(
         before_handler: Called with a turn's number and actor before code of the application runs.
     """
     reader = source if isinstance(source, LogReader) else read(source)
-    epoch = reader.epoch_of(begin) if begin else 0
+    epoch = _epoch_of(begin, reader) if begin else 0
     passes = _Passes(reader, Wanted(Known(classes), only, epoch, before_handler), time_limit_s)
     with _few_collections():
         return _compared(passes, looks_ahead=bool(only))
+
+
+def _epoch_of(turn: int, reader: LogReader) -> int:
+    lookup = reader.lookup()
+    if not lookup.first <= turn <= lookup.last:
+        text = f"turn {turn} is not in the log, which holds turns {lookup.first}..{lookup.last}"
+        raise UsageError(text)
+    return reader.epoch_of(turn)
 
 
 def _compared(passes: "_Passes", *, looks_ahead: bool) -> Rerun:

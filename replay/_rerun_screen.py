@@ -134,7 +134,8 @@ def _place(where: CodeLine) -> str:
 
 def _left_out(result: Rerun) -> Iterator[str]:
     if result.skipped:
-        yield f"  {count(result.skipped, 'turn')} left out: their classes are not known here"
+        turns = count(result.skipped, "turn")
+        yield f"  {turns} left out: their classes are not known here; name them with --classes"
     if result.opaque:
         turns = count(result.opaque, "turn")
         yield f"  {turns} not compared: the log could not carry their values"

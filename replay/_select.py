@@ -153,6 +153,8 @@ def _by_code(text: str, code: int, archive: Archive) -> Target:
         fitting.update((end.request, None) for end in _ended(turn) if end.code == code)
         if len(fitting) > _COUNTED_MAX:
             break
+    if len(fitting) <= _NEAREST_MAX:
+        fitting = {number: None for number in fitting if number in archive.requests}
     if len(fitting) == 1:
         return Target(Kind.REQUEST, next(iter(fitting)))
     if fitting:
@@ -180,6 +182,8 @@ def _last(archive: Archive) -> Target:
     result = 0
     for turn in sound(archive.lookup.backwards()):
         for end in reversed(list(_ended(turn))):
+            if end.request not in archive.requests:
+                continue  # a later version, or a damaged log, may end what is no request here
             if isinstance(end, Rejected) or end.code is not None or end.how != How.RESULT:
                 return Target(Kind.REQUEST, end.request)
             result = result or end.request

@@ -99,16 +99,25 @@ def _asked_lines(one: Cancellation, clock: Clock) -> list[Line]:
         timed_out = f"the deadline of r{asked.request} ran out  "
         lines = [_row("asked by", timed_out, when)]
         if asked.by is not None:
-            lines.append(_more(f"r{asked.request} was called by {site(asked.by)}"))
+            called = f"r{asked.request} was called by {site(asked.by)}"
+            lines.append(_more(clip(called, _WIDTH)))
         return lines
-    lines = [_row("asked by", _who(asked), "  ", when)]
+    who = clip(_who(asked), _WIDTH)
+    if len(who) + 2 + len(when.text) <= _WIDTH:
+        lines = [_row("asked by", who, "  ", when)]
+    else:
+        lines = [_row("asked by", who), _more(when)]
     if asked.inside is not None and not asked.handler:
         lines.append(_more(_inside(asked.inside)))
     if one.reason:
-        lines.append(_more(clip(f"because: {one.reason}", MARGIN - 16)))
+        lines.append(_more(clip(f"because: {one.reason}", _WIDTH)))
     if one.parent:
         lines.append(_more("in the course of ", Span(f"c{one.parent}", "cyan")))
     return lines
+
+
+_WIDTH = MARGIN - 16
+"""What is left beside the words in the margin."""
 
 
 def _who(asked: Asked) -> str:
@@ -130,7 +139,7 @@ def _window_line(one: Cancellation) -> Line:
         return _row("window", "never opened")
     if one.ended is None:
         return _row("window", f"turns {one.began.turn}..   still open where the log ends")
-    turns = one.ended.turn - one.began.turn
+    turns = one.ended.turn - one.began.turn + 1
     width = duration(one.ended.time_ns - one.began.time_ns)
     stopped = ""
     if one.killed is not None:

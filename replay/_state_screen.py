@@ -154,7 +154,7 @@ def _row(state: ActorState) -> Line:
     turn = state.changed
     return line(
         "  ", f"{clip(state.label, 30):<30} ", f"{clip(_summary(state), 46):<46} ",
-        Span(f"{age:>8} ", "dim"), Span(f"turn {turn}" if turn else "", "cyan"),
+        Span(f"{clip(age, 8):>8} ", "dim"), Span(f"turn {turn}" if turn else "", "cyan"),
     )  # fmt: skip
 
 

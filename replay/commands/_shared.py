@@ -60,6 +60,11 @@ def read_by(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Param
     return convert
 
 
+def _countable(_: click.Context, __: click.Parameter, limit: int | None) -> int | None:
+    """No log holds more, and `islice` counts no further."""
+    return None if limit is None else min(limit, sys.maxsize)
+
+
 _FILTERS = (
     click.option("--actor", metavar="SELECTOR", help="Turns that this actor took."),
     click.option("--of", "about", metavar="SELECTOR", help="Turns that have to do with this."),
@@ -76,7 +81,10 @@ _FILTERS = (
         "--since", "since_ns", callback=read_by(parse_time), metavar="TIME",
         help="Not before this moment: ISO 8601, UTC without a zone, or seconds since 1970.",
     ),
-    click.option("--limit", type=click.IntRange(min=0), metavar="N", help="At most so many."),
+    click.option(
+        "--limit", type=click.IntRange(min=0), callback=_countable, metavar="N",
+        help="At most so many.",
+    ),
 )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from ._shared import (
     LOG,
     NOTHING,
     Damageable,
+    complain,
     json_text,
     leave,
     number_of,
@@ -128,6 +129,8 @@ def command(log: Path, *, name: str, out: Path | None, **filters: Any) -> None:
     size = _to_stdout(made.pieces) if out is None else _to_file(made.pieces, out)
     if out is not None:
         show(made.lines or [line(f"{out}: {count(size, 'byte')}")])
+    elif not size:
+        complain("no turn fits")
     leave(made.reader, fine=FINE if size else NOTHING)
 
 
@@ -141,6 +144,8 @@ def _to_stdout(pieces: Iterable[bytes]) -> int:
 
 def _to_file(pieces: Iterable[bytes], out: Path) -> int:
     """Write a file that is there when it is whole, and not before."""
+    if out.is_dir():
+        raise UsageError(f"{out} is a directory; name the file")
     part = out.with_name(out.name + ".part")
     size = 0
     try:

@@ -15,6 +15,16 @@ from rescind.replay._select import Kind, SelectorError, parse
 from ._shared import BAD, DAMAGED, FINE, JSON, NOTHING, complain, print_json, show
 
 
+def _seconds(context: click.Context, parameter: click.Parameter, seconds: float) -> float:
+    if not _SECONDS_MIN <= seconds <= _SECONDS_MAX:  # which no NaN is
+        text = f"write seconds from {_SECONDS_MIN:g} to {_SECONDS_MAX:,}"
+        raise click.BadParameter(text, context, parameter)
+    return seconds
+
+
+_SECONDS_MIN, _SECONDS_MAX = 0.1, 86_400
+
+
 @click.command("rerun")
 @click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
@@ -28,7 +38,7 @@ from ._shared import BAD, DAMAGED, FINE, JSON, NOTHING, complain, print_json, sh
 )  # fmt: skip
 @click.option("--jobs", type=click.IntRange(min=1), metavar="N", help="So many logs at a time.")
 @click.option(
-    "--time-limit", "time_limit_s", type=click.FloatRange(min=0.1), default=TIME_LIMIT_S,
+    "--time-limit", "time_limit_s", type=float, default=TIME_LIMIT_S, callback=_seconds,
     show_default=True, metavar="SECONDS", help="A turn that takes longer counts as hanging.",
 )  # fmt: skip
 @JSON
@@ -44,7 +54,8 @@ def command(logs: tuple[Path, ...], *, selector: str | None, as_json: bool, **ho
     if as_json:
         print_json("rerun", Path(commonpath(logs)), {"logs": [log_json(each) for each in done]})
     elif len(done) == 1:
-        show(log_lines(done[0]) if not done[0].error else [])
+        if not done[0].error:
+            show(log_lines(done[0]))
     else:
         show(logs_lines(done))
     raise click.exceptions.Exit(_exit_code(done))

@@ -1,5 +1,6 @@
 """A lookup answers what a filter over every turn answers, in whole, damaged and growing logs."""
 
+from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rescind.events import (
+    Completed,
+    How,
     LogAccessError,
     LogError,
     MemoryStorage,
@@ -206,6 +209,30 @@ def test_what_comes_is_not_seen_before_a_refresh_and_nothing_is_wrong_meanwhile(
     assert list(lookup.turns()) == before
     lookup.refresh()
     assert list(lookup.turns()) == list(read(storage))
+
+
+def test_a_code_that_an_enumeration_names_is_found_by_its_number():
+    class Code(IntEnum):
+        TACCESS = -36003
+
+    storage = MemoryStorage()
+    log = open_log(storage=storage)
+    log.append(record(log, Tell(1), Completed(4, Code.TACCESS, How.RESULT, 0)))
+    log.write(log.seal())
+    log.close()
+    lookup = read(storage).lookup()
+    assert lookup.codes() == [-36003]
+    assert [turn.number for turn in lookup.with_code(-36003)] == [1]
+
+
+def test_of_a_pruned_log_an_index_says_that_it_is_gone():
+    storage = long_log()
+    lookup = read(storage).lookup()
+    assert lookup.turn(1)
+    for segment in storage.segments()[:2]:
+        storage.remove(segment)
+    with pytest.raises(LogAccessError, match="was removed while it was looked up"):
+        list(lookup.about(5))
 
 
 @pytest.mark.usefixtures("small_caches")
