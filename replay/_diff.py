@@ -138,7 +138,7 @@ class _Side:
     """One log, and where its units stand in it."""
 
     def __init__(self, log: Iterable[Turn], units: Units) -> None:
-        self._lookup = lookup_of(log)
+        self._lookup = _lookup_of(log)
         self._units = units
 
     def turn(self, unit: int) -> Turn | None:
@@ -210,7 +210,7 @@ def _class_name(log: Iterable[Turn]) -> ClassName:
     return log.class_name if isinstance(log, LogReader) else lambda _epoch, _cls: None
 
 
-def lookup_of(log: Iterable[Turn]) -> Lookup:
+def _lookup_of(log: Iterable[Turn]) -> Lookup:
     return log.lookup() if isinstance(log, LogReader) else TurnsLookup(log)
 
 

@@ -7,13 +7,12 @@ from typing import Any
 
 from rescind.events import How, Turn
 
-from ._describe import event_text, message_text, rules_of
+from ._describe import Names, event_text, message_text, rules_of
 from ._dialects import code_text, end_text
 from ._diff import Diff, Difference, Spot
 from ._diff_identity import said
 from ._diff_walk import Change
 from ._lives import Request
-from ._model import Ledger
 from ._text import MARGIN, Line, Span, clip, count, duration, line, plain, site
 from ._turns import turn_json
 
@@ -28,7 +27,7 @@ _TITLES = {
 }
 
 
-def diff_lines(found: Diff, a: Ledger, b: Ledger) -> list[Line]:
+def diff_lines(found: Diff, a: Names, b: Names) -> list[Line]:
     """Return the screen: what explains the rest first, each with what follows from it."""
     lines: list[Line] = []
     for difference in found.differences:
@@ -56,7 +55,7 @@ _SUMS = {
 }
 
 
-def _difference_lines(difference: Difference, a: Ledger, b: Ledger) -> list[Line]:
+def _difference_lines(difference: Difference, a: Names, b: Names) -> list[Line]:
     spot = difference.spot
     title = f"{_TITLES[spot.change]}: {_whose(spot, a, b)}"
     lines = [line(Span(clip(title, MARGIN - 30), "bold"), "  ", Span(_where(spot), "cyan"))]
@@ -76,7 +75,7 @@ def _wrapped(text: str) -> list[Line]:
     return [line(" " * _INDENT, each) for each in lines]
 
 
-def _whose(spot: Spot, a: Ledger, b: Ledger) -> str:
+def _whose(spot: Spot, a: Names, b: Names) -> str:
     if spot.a is not None:
         return a.label(spot.a.actor)
     return b.label(spot.b.actor) if spot.b is not None else ""
@@ -89,7 +88,7 @@ def _where(spot: Spot) -> str:
     return f"turn {spot.a.number} in A, {spot.b.number} in B"
 
 
-def spot_texts(spot: Spot, a: Ledger, b: Ledger) -> Iterator[str]:
+def spot_texts(spot: Spot, a: Names, b: Names) -> Iterator[str]:
     """Yield what differs at a spot, in sentences."""
     match spot.change:
         case Change.MISSING if spot.a is not None:
@@ -103,21 +102,21 @@ def spot_texts(spot: Spot, a: Ledger, b: Ledger) -> Iterator[str]:
     yield from _ends(spot, a, b)
 
 
-def _alone(turn: Turn, ledger: Ledger) -> Iterator[str]:
-    yield message_text(turn.message, ledger)
-    yield from _events(turn, ledger)
+def _alone(turn: Turn, names: Names) -> Iterator[str]:
+    yield message_text(turn.message, names)
+    yield from _events(turn, names)
     if turn.by is not None:
         yield f"by {site(turn.by)}"
 
 
-def _events(turn: Turn, ledger: Ledger) -> Iterator[str]:
+def _events(turn: Turn, names: Names) -> Iterator[str]:
     for event in turn.events[:EVENTS_MAX]:
-        yield event_text(event, ledger)
+        yield event_text(event, names)
     if len(turn.events) > EVENTS_MAX:
         yield f"and {count(len(turn.events) - EVENTS_MAX, 'more event')}"
 
 
-def _reordered(spot: Spot, a: Ledger, b: Ledger) -> Iterator[str]:
+def _reordered(spot: Spot, a: Names, b: Names) -> Iterator[str]:
     if spot.a is None or spot.b is None:
         return
     yield f"{message_text(spot.a.message, a)} (turn {spot.a.number} in A, {spot.b.number} in B)"
@@ -127,7 +126,7 @@ def _reordered(spot: Spot, a: Ledger, b: Ledger) -> Iterator[str]:
     yield from _differing_events(spot, a, b)
 
 
-def _changed(spot: Spot, a: Ledger, b: Ledger) -> Iterator[str]:
+def _changed(spot: Spot, a: Names, b: Names) -> Iterator[str]:
     if spot.a is None or spot.b is None:
         return
     here, there = message_text(spot.a.message, a), message_text(spot.b.message, b)
@@ -138,7 +137,7 @@ def _changed(spot: Spot, a: Ledger, b: Ledger) -> Iterator[str]:
     yield from _differing_events(spot, a, b)
 
 
-def _differing_events(spot: Spot, a: Ledger, b: Ledger) -> Iterator[str]:
+def _differing_events(spot: Spot, a: Names, b: Names) -> Iterator[str]:
     if spot.a is None or spot.b is None:
         return
     pairs = list(zip_longest(spot.a.events, spot.b.events))
@@ -157,7 +156,7 @@ def _blind(kind: Any) -> Any:
     return said(kind, lambda _: 0)
 
 
-def _ends(spot: Spot, a: Ledger, b: Ledger) -> Iterator[str]:
+def _ends(spot: Spot, a: Names, b: Names) -> Iterator[str]:
     """Say how a request ended here and there, where that is what differs."""
     here = a.requests.get(spot.actor_a) if spot.actor_a else None
     there = b.requests.get(spot.actor_b) if spot.actor_b else None
@@ -170,9 +169,9 @@ def _ends(spot: Spot, a: Ledger, b: Ledger) -> Iterator[str]:
     yield f"{name}: {said_here} in A, {said_there} in B"
 
 
-def _end(request: Request, ledger: Ledger) -> str:
+def _end(request: Request, names: Names) -> str:
     """Return how a request ended and when, counted from its submission."""
-    rules = rules_of(ledger, request.number)
+    rules = rules_of(names, request.number)
     if request.rejected is not None:
         return f"refused with {code_text(rules, request.rejected.code)}"
     if request.completed is None:
@@ -185,22 +184,22 @@ def _end(request: Request, ledger: Ledger) -> str:
     return f"{text} after {duration(request.completed.time_ns - request.submitted.time_ns)}"
 
 
-def _example(spot: Spot, a: Ledger, b: Ledger) -> str:
-    turn, ledger = (spot.a, a) if spot.a is not None else (spot.b, b)
+def _example(spot: Spot, a: Names, b: Names) -> str:
+    turn, names = (spot.a, a) if spot.a is not None else (spot.b, b)
     if turn is None:
         return ""
     if spot.change is Change.CHANGED:
         differing = list(_differing_events(spot, a, b))
         if differing:
             return differing[0]
-    said_in = [event_text(event, ledger) for event in turn.events[:1]]
-    return f"{ledger.label(turn.actor)} {', '.join([message_text(turn.message, ledger), *said_in])}"
+    said_in = [event_text(event, names) for event in turn.events[:1]]
+    return f"{names.label(turn.actor)} {', '.join([message_text(turn.message, names), *said_in])}"
 
 
 # --- JSON ----------------------------------------------------------------------------------------
 
 
-def diff_json(found: Diff, a: Ledger, b: Ledger) -> dict[str, Any]:
+def diff_json(found: Diff, a: Names, b: Names) -> dict[str, Any]:
     """Return the document of `rescind diff --json`, without its schema."""
     return {
         "equal": found.is_equal,
@@ -211,7 +210,7 @@ def diff_json(found: Diff, a: Ledger, b: Ledger) -> dict[str, Any]:
     }
 
 
-def _difference_json(difference: Difference, a: Ledger, b: Ledger) -> dict[str, Any]:
+def _difference_json(difference: Difference, a: Names, b: Names) -> dict[str, Any]:
     return {
         **_spot_json(difference.spot, a, b),
         "brought_about": _counts(difference.follows),
@@ -219,7 +218,7 @@ def _difference_json(difference: Difference, a: Ledger, b: Ledger) -> dict[str, 
     }
 
 
-def _spot_json(spot: Spot, a: Ledger, b: Ledger) -> dict[str, Any]:
+def _spot_json(spot: Spot, a: Names, b: Names) -> dict[str, Any]:
     return {
         "change": spot.change.value,
         "says": list(spot_texts(spot, a, b)),

@@ -76,7 +76,7 @@ class Labels:
             raise senseless(turn, error) from error
 
     def _meet_all(self, turn: Turn) -> None:
-        for number in (turn.actor, *numbers_shown(turn)):
+        for number in (turn.actor, *_numbers_shown(turn)):
             self._meet(number)
             self._meet(self._endpoint_of(number))
 
@@ -122,7 +122,7 @@ class Labels:
         return self._reader.class_name(epoch, number) or self._names.get((epoch, number))
 
 
-def numbers_shown(turn: Turn) -> Iterator[int]:
+def _numbers_shown(turn: Turn) -> Iterator[int]:
     """Yield the numbers that a screen may name; what stands in ranges is shown as numbers."""
     for kind in (turn.message, *turn.events[:EVENTS_MAX]):
         if kind is not None:

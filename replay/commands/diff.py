@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from rescind.events import read
+from rescind.replay._archive import Archive
 from rescind.replay._diff import SHOWN_MAX, diff
-from rescind.replay._diff_names import ledgers_of
 from rescind.replay._diff_screen import diff_json, diff_lines
 
 from ._shared import ALL, BAD, DAMAGED, FINE, JSON, print_json, show, tell_damage
@@ -27,11 +27,11 @@ def command(a: Path, b: Path, *, show_all: bool, as_json: bool) -> None:
     """
     first, second = read(a), read(b)
     found = diff(first, second, limit=None if show_all else SHOWN_MAX)
-    ledgers = ledgers_of(first, second, found)
+    names = Archive(first), Archive(second)
     if as_json:
-        print_json("diff", a, {"other": str(b), **diff_json(found, *ledgers)})
+        print_json("diff", a, {"other": str(b), **diff_json(found, *names)})
     else:
-        show(diff_lines(found, *ledgers))
+        show(diff_lines(found, *names))
     are_damaged = [tell_damage(first, str(a)), tell_damage(second, str(b))]
     fine = FINE if found.is_equal else BAD
     raise click.exceptions.Exit(DAMAGED if any(are_damaged) else fine)

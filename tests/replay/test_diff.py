@@ -20,8 +20,7 @@ from rescind.events import (
     read,
 )
 from rescind.events._mentions import NUMBER_FIELDS, RANGES_FIELDS
-from rescind.replay import Change, diff, fold
-from rescind.replay._diff_names import ledgers_of
+from rescind.replay import Archive, Change, diff, fold
 from rescind.replay._diff_screen import diff_json, diff_lines
 from rescind.replay._text import as_text
 
@@ -32,7 +31,7 @@ STORY = everything().turns
 
 
 def screen(found, a, b):
-    text = as_text(diff_lines(found, *ledgers_of(a, b, found)))
+    text = as_text(diff_lines(found, Archive(a), Archive(b)))
     # What is looked up says the same as what all of the log says.
     assert text == as_text(diff_lines(found, fold(a), fold(b)))
     return text
