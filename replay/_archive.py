@@ -96,6 +96,15 @@ class Archive:
         found = self.lookup.turn(number)
         return None if found is None else next(sound((found,)))
 
+    def turns(self, first: int = 1, last: int | None = None) -> Iterator[Turn]:
+        """Yield the turns of a range, ascending."""
+        return sound(self.lookup.turns(first, last))
+
+    def some(self, numbers: Iterable[int]) -> Iterator[Turn]:
+        """Yield those turns of these numbers that there are, ascending."""
+        found = map(self.turn, sorted(set(numbers)))
+        return (turn for turn in found if turn is not None)
+
     def about(self, *numbers: int, first: int = 1, last: int | None = None) -> Iterator[Turn]:
         """Yield the turns that have to do with any of these, in the log's order, each once."""
         return sound(self.lookup.about(numbers, first, last))
@@ -193,7 +202,7 @@ class Archive:
             found.update(self.names.cancels)
         for _, last in self.gaps:
             # Whoever was asked for where turns are missing shows by what it does behind them.
-            for turn in sound(self.lookup.turns(last + 1, last + _BEHIND_A_GAP_MAX)):
+            for turn in self.turns(last + 1, last + _BEHIND_A_GAP_MAX):
                 found.update(map(_cancel_in, turn.events))
         found.discard(0)
         return array("q", sorted(found))
@@ -216,8 +225,12 @@ class Archive:
         """Return the cancels that a request or cancel had a part in."""
         case = self._cases.get(number)
         found = {n for n in case.cancels if n in self.cancels} if case else set[int]()
-        found.update(c.number for c in self.cancels_before(number) if number in c.refused)
+        found.update(cancel.number for cancel in self.refused_by(number))
         return sorted(found)
+
+    def refused_by(self, number: int) -> Iterator[CancelLife]:
+        """Yield the cancels in whose windows a request was refused, the last first."""
+        return (cancel for cancel in self.cancels_before(number) if number in cancel.refused)
 
     def refresh(self) -> None:
         """See what was written meanwhile; all that was looked up is looked up anew."""
@@ -286,12 +299,7 @@ class Archive:
         if self.cancel_numbers[at : at + 1].tolist() != [number]:
             return None
         cancel = self._whole_cases[number].cancels[number]
-        cancel.refused = Numbers.of(
-            event.request
-            for turn in self.window(cancel)
-            for event in turn.events
-            if isinstance(event, Rejected) and event.endpoint == cancel.endpoint
-        )
+        cancel.refused = refused_in(self.window(cancel), cancel)
         return cancel
 
     def window(self, cancel: CancelLife) -> list[Turn]:
@@ -372,6 +380,16 @@ def _cancel_in(event: Any) -> int:
             return int(number)
         case _:
             return 0
+
+
+def refused_in(window: Iterable[Turn], cancel: CancelLife) -> Numbers:
+    """Return the requests that a cancel's endpoint refused in these turns."""
+    return Numbers.of(
+        event.request
+        for turn in window
+        for event in turn.events
+        if isinstance(event, Rejected) and event.endpoint == cancel.endpoint
+    )
 
 
 def script_of(turn: Turn) -> int:

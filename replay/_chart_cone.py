@@ -21,8 +21,7 @@ from rescind.events import (
 )
 from rescind.events._mentions import pairs_of
 
-from ._archive import script_of
-from ._chart_reading import Reading
+from ._archive import Archive, script_of
 from ._lives import CancelLife, Request
 from ._select import Kind, Target
 from ._turns import mentions_of
@@ -35,33 +34,32 @@ LIVES_MAX = 1_000
 """So many victims' earlier turns are looked up."""
 
 
-def cone_of(target: Target, reading: Reading) -> Iterator[Turn]:
+def cone_of(target: Target, archive: Archive) -> Iterator[Turn]:
     """Return the turns of a target's cone, ascending."""
     match target.kind:
         case Kind.CANCEL:
-            return _of_cancel(reading.names.cancels[target.number], reading)
+            return _of_cancel(archive.cancels[target.number], archive)
         case Kind.REQUEST:
-            return _of_request(target.number, reading)
+            return _of_request(target.number, archive)
         case Kind.TURN:
-            return _of_turns([target.number], reading)
+            return _of_turns([target.number], archive)
         case Kind.ACTOR:  # whoever lives long has no cone but all that is said of it
-            return reading.about(target.number)
+            return archive.about(target.number)
 
 
 # --- a request, a turn ---------------------------------------------------------------------------
 
 
-def _of_request(number: int, reading: Reading) -> Iterator[Turn]:
-    names = reading.names
-    own = [turn.number for turn in reading.about(number)]
-    request = names.requests.get(number)
+def _of_request(number: int, archive: Archive) -> Iterator[Turn]:
+    own = [turn.number for turn in archive.about(number)]
+    request = archive.requests.get(number)
     if request is None:
-        return _of_turns(own, reading)
+        return _of_turns(own, archive)
     cancels = [*request.claims, request.completed.by if request.completed else 0]
-    known = [names.cancels[number] for number in cancels if number in names.cancels]
+    known = [archive.cancels[number] for number in cancels if number in archive.cancels]
     if request.rejected is not None:
-        known += reading.refused_by(request)
-    return _of_turns(own, reading, number, chain.from_iterable(map(_own_turns, known)))
+        known += archive.refused_by(number)
+    return _of_turns(own, archive, number, chain.from_iterable(map(_own_turns, known)))
 
 
 def _own_turns(cancel: CancelLife) -> list[int]:
@@ -70,7 +68,7 @@ def _own_turns(cancel: CancelLife) -> list[int]:
 
 
 def _of_turns(
-    numbers: Iterable[int], reading: Reading, request: int = 0, context: Iterable[int] = ()
+    numbers: Iterable[int], archive: Archive, request: int = 0, context: Iterable[int] = ()
 ) -> Iterator[Turn]:
     """Yield turns, what led to them, and what they brought about.
 
@@ -78,18 +76,18 @@ def _of_turns(
     the turns of ``context``, nothing.
     """
     own = set(numbers)
-    wanted = own.union(context, *(_causes(number, reading, request) for number in own))
-    wanted |= {turn.number for turn in _effects(own, request, reading)}
-    return reading.some(wanted)
+    wanted = own.union(context, *(_causes(number, archive, request) for number in own))
+    wanted |= {turn.number for turn in _effects(own, request, archive)}
+    return archive.some(wanted)
 
 
-def _causes(number: int, reading: Reading, request: int = 0) -> set[int]:
+def _causes(number: int, archive: Archive, request: int = 0) -> set[int]:
     """Return the turns that led to one; before its delivery a request's own completion stands."""
     seen: set[int] = set()
     while number > 0 and number not in seen:  # a damaged log may run in circles
         seen.add(number)
-        turn = reading.turn(number)
-        life = reading.names.requests.get(request or (script_of(turn) if turn else 0))
+        turn = archive.turn(number)
+        life = archive.requests.get(request or (script_of(turn) if turn else 0))
         if life and life.completed and life.delivered and life.delivered.turn == number:
             number, request = life.completed.turn, 0
         elif turn is None or turn.cause is None or turn.cause.log is not None:
@@ -99,12 +97,12 @@ def _causes(number: int, reading: Reading, request: int = 0) -> set[int]:
     return seen
 
 
-def _effects(own: set[int], request: int, reading: Reading) -> Iterator[Turn]:
+def _effects(own: set[int], request: int, archive: Archive) -> Iterator[Turn]:
     """Yield the turns that own ones brought about; of a run of scripts only what one's did."""
-    scripts = {turn.number for turn in reading.some(own) if script_of(turn)}
+    scripts = {turn.number for turn in archive.some(own) if script_of(turn)}
     seen = 0
     for number in sorted(own):
-        for turn in reading.turns(max(seen, number) + 1, number + NEAR_TURNS):
+        for turn in archive.turns(max(seen, number) + 1, number + NEAR_TURNS):
             cause = turn.cause
             if cause is None or cause.log is not None or cause.number not in own:
                 continue
@@ -116,29 +114,28 @@ def _effects(own: set[int], request: int, reading: Reading) -> Iterator[Turn]:
 # --- a cancellation ------------------------------------------------------------------------------
 
 
-def _of_cancel(cancel: CancelLife, reading: Reading) -> Iterator[Turn]:
+def _of_cancel(cancel: CancelLife, archive: Archive) -> Iterator[Turn]:
     """Yield a cancellation whole: what led to it, its sequence, and what was late behind it."""
-    names = reading.names
     moments = [m.turn for m in (cancel.requested, cancel.began, cancel.ended) if m is not None]
     if not moments:
-        yield from reading.about(cancel.number)
+        yield from archive.about(cancel.number)
         return
     begin = min(moments)
-    lives = [names.requests[n] for n in cancel.victims[:LIVES_MAX]]
+    lives = [archive.requests[n] for n in cancel.victims[:LIVES_MAX]]
     attempts = cancel.attempts[:LIVES_MAX]
-    lives += [names.requests[a.target] for a in attempts if a.target in names.requests]
-    rivals = [names.cancels[n] for n in {a.other for a in attempts} if n in names.cancels]
-    asker = names.requests.get(cancel.asked_by)
+    lives += [archive.requests[a.target] for a in attempts if a.target in archive.requests]
+    rivals = [archive.cancels[n] for n in {a.other for a in attempts} if n in archive.cancels]
+    asker = archive.requests.get(cancel.asked_by)
     near = {turn for life in lives for turn in _turns_of(life)}
     near |= {turn for rival in rivals for turn in _own_turns(rival)}
     near |= {asker.timed_out.turn} if asker and asker.timed_out else set()
-    near |= _causes(begin, reading)
-    yield from reading.some(number for number in near if number < begin)
+    near |= _causes(begin, archive)
+    yield from archive.some(number for number in near if number < begin)
     last = begin
-    for turn in _sequence(cancel, begin, reading):
+    for turn in _sequence(cancel, begin, archive):
         last = turn.number
         yield turn
-    yield from reading.some(number for number in near if number > last)
+    yield from archive.some(number for number in near if number > last)
 
 
 def _turns_of(life: Request) -> list[int]:
@@ -149,10 +146,10 @@ def _turns_of(life: Request) -> list[int]:
     return [end.turn for end in ends if end is not None]
 
 
-def _sequence(cancel: CancelLife, begin: int, reading: Reading) -> Iterator[Turn]:
+def _sequence(cancel: CancelLife, begin: int, archive: Archive) -> Iterator[Turn]:
     """Yield the turns of a cancellation from its trigger until it is at rest."""
     watch = _Watch(cancel)
-    for turn in reading.turns(begin, begin + SPAN_TURNS):
+    for turn in archive.turns(begin, begin + SPAN_TURNS):
         if watch.wants(turn):
             yield turn
             if watch.is_at_rest:

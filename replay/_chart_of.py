@@ -5,11 +5,10 @@ from itertools import dropwhile
 
 from rescind.events import Turn
 
-from ._archive import AnyLog
+from ._archive import AnyLog, Archive, archive_of
 from ._chart import Chart
 from ._chart_cone import LIVES_MAX, cone_of
 from ._chart_draw import Drawing
-from ._chart_reading import Reading
 from ._chart_says import Speaker
 from ._select import Kind, Target, resolve
 from ._text import count
@@ -44,29 +43,29 @@ def chart_of(
     Raises:
         SelectorError: The selector means nothing in this log, or several things.
     """
-    reading = Reading(log)
-    target = resolve(selector, reading.names) if selector is not None else None
-    return draw_chart(reading, target, first=first, last=last, unfold=unfold)
+    archive = archive_of(log)
+    target = resolve(selector, archive) if selector is not None else None
+    return draw_chart(archive, target, first=first, last=last, unfold=unfold)
 
 
 def draw_chart(
-    reading: Reading, target: Target | None, *, first: int | None, last: int | None, unfold: bool
+    archive: Archive, target: Target | None, *, first: int | None, last: int | None, unfold: bool
 ) -> Chart:
-    """Draw a chart from what is open for reading already."""
+    """Draw a chart from what is open already."""
     notes: list[str] = []
     is_open = target is None and first is None and last is None
-    cancels = reading.cancel_numbers() if is_open else []
+    cancels = list(archive.cancel_numbers) if is_open else []
     if cancels:
         target = Target(Kind.CANCEL, cancels[-1])
         total = len(cancels)
         which = "the only cancellation" if total == 1 else f"the last of {total:,} cancellations"
         notes.append(f"{which}; --of shows something else, --from and --to a range of turns")
     first = 1 if first is None else first
-    turns = _turns(target, first, last, reading)
+    turns = _turns(target, first, last, archive)
     rows_max = ALL_ROWS_MAX if unfold else ROWS_MAX
     tail = int(rows_max * _TAIL) if _is_cone(target) else 0
     head = rows_max - tail
-    drawing = Drawing(Speaker(reading), head=head, tail=tail, unfold=unfold, lost=reading.gaps)
+    drawing = Drawing(Speaker(archive), head=head, tail=tail, unfold=unfold, lost=archive.gaps)
     shown = [0, 0, 0]
     for turn in _within(turns, first, last):
         if drawing.is_full:
@@ -77,11 +76,11 @@ def draw_chart(
             break
         drawing.take(turn)
         shown = [shown[0] or turn.number, turn.number, shown[2] or turn.time_ns]
-    notes += _left_out(target, reading)
+    notes += _left_out(target, archive)
     lanes, rows, shades = drawing.finish()
-    zero = _zero(target, reading) or shown[2]
-    title = _title(target, reading, shown[0], shown[1])
-    return Chart(title, zero, reading.begin_ns, lanes, rows, shades, tuple(notes))
+    zero = _zero(target, archive) or shown[2]
+    title = _title(target, archive, shown[0], shown[1])
+    return Chart(title, zero, archive.clock.begin_ns, lanes, rows, shades, tuple(notes))
 
 
 def _is_cone(target: Target | None) -> bool:
@@ -89,18 +88,16 @@ def _is_cone(target: Target | None) -> bool:
     return target is not None and target.kind is not Kind.ACTOR
 
 
-def _turns(target: Target | None, first: int, last: int | None, reading: Reading) -> Iterable[Turn]:
+def _turns(target: Target | None, first: int, last: int | None, archive: Archive) -> Iterable[Turn]:
     if target is None:
-        return reading.turns(first, last)
+        return archive.turns(first, last)
     if target.kind is Kind.ACTOR:
-        return reading.about(target.number, first, last)
-    return cone_of(target, reading)
+        return archive.about(target.number, first=first, last=last)
+    return cone_of(target, archive)
 
 
-def _left_out(target: Target | None, reading: Reading) -> list[str]:
-    cancel = (
-        reading.names.cancels.get(target.number) if target and target.kind is Kind.CANCEL else None
-    )
+def _left_out(target: Target | None, archive: Archive) -> list[str]:
+    cancel = archive.cancels.get(target.number) if target and target.kind is Kind.CANCEL else None
     more = len(cancel.victims) - LIVES_MAX if cancel else 0
     return [f"the calls of {count(more, 'further victim')} are left out"] if more > 0 else []
 
@@ -112,31 +109,31 @@ def _within(turns: Iterable[Turn], first: int, last: int | None) -> Iterator[Tur
         yield turn
 
 
-def _title(target: Target | None, reading: Reading, first: int, last: int) -> str:
+def _title(target: Target | None, archive: Archive, first: int, last: int) -> str:
     if target is None:
         return f"turns {first} to {last}" if first else "no turns"
     if target.kind is Kind.TURN:
         return f"turn {target.number}"
-    name = reading.names.label(target.number)
-    cancel = reading.names.cancels.get(target.number)
+    name = archive.label(target.number)
+    cancel = archive.cancels.get(target.number)
     if target.kind is not Kind.CANCEL or cancel is None:
         return name
-    endpoint = reading.names.endpoints.get(cancel.endpoint)
+    endpoint = archive.endpoints.get(cancel.endpoint)
     driver = f" ({endpoint.driver})" if endpoint and endpoint.driver else ""
     trigger = cancel.trigger or "a cancel"
-    return f"c{cancel.number} {trigger} on {reading.names.label(cancel.endpoint)}{driver}"
+    return f"c{cancel.number} {trigger} on {archive.label(cancel.endpoint)}{driver}"
 
 
-def _zero(target: Target | None, reading: Reading) -> int:
+def _zero(target: Target | None, archive: Archive) -> int:
     """Return the moment from which times count: when a cancel was asked for, or how it ended."""
     if target is None:
         return 0
     if target.kind is Kind.CANCEL:
-        cancel = reading.names.cancels[target.number]
+        cancel = archive.cancels[target.number]
         begin = cancel.requested or cancel.began
         return begin.time_ns if begin else 0
     if target.kind is Kind.REQUEST:
-        request = reading.names.requests[target.number]
+        request = archive.requests[target.number]
         end = request.completed or request.rejected or request.submitted
         return end.time_ns if end else 0
     return 0

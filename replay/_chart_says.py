@@ -43,8 +43,8 @@ from rescind.events import (
     Turn,
 )
 
+from ._archive import Archive
 from ._chart import LaneKind, Look
-from ._chart_reading import Reading
 from ._describe import event_text, message_text, rules_of, said, taken_text
 from ._dialects import end_text, state_text
 from ._lives import Ending
@@ -81,12 +81,11 @@ class Remark:
 class Speaker:
     """Puts turns into words; what it needs to know of others it asks the log."""
 
-    def __init__(self, reading: Reading) -> None:
+    def __init__(self, archive: Archive) -> None:
         """Take the log, for its names, and for who took the turn that brought one about."""
-        self.names = reading.names
+        self.names = archive
         self.completed: dict[int, Completed] = {}
         """Ends that were told already, so that their deliveries need not look them up."""
-        self._turn = reading.turn
 
     def remarks(self, turn: Turn) -> list[Remark]:
         """Return what a turn says, what came in first."""
@@ -133,7 +132,7 @@ class Speaker:
             case Origin.IO:
                 return self.outside(target)
             case Origin.ACTOR if turn.cause is not None and turn.cause.log is None:
-                because = self._turn(turn.cause.number)
+                because = self.names.turn(turn.cause.number)
                 return target if because is None else self.place(because.actor)
             case _:
                 return target

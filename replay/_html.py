@@ -20,7 +20,6 @@ from rescind.events import Damage, LogReader, Lookup, Turn
 
 from ._archive import Archive
 from ._chart_of import draw_chart
-from ._chart_reading import Reading
 from ._chart_svg import chart_svg
 from ._fold import new_ledger
 from ._html_before import standings_in
@@ -297,13 +296,12 @@ def _card(one: Cancellation) -> dict[str, Any]:
 def _charts(archive: Archive, cards: Sequence[dict[str, Any]], scope: _Scope) -> dict[str, str]:
     """Return charts as SVG by their selectors: the newest, of bounded number and length."""
     charts: dict[str, str] = {}
-    reading = Reading(archive)
     room = CHARTS_CHARS_MAX
     wanted = [Target(Kind.CANCEL, one["cancel"]) for one in reversed(cards)][:CHARTS_MAX]
     if scope.target is not None and scope.target not in wanted:
         wanted.insert(0, scope.target)
     for target in wanted:
-        svg = chart_svg(draw_chart(reading, target, first=None, last=None, unfold=False))
+        svg = chart_svg(draw_chart(archive, target, first=None, last=None, unfold=False))
         if len(svg) <= min(CHART_CHARS_MAX, room):
             charts[str(target)] = svg
             room -= len(svg)

@@ -16,11 +16,10 @@ from rescind.events import (
     CancelRequested,
     Delivered,
     Discarded,
-    Rejected,
     Turn,
 )
 
-from ._archive import AnyLog, Archive, archive_of
+from ._archive import AnyLog, Archive, archive_of, refused_in
 from ._case import Case
 from ._check import LAWS
 from ._describe import Names
@@ -28,7 +27,6 @@ from ._dialects import TIME_OUT, Tables, tables
 from ._laws import Court, Finding, Verdict
 from ._lives import CancelLife, Context, Delivery, Discard, Ending, Moment, Request
 from ._model import Ledger, each
-from ._numbers import Numbers
 from ._shown import Shown
 from ._sound import sound
 from ._text import Clock, Line
@@ -343,9 +341,7 @@ def _hear(number: int, archive: Archive) -> Court:
         cancel = case.cancel(number)
         court = _court(case, archive, merge(archive.about(*members), window, key=_number))
         refusing = archive.window(cancel)
-        cancel.refused = Numbers.of(
-            event.request for turn in refusing for event in _refused(turn, cancel)
-        )
+        cancel.refused = refused_in(refusing, cancel)
         concerned = {*cancel.victims, *cancel.refused, *(each.target for each in cancel.attempts)}
         if concerned <= members and len(refusing) == len(window):
             return court
@@ -362,11 +358,6 @@ def _victims_of(number: int, archive: Archive) -> Iterator[int]:
             if isinstance(event, CancelBegan) and event.cancel == number:
                 return each(event.victims)
     return iter(())
-
-
-def _refused(turn: Turn, cancel: CancelLife) -> list[Rejected]:
-    rejected = [event for event in turn.events if isinstance(event, Rejected)]
-    return [event for event in rejected if event.endpoint == cancel.endpoint]
 
 
 def _court(case: Case, archive: Archive, turns: Iterable[Turn]) -> Court:

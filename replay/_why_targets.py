@@ -321,7 +321,8 @@ def _plan_rejection(request: Request, archive: Archive) -> Plan:
     if request.inside is not None:
         facts.append(f"called inside the script of {archive.label(request.inside.request)}")
     starts = [("the call", refused.turn, request.number)]
-    window = _window_of(request, archive) if refused.code == rules.window_code else None
+    in_window = refused.code == rules.window_code
+    window = next(archive.refused_by(request.number), None) if in_window else None
     related: tuple[str, ...] = ()
     if window is not None and window.began is not None:
         end = window.ended.turn if window.ended else "the end of the log"
@@ -331,11 +332,6 @@ def _plan_rejection(request: Request, archive: Archive) -> Plan:
         related = (f"c{window.number}",)
     moment = Moment(refused.turn, refused.time_ns)
     return Plan(headline, moment, tuple(facts), tuple(starts), (), related)
-
-
-def _window_of(request: Request, archive: Archive) -> CancelLife | None:
-    fitting = (c for c in archive.cancels_before(request.number) if request.number in c.refused)
-    return next(fitting, None)
 
 
 def _spared(request: Request, archive: Archive) -> Iterator[str]:

@@ -7,10 +7,10 @@ from pathlib import Path
 import click
 
 from rescind.events import read
+from rescind.replay._archive import Archive
 from rescind.replay._chart import Chart
 from rescind.replay._chart_mermaid import chart_mermaid
 from rescind.replay._chart_of import draw_chart
-from rescind.replay._chart_reading import Reading
 from rescind.replay._chart_screen import GLYPHS, chart_json, chart_lines
 from rescind.replay._chart_svg import chart_svg
 from rescind.replay._text import MARGIN, Line, as_text, line
@@ -45,9 +45,9 @@ def command(  # noqa: PLR0913 - every one is an option
     """
     if as_json and out is not None:
         raise click.UsageError("--json prints its document; --out is for the other forms")
-    reading = Reading(read(log))
-    target = None if selector is None else target_of(selector, reading.names)
-    chart = draw_chart(reading, target, first=first, last=last, unfold=show_all)
+    archive = Archive(read(log))
+    target = None if selector is None else target_of(selector, archive)
+    chart = draw_chart(archive, target, first=first, last=last, unfold=show_all)
     form = form or (_BY_ENDING.get(out.suffix.lower()) if out else None)
     if as_json:
         print_json("chart", log, chart_json(chart))
@@ -57,7 +57,7 @@ def command(  # noqa: PLR0913 - every one is an option
         show(line(each) for each in _text(chart, form).splitlines())
     else:
         show(_screen(chart))
-    leave(reading.names.lookup, fine=FINE if chart.rows else NOTHING)
+    leave(archive.lookup, fine=FINE if chart.rows else NOTHING)
 
 
 def _text(chart: Chart, form: str | None) -> str:
