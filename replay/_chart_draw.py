@@ -20,6 +20,7 @@ from rescind.events import (
     Returned,
     Turn,
 )
+from rescind.events._mentions import pairs_of
 
 from ._chart import Arrow, Lane, LaneKind, Row, Shade, ShadeKind
 from ._chart_says import APPLICATION, Place, Remark, Speaker
@@ -75,7 +76,7 @@ class _Draft:
 
 
 def _join(numbers: list[int], more: list[int]) -> None:
-    for first, last in zip(more[::2], more[1::2], strict=False):
+    for first, last in pairs_of(more):
         if numbers and numbers[-1] + 1 == first:
             numbers[-1] = last
         elif len(numbers) < 2 * _PAIRS_MAX:

@@ -3,8 +3,9 @@
 A place is a lane before the lanes are counted: its kind and number.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, TypeAlias
 
 from rescind.events import (
@@ -48,6 +49,7 @@ from ._chart import LaneKind, Look
 from ._describe import event_text, message_text, rules_of, said, taken_text
 from ._dialects import end_text, state_text
 from ._lives import Ending
+from ._numbers import Numbers
 from ._text import clip, count, duration, error_text, plain
 from ._turns import kind_name
 
@@ -184,8 +186,7 @@ class Speaker:
 
     def _began(self, event: CancelBegan) -> Remark:
         place = self.place(event.cancel)
-        pairs = zip(event.victims[::2], event.victims[1::2], strict=False)
-        victims = sum(last - first + 1 for first, last in pairs)
+        victims = len(Numbers(event.victims))
         words = f"{count(victims, 'victim')}: " if victims else "no victims: nothing is outstanding"
         return Remark(place, place, Look.CANCEL, "CancelBegan", words, tuple(event.victims))
 
@@ -314,7 +315,7 @@ def _script(speaker: Speaker, turn: Turn) -> Remark:
 def _brought(speaker: Speaker, ranges: list[int]) -> tuple[Look, str]:
     """Return what a run of deliveries brings, if it is the same in all."""
     found: set[tuple[Look, str]] = set()
-    for number in _some(ranges, _LOOKED_AT_MAX):
+    for number in islice(Numbers(ranges), _LOOKED_AT_MAX):
         done = speaker.end_of(number)
         if done is None:
             return Look.PLAIN, ""
@@ -419,16 +420,6 @@ def _first(turn: Turn, kind: type) -> Any:
 
 def _one(number: int) -> tuple[int, int]:
     return number, number
-
-
-def _some(ranges: Iterable[int], most: int) -> Iterator[int]:
-    numbers = list(ranges)
-    for first, last in zip(numbers[::2], numbers[1::2], strict=False):
-        for number in range(first, last + 1):
-            if most <= 0:
-                return
-            most -= 1
-            yield number
 
 
 def _ranges(numbers: list[int]) -> Iterator[int]:

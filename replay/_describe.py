@@ -41,6 +41,7 @@ from rescind.events import (
     Unknown,
     WorkStopped,
 )
+from rescind.events._mentions import pairs_of
 
 from ._dialects import Tables, code_text, end_text, state_text, tables
 from ._lives import CancelLife, Endpoint, Request
@@ -98,7 +99,7 @@ def numbers_text(ranges: list[int], letter: str = "r") -> str:
     >>> numbers_text([9, 9, 3, 8])
     'r9 r3..r8'
     """
-    pairs = list(zip(ranges[::2], ranges[1::2], strict=False))
+    pairs = pairs_of(ranges)
     shown = [
         f"{letter}{first}" if first == last else f"{letter}{first}..{letter}{last}"
         for first, last in pairs[:RANGES_MAX]

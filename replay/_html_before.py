@@ -4,14 +4,12 @@ from collections.abc import Iterator
 
 from ._describe import rules_of
 from ._dialects import end_text, state_text
-from ._html_standings import LIVE, OWED, Standing
+from ._html_standings import LIVE, OWED, TEXT_MAX, Standing
 from ._lives import Call
 from ._living import Cancelling, Held, Life, Place
 from ._model import Ledger
 from ._text import clip
 from ._world import World
-
-_TEXT_MAX = 160
 
 
 def standings_in(world: World, ledger: Ledger) -> Iterator[Standing]:
@@ -22,11 +20,11 @@ def standings_in(world: World, ledger: Ledger) -> Iterator[Standing]:
     for number, place in world.places.items():
         _learn_place(number, place, ledger)
         text = state_text(rules_of(ledger, number), place.state.value)
-        yield Standing("e", number, LIVE, clip(text, _TEXT_MAX))
+        yield Standing("e", number, LIVE, clip(text, TEXT_MAX))
     for number, call in world.calls.items():
         ledger.calls[number] = Call(number, call.endpoint)
         text = state_text(rules_of(ledger, number), call.state.value)
-        yield Standing("k", number, LIVE, clip(text, _TEXT_MAX))
+        yield Standing("k", number, LIVE, clip(text, TEXT_MAX))
     for number in world.accepted:
         held = world.request(number)
         if held is not None:
@@ -53,7 +51,7 @@ def _request(number: int, held: Held, ledger: Ledger) -> Standing:
     if done is None:
         return Standing("r", number, LIVE, "outstanding")
     end = end_text(rules_of(ledger, number), done.code, done.how)
-    return Standing("r", number, OWED, clip(f"{end}, not delivered yet", _TEXT_MAX))
+    return Standing("r", number, OWED, clip(f"{end}, not delivered yet", TEXT_MAX))
 
 
 def _cancel(number: int, told: Cancelling, ledger: Ledger) -> Standing:

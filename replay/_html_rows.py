@@ -14,6 +14,7 @@ from rescind.events._mentions import Mentions
 from ._describe import event_text, message_text, said
 from ._html_standings import OVER, Standing, owner_letter, standings_after
 from ._model import Ledger
+from ._numbers import NumberSet
 from ._text import Clock, clip, place, value_text
 from ._turns import fields_of, kind_name, mentions_of, origin_text
 
@@ -178,14 +179,10 @@ class Rows:
 
 def _ranges(found: Mentions) -> list[int]:
     """Return the numbers that a turn mentions as sorted pairs, first and last."""
-    spans = sorted({*found.spans, *((number, number) for number in found.numbers)})
-    joined: list[list[int]] = []
-    for first, last in spans:
-        if joined and first <= joined[-1][1] + 1:
-            joined[-1][1] = max(last, joined[-1][1])
-        else:
-            joined.append([first, last])
-    return [number for pair in joined[:RANGES_MAX] for number in pair]
+    joined = NumberSet()
+    for first, last in sorted({*found.spans, *((number, number) for number in found.numbers)}):
+        joined.add(first, last)
+    return [number for pair in joined.ranges[:RANGES_MAX] for number in pair]
 
 
 def fit(value: Any, width: int = 300) -> Any:

@@ -13,7 +13,7 @@ from ._fold import fold
 from ._lives import Endpoint, Refused
 from ._model import Ledger
 from ._sequences import tables_of
-from ._text import MARGIN, Clock, Line, Span, clip, count, duration, line
+from ._text import MARGIN, Clock, Line, Span, clip, count, duration, line, turns_text
 
 CODES_MAX = 12
 ENDPOINTS_MAX = 10
@@ -202,11 +202,9 @@ def place_text(damage: Damage) -> str:
 
 
 def _turns_text(damage: Damage) -> str:
-    if damage.last is None:
+    if damage.first is None or damage.last is None:
         return f"turn {damage.first} and perhaps more"
-    if damage.first == damage.last:
-        return f"turn {damage.first}"
-    return f"turns {damage.first}..{damage.last}"
+    return turns_text(damage.first, damage.last)
 
 
 # --- JSON ----------------------------------------------------------------------------------------

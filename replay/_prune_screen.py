@@ -6,7 +6,7 @@ from typing import Any
 from rescind.events import Pruned, Turn
 
 from ._info import LABEL, row
-from ._text import MARGIN, Clock, Line, Span, clip, count, line
+from ._text import MARGIN, Clock, Line, Span, clip, count, line, turns_text
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +81,7 @@ def _removed_lines(pruning: Pruning) -> list[Line]:
     numbers = f"({removed[0].segment}..{removed[-1].segment})"
     segments, size = count(len(removed), "segment"), f"{pruning.bytes:,} bytes"
     label = "would go" if pruning.is_dry else "removed"
-    lines = [row(label, f"{segments} {numbers}, {_turns_text(pruning)}, {size}")]
+    lines = [row(label, f"{segments} {numbers}, {_turns_of(pruning)}, {size}")]
     if pruning.times_ns is not None:
         first, last = pruning.times_ns
         clock = Clock(first)
@@ -89,11 +89,10 @@ def _removed_lines(pruning: Pruning) -> list[Line]:
     return [*lines, *_state_lines(pruning)]
 
 
-def _turns_text(pruning: Pruning) -> str:
+def _turns_of(pruning: Pruning) -> str:
     if pruning.turns is None:
         return "no turn"
-    first, last = pruning.turns
-    return f"turn {first}" if first == last else f"turns {first}..{last}"
+    return turns_text(*pruning.turns)
 
 
 def _state_lines(pruning: Pruning) -> list[Line]:

@@ -8,7 +8,7 @@ from rescind.events import Damage, LogReader, Recovery
 
 from ._check import damage_json
 from ._info import LABEL, damage_lines, place_text, row
-from ._text import MARGIN, Line, Span, clip, count, line
+from ._text import MARGIN, Line, Span, clip, count, line, turns_text
 
 LOSSES_MAX = 20
 """Lost stretches shown on a screen unless all are asked for."""
@@ -159,7 +159,7 @@ def _loss_lines(rescue: Rescue, *, show_all: bool) -> list[Line]:
 
 
 def _one_loss_lines(loss: Loss, *, show_all: bool) -> list[Line]:
-    turns = f"turn {loss.first}" if loss.turns == 1 else f"turns {loss.first}..{loss.last}"
+    turns = turns_text(loss.first, loss.last)
     at_most = " at most: nothing behind tells how many there were" if loss.is_at_most else ""
     old = ", noted by an earlier recovery" if loss.is_old else ""
     lines = [row("lost", Span(turns, "dim" if loss.is_old else "red"), f"{at_most}{old}")]

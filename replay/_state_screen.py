@@ -7,6 +7,7 @@ from typing import Any
 from rescind.events import How
 
 from ._dialects import Tables, end_text
+from ._numbers import Numbers
 from ._state import ActorDifference, ActorState, FieldChange, Kind
 from ._text import MARGIN, Clock, Line, Span, clip, count, duration, jsonable, line, value_text
 
@@ -93,10 +94,10 @@ _SPELT: dict[str, Callable[[Any, ActorState], str]] = {
 
 def _numbers(numbers: Sequence[int], letter: str, *, show_all: bool) -> str:
     """Return numbers, runs of them as first..last."""
-    runs: list[str] = []
-    for _, group in groupby(enumerate(numbers), key=lambda pair: pair[1] - pair[0]):
-        run = [number for _, number in group]
-        runs.append(f"{letter}{run[0]}" + (f"..{letter}{run[-1]}" if len(run) > 1 else ""))
+    runs = [
+        f"{letter}{first}" + (f"..{letter}{last}" if first < last else "")
+        for first, last in Numbers.of(numbers).ranges
+    ]
     total = f"{len(numbers):,}: " if len(numbers) > 1 else ""
     shown = runs if show_all else runs[:SHOWN_MAX]
     return total + ", ".join(shown) + (" ..." if len(shown) < len(runs) else "")

@@ -82,6 +82,15 @@ def count(number: int, noun: str) -> str:
     return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
 
 
+def turns_text(first: int, last: int) -> str:
+    """Return a range of turns.
+
+    >>> turns_text(7, 7), turns_text(7, 1200)
+    ('turn 7', 'turns 7..1200')
+    """
+    return f"turn {first}" if first == last else f"turns {first}..{last}"
+
+
 def duration(ns: int) -> str:
     """Return a time span in the unit in which it is easiest to read.
 

@@ -1,6 +1,6 @@
 """One turn on the way back, as it concerns the outcome."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 
 from rescind.events import (
     Answer,
@@ -27,6 +27,7 @@ from rescind.events import (
 from ._archive import Archive
 from ._describe import event_text, message_text, rules_of, said
 from ._dialects import code_text, end_text
+from ._numbers import Numbers
 from ._text import count, duration, error_text, plain
 
 
@@ -72,13 +73,9 @@ def _says_submit(turn: Turn, archive: Archive) -> str:
             return f"{plain(submit.operation)} refused: {code}, rule {plain(event.rule)}"
     began = [event for event in turn.events if isinstance(event, CancelBegan)]
     if began:
-        victims = sum(last - first + 1 for first, last in _pairs(began[0].victims))
+        victims = len(Numbers(began[0].victims))
         return f"{plain(submit.operation)} called: c{began[0].cancel}, {count(victims, 'victim')}"
     return f"{plain(submit.operation)} called"
-
-
-def _pairs(ranges: list[int]) -> Iterable[tuple[int, int]]:
-    return zip(ranges[::2], ranges[1::2], strict=False)
 
 
 def _says_cancel(turn: Turn, archive: Archive) -> str:
@@ -89,7 +86,7 @@ def _says_cancel(turn: Turn, archive: Archive) -> str:
     began = [event for event in turn.events if isinstance(event, CancelBegan)]
     if began:
         number = began[0].cancel  # a time-out's message names its request
-        victims = sum(last - first + 1 for first, last in _pairs(began[0].victims))
+        victims = len(Numbers(began[0].victims))
         trigger = plain(archive.cancels[number].trigger) if number in archive.cancels else "cancel"
         return f"c{number} ({trigger}) began with {count(victims, 'victim')}"
     told = [event_text(event, archive) for event in turn.events if not isinstance(event, Discarded)]
