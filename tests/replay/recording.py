@@ -320,6 +320,13 @@ def save(
     return path
 
 
+def spoil(segment: Path, offset: int) -> None:
+    """Change one byte of a segment."""
+    data = bytearray(segment.read_bytes())
+    data[offset] ^= 0x5A
+    segment.write_bytes(data)
+
+
 def flush(writer: Any) -> None:
     batch = writer.seal()
     if batch is not None:

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from rescind.replay.cli import cli
 
-from .recording import Recording, everything, incident, save
+from .recording import Recording, everything, incident, save, spoil
 from .test_cli import run
 
 
@@ -57,9 +57,7 @@ def test_a_chart_that_cannot_be_written_is_said_to_be(log, tmp_path):
 def test_a_damaged_log_is_charted_as_far_as_it_goes_and_said_to_be_damaged(tmp_path):
     log = save(everything().turns, tmp_path / "a.log")
     [segment] = log.glob("*.seg")
-    data = bytearray(segment.read_bytes())
-    data[len(data) // 2] ^= 0xFF
-    segment.write_bytes(data)
+    spoil(segment, segment.stat().st_size // 2)
     result = run("chart", log, "--from", "1")
     assert result.returncode == 3
     assert "damaged" in result.stderr

@@ -28,7 +28,7 @@ from rescind.replay._text import MARGIN, Clock, as_text
 from rescind.replay._turns import turn_lines
 from rescind.replay.cli import cli
 
-from .recording import Recording, everything, flush, incident, save
+from .recording import Recording, everything, flush, incident, save, spoil
 
 SOURCE = str(Path(rescind.replay.__file__).parents[2])
 
@@ -214,9 +214,7 @@ def test_a_log_that_may_not_be_read_is_one_sentence(log):
 
 def test_damage_is_exit_code_3_and_wins_over_a_broken_law(bad):
     segment = next(bad.glob("*.seg"))
-    data = bytearray(segment.read_bytes())
-    data[len(data) // 3] ^= 0xFF
-    segment.write_bytes(data)
+    spoil(segment, segment.stat().st_size // 3)
     for command in (["info"], ["check"], ["turns"], ["why", "--of", "r99"]):
         result = run(command[0], bad, *command[1:])
         assert result.returncode == 3, (command, result.stderr)
@@ -487,10 +485,8 @@ def test_a_log_that_was_cut_between_two_batches_lacks_the_head(log):
 
 def test_damage_before_a_head_leaves_it_open_and_wins(log):
     head = head_of(log)
-    segment, batch = log / "00000001.seg", list(read(log).batches())[1]
-    data = bytearray(segment.read_bytes())
-    data[batch.offset + 60] ^= 0x5A
-    segment.write_bytes(data)
+    batch = list(read(log).batches())[1]
+    spoil(log / "00000001.seg", batch.offset + 60)
     exit_code, text = checked(log, head)
     assert exit_code == 3
     assert "head  open" in text

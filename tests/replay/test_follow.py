@@ -13,7 +13,7 @@ import pytest
 import rescind.replay
 from rescind.events import Born, Log, Opened, Origin, Start, Tell
 
-from .recording import flush
+from .recording import flush, spoil
 
 SOURCE = str(Path(rescind.replay.__file__).parents[2])
 
@@ -115,9 +115,7 @@ def test_an_interrupt_is_how_it_ends(path, writer):
 def test_an_interrupt_still_tells_of_damage(path, writer):
     writer.tell("x" * 99, "y")
     segment = path / "00000001.seg"
-    data = bytearray(segment.read_bytes())
-    data[data.index(b"xxx")] ^= 0x5A
-    segment.write_bytes(data)
+    spoil(segment, segment.read_bytes().index(b"xxx"))
     with following(path, "--from", "3") as process:
         assert process.stdout.readline()
         process.send_signal(signal.SIGINT)

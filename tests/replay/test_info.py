@@ -7,7 +7,7 @@ from rescind.replay import info
 from rescind.replay._info import info_json, info_lines
 from rescind.replay._text import MARGIN, as_text
 
-from .recording import Recording, everything, incident, save
+from .recording import Recording, everything, incident, save, spoil
 
 
 @pytest.fixture
@@ -64,11 +64,8 @@ def screen(log):
     return as_text(info_lines(info(read(log, verify_chain=True)), "a.log"))
 
 
-def spoil(log, segment, offset):
-    path = log / f"{segment:08d}.seg"
-    data = bytearray(path.read_bytes())
-    data[offset] ^= 0x5A
-    path.write_bytes(data)
+def spoil_batch(log, batch):
+    spoil(log / f"{batch.segment:08d}.seg", batch.offset + 60)
 
 
 def test_an_ordinary_log_is_whole_in_one_word_and_nothing_is_said_of_damage(log):
@@ -105,7 +102,7 @@ def test_the_newest_keyframe_is_named(tmp_path):
 
 def test_damage_is_told_with_row_place_and_turns(log):
     batch = list(read(log).batches())[2]
-    spoil(log, batch.segment, batch.offset + 60)
+    spoil_batch(log, batch)
     text = screen(log)
     assert f"condition   damaged in 1 place, first in segment 1 at byte {batch.offset}" in text
     where = f"segment 1 at byte {batch.offset:,}, {batch.length:,} bytes"
@@ -124,7 +121,7 @@ def test_a_turn_that_cannot_be_decoded_is_damage_too(tmp_path):
 
 def test_a_recovered_log_is_whole_but_for_what_it_lost(log, tmp_path):
     batch = list(read(log).batches())[2]
-    spoil(log, batch.segment, batch.offset + 60)
+    spoil_batch(log, batch)
     recover(log, tmp_path / "new.log")
     text = screen(tmp_path / "new.log")
     assert "condition   whole but for 10 turns lost before it was recovered\n" in text
@@ -135,7 +132,7 @@ def test_a_recovered_log_is_whole_but_for_what_it_lost(log, tmp_path):
 def test_much_damage_is_folded(tmp_path):
     log = save(everything().turns, tmp_path / "h", per_batch=1)
     for batch in list(read(log).batches())[1:40:2]:
-        spoil(log, batch.segment, batch.offset + 60)
+        spoil_batch(log, batch)
     text = screen(log)
     assert text.count("damage      rot-body") == 10
     assert "and 10 more; `rescind check --json` has them all" in text

@@ -10,7 +10,7 @@ from rescind.events import Entry, read
 from rescind.replay._text import MARGIN
 from rescind.replay.cli import cli
 
-from .recording import MS, Recording, everything, save
+from .recording import MS, Recording, everything, save, spoil
 
 DAY_NS = 86_400 * 10**9
 
@@ -160,10 +160,7 @@ def test_the_newest_segment_is_never_removed(bare):
 
 
 def test_a_damaged_segment_is_held_and_the_exit_code_is_3(bare):
-    path = bare / "00000001.seg"
-    data = bytearray(path.read_bytes())
-    data[40] ^= 0x5A
-    path.write_bytes(data)
+    spoil(bare / "00000001.seg", 40)
     code, found = pruning(bare, "--keep-segments", 1, "--without-keyframe")
     assert (code, found["damaged"], found["removed"]["segments"]) == (3, True, [])
     result = run(bare, "--keep-segments", 1, "--without-keyframe")

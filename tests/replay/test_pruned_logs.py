@@ -88,10 +88,6 @@ def newest_keyframe(log):
     return read(log).keyframe()
 
 
-def screen(lines):
-    return as_text(lines)
-
-
 # --- for every place where a log may be cut ------------------------------------------------------
 
 
@@ -229,16 +225,16 @@ def test_no_screen_shows_times_before_there_was_a_log(every_cut):
     _, _, cuts = every_cut
     for cut in cuts:
         clock = Clock(10**18)  # so that all times are shown with their date
-        shown = screen(info_lines(info(read(cut)), "log"))
+        shown = as_text(info_lines(info(read(cut)), "log"))
         archive, ledger = Archive(read(cut)), folded(cut)
         for one in sequences(read(cut)):
-            shown += screen(sequence_lines(one, clock))
+            shown += as_text(sequence_lines(one, clock))
             json.dumps(sequence_json(one))
         known = [f"a{number}" for number in ledger.endpoints]
         known += [f"r{number}" for number, each in ledger.requests.items() if not each.submitted]
         for selector in known:
             story = why(archive, selector)
-            shown += screen(story_lines(story, clock))
+            shown += as_text(story_lines(story, clock))
         assert BEFORE not in shown
 
 
@@ -265,7 +261,7 @@ def find_cut_in_window(plot, log, tmp_path):
 
 def test_info_names_endpoints_that_were_born_before(cut_in_window):
     plot, cut = cut_in_window
-    shown = screen(info_lines(info(read(cut)), "log"))
+    shown = as_text(info_lines(info(read(cut)), "log"))
     assert f"a{plot.slow.number} newton rom (slow), " in shown
     assert f"a{plot.calm.number} newton guide (calm), " in shown
     assert (f"{Counter.__module__}.Counter", 1) in info(read(cut)).classes
@@ -282,7 +278,7 @@ def test_a_window_that_was_open_at_the_beginning_explains_what_is_refused_in_it(
     assert one.is_cut
     assert one.quiescence_ns is None
     assert one.verdict is Verdict.OPEN
-    shown = screen(sequence_lines(one, Clock(0)))
+    shown = as_text(sequence_lines(one, Clock(0)))
     assert "asked by  unknown: before the log begins" in shown
     assert "window    opened before the log begins, .." in shown
     assert sequence_json(one)["asked"]["turn"] is None

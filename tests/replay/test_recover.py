@@ -10,7 +10,7 @@ from rescind.events import read
 from rescind.replay._text import MARGIN
 from rescind.replay.cli import cli
 
-from .recording import everything, save
+from .recording import everything, save, spoil
 
 
 def run(*arguments):
@@ -44,19 +44,11 @@ def batches(log):
     return list(read(log).batches())
 
 
-def change(log, segment, offset):
-    """Change one byte."""
-    path = log / f"{segment:08d}.seg"
-    data = bytearray(path.read_bytes())
-    data[offset] ^= 0x5A
-    path.write_bytes(data)
-
-
-def spoil(log, *numbers):
+def spoil_turns(log, *numbers):
     """Change one byte in the body of each batch that holds one of the turns."""
     for batch in batches(log):
         if batch.first in numbers:
-            change(log, batch.segment, batch.offset + 60)
+            spoil(log / f"{batch.segment:08d}.seg", batch.offset + 60)
 
 
 def test_a_whole_log_is_said_to_be_whole_and_copied(log, new):
@@ -69,7 +61,7 @@ def test_a_whole_log_is_said_to_be_whole_and_copied(log, new):
 
 def test_what_is_lost_is_told_with_numbers_rows_and_bytes(log, new):
     place = next(batch for batch in batches(log) if batch.first == 20)
-    spoil(log, 20, 21, 40)
+    spoil_turns(log, 20, 21, 40)
     shown = screen(log, new)
     assert "saved       55 turns in " in shown
     assert "lost        turns 20..21\n" in shown
@@ -82,7 +74,7 @@ def test_what_is_lost_is_told_with_numbers_rows_and_bytes(log, new):
 
 def test_the_document_says_the_same(log, new):
     place = next(batch for batch in batches(log) if batch.first == 20)
-    spoil(log, 20, 21, 40)
+    spoil_turns(log, 20, 21, 40)
     code, found = recovery(log, new)
     assert code == 3
     assert (found["schema"], found["version"]) == ("rescind.recover", 0)
@@ -98,7 +90,7 @@ def test_the_document_says_the_same(log, new):
 
 def test_the_new_log_holds_what_was_left_and_says_what_was_not(log, new):
     whole = list(read(log))
-    spoil(log, 20, 21, 40)
+    spoil_turns(log, 20, 21, 40)
     recovery(log, new)
     assert list(read(new)) == [turn for turn in whole if turn.number not in {20, 21, 40}]
     result = run("info", new)
@@ -109,7 +101,7 @@ def test_the_new_log_holds_what_was_left_and_says_what_was_not(log, new):
 
 
 def test_a_second_recovery_does_not_blame_the_log_for_what_the_first_noted(log, new, tmp_path):
-    spoil(log, 20)
+    spoil_turns(log, 20)
     recovery(log, new)
     code, found = recovery(new, tmp_path / "newer.log")
     assert (code, found["lossless"]) == (0, True)
@@ -131,7 +123,7 @@ def test_an_end_that_was_never_finished_loses_nothing(log, new):
 
 
 def test_a_preamble_that_the_rest_of_the_log_tells_costs_nothing_and_is_named(log, new):
-    change(log, 2, 200)
+    spoil(log / "00000002.seg", 200)
     code, found = recovery(log, new)
     assert (code, found["made_out"], found["turns"]) == (0, [2], 58)
     shown = screen(log, new.with_name("other.log"))
@@ -179,7 +171,7 @@ def test_a_log_without_turns_is_no_damage(tmp_path, new):
 
 
 def test_many_losses_are_folded_unless_all_are_asked_for(log, tmp_path):
-    spoil(log, *range(2, 58, 2))
+    spoil_turns(log, *range(2, 58, 2))
     assert "and 8 more (--all shows them)" in screen(log, tmp_path / "b.log")
     shown = screen(log, tmp_path / "c.log", "--all")
     assert shown.count("  lost        turn ") == 28
@@ -209,7 +201,7 @@ def test_what_is_at_the_target_stays(log, new, make):
 
 
 def test_the_log_itself_is_not_changed(log, new):
-    spoil(log, 20)
+    spoil_turns(log, 20)
     before = {path.name: path.read_bytes() for path in log.iterdir()}
     recovery(log, new)
     assert {path.name: path.read_bytes() for path in log.iterdir()} == before
