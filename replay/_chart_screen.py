@@ -7,8 +7,7 @@ room whatever the number of lanes, and a narrow terminal takes away from the gap
 from typing import Any
 
 from ._chart import Arrow, Chart, Look, Row, Shade, ShadeKind
-from ._sequences_screen import by_json
-from ._text import Clock, Line, Span, clip, line, offset, plain
+from ._text import Clock, Line, Span, by_json, clip, line, offset, plain
 
 WIDTH_MIN = 72
 """A narrower terminal breaks the lines itself."""

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from rescind.events import By, How
+from rescind.events import How
 
 from ._archive import AnyLog, archive_of
 from ._check import verdict_span
@@ -31,6 +31,7 @@ from ._text import (
     Line,
     Span,
     as_text,
+    by_json,
     clip,
     clip_left,
     count,
@@ -435,13 +436,6 @@ def sequence_json(one: Cancellation) -> dict[str, Any]:
             for f in one.findings
         ],
     }
-
-
-def by_json(by: By | None) -> dict[str, Any] | None:
-    """Return a caller as JSON."""
-    if by is None:
-        return None
-    return {"who": by.who, "file": by.file, "line": by.line, "function": by.function}
 
 
 def context_json(context: Context | None) -> dict[str, int] | None:

@@ -195,6 +195,13 @@ def _head(start: bytes | str, length: int) -> str:
     return f"{plain(repr(start))}… ({length:,})"
 
 
+def by_json(by: By | None) -> dict[str, Any] | None:
+    """Return a caller as JSON."""
+    if by is None:
+        return None
+    return {"who": by.who, "file": by.file, "line": by.line, "function": by.function}
+
+
 def jsonable(value: Any) -> Any:
     """Return a payload as JSON can carry it; what JSON lacks is marked with a ``$`` key."""
     match value:

@@ -13,7 +13,7 @@ from ._describe import event_text, message_text
 from ._model import Ledger
 from ._names import Named
 from ._sound import sound
-from ._text import MARGIN, Clock, Line, Span, clip, jsonable, line, place, plain
+from ._text import MARGIN, Clock, Line, Span, by_json, clip, jsonable, line, place, plain
 
 EVENTS_MAX = 4
 """Events of one turn that are shown in words; further ones are counted."""
@@ -173,14 +173,7 @@ def turn_json(turn: Turn, names: Named) -> dict[str, Any]:
         },
         "message": _kind_json(turn.message),
         "events": [_kind_json(event) for event in turn.events],
-        "by": None
-        if turn.by is None
-        else {
-            "who": turn.by.who,
-            "file": turn.by.file,
-            "line": turn.by.line,
-            "function": turn.by.function,
-        },
+        "by": by_json(turn.by),
         "replayable": turn.replayable,
     }
 

@@ -3,8 +3,7 @@
 from textwrap import wrap
 from typing import Any
 
-from ._sequences_screen import by_json
-from ._text import MARGIN, Clock, Line, Span, clip, count, duration, line, place, plain
+from ._text import MARGIN, Clock, Line, Span, by_json, clip, count, duration, line, place, plain
 from ._why import Branch, Step, Story
 
 _TURN = 8
