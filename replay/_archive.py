@@ -63,6 +63,7 @@ class Archive:
     The reading side of a ``Ledger``.  Not for several threads; memory is bounded, whatever the log.
 
     Attributes:
+        reader: The log's; None for turns in memory.
         lookup: Random access to the log's turns.
         requests: Requests by number.
         cancels: Cancels by number, each with what was refused in its window.
@@ -76,8 +77,8 @@ class Archive:
         Args:
             log: A reader, or turns, of which a list is made.
         """
-        self._reader = log if isinstance(log, LogReader) else None
-        self.lookup: Lookup = TurnsLookup(log) if self._reader is None else self._reader.lookup()
+        self.reader = log if isinstance(log, LogReader) else None
+        self.lookup: Lookup = TurnsLookup(log) if self.reader is None else self.reader.lookup()
         self.requests = Shelf(self._request)
         self.cancels = Memory(self._cancel)
         self.calls = Shelf(self._call)
@@ -340,9 +341,9 @@ class Archive:
     @cached_property
     def names(self) -> LedgerFromKeyframe | None:
         """What keyframes tell of those whose birth the log has lost; None when it has not."""
-        if self._reader is None or not self.gaps:
+        if self.reader is None or not self.gaps:
             return None
-        names = LedgerFromKeyframe(self._reader)
+        names = LedgerFromKeyframe(self.reader)
         for _, last in self.gaps:
             names.blind_before = last + 1
             names.look_behind(last)
@@ -350,7 +351,7 @@ class Archive:
 
     def class_name(self, epoch: int, number: int) -> str | None:
         """Return the name of the class that a binding names; None when unknown."""
-        return None if self._reader is None else self._reader.class_name(epoch, number)
+        return None if self.reader is None else self.reader.class_name(epoch, number)
 
 
 AnyLog: TypeAlias = "Iterable[Turn] | Archive"

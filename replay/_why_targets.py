@@ -23,6 +23,7 @@ from ._dialects import TIME_OUT, code_text, state_text
 from ._lives import CancelLife, Moment, Request
 from ._select import Kind, Target
 from ._text import count, duration, error_text, plain, site
+from ._timeline import Timeline
 from ._turns import EVENTS_MAX
 from ._why_steps import code_of
 
@@ -123,25 +124,48 @@ _LAST_WORDS_MAX = 256
 def _plan_endpoint(number: int, archive: Archive) -> Plan:
     label = archive.label(number)
     related = tuple(f"c{n}" for n in archive.open_windows(number))
-    for turn in archive.newest_about(number):
+    change = _last_change_of(number, archive)
+    if change is not None:
+        turn, event = change
+        if isinstance(event, Closed):
+            headline = f"{label} was closed: {plain(event.reason)}"
+        else:
+            headline = f"{label} is in state {state_text(rules_of(archive, number), event.new)}"
         moment = Moment(turn.number, turn.time_ns)
-        because = (("because", turn.number, 0),)
-        for event in reversed(turn.events):
-            match event:
-                case Closed(subject=subject, reason=reason) if subject == number:
-                    headline = f"{label} was closed: {plain(reason)}"
-                    return Plan(headline, moment, (), because, (), related)
-                case StateChanged(subject=subject, new=new) if subject == number:
-                    headline = f"{label} is in state {state_text(rules_of(archive, number), new)}"
-                    return Plan(headline, moment, (), because, (), related)
-                case _:
-                    pass
+        return Plan(headline, moment, (), (("because", turn.number, 0),), (), related)
     endpoint = archive.endpoints[number]
     opened = endpoint.opened or Moment(0, 0)
     headline = f"{label} was opened"
     if endpoint.state is not None:
         headline = f"{label} is in state {state_text(rules_of(archive, number), endpoint.state)}"
     return Plan(headline, opened, (), (("because", opened.turn, 0),), (), related)
+
+
+def _last_change_of(number: int, archive: Archive) -> tuple[Turn, Closed | StateChanged] | None:
+    """Return how an endpoint was closed, or else came into its last state, and in which turn.
+
+    A busy endpoint may have been in one state for millions of turns: then the world behind the last
+    turn knows since when, at the cost of one keyframe span.
+    """
+    changes = ((turn, _change_in(turn, number)) for turn in archive.newest_about(number))
+    for turn, change in islice(changes, _LAST_WORDS_MAX):
+        if change is not None:
+            return turn, change
+    if archive.reader is not None and archive.lookup.last:
+        place = Timeline(archive.reader).at(archive.lookup.last).places.get(number)
+        then = archive.turn(place.state.at.turn) if place is not None else None
+        change = _change_in(then, number) if then is not None else None
+        if then is not None and change is not None:
+            return then, change
+    return next(((turn, change) for turn, change in changes if change is not None), None)
+
+
+def _change_in(turn: Turn, number: int) -> Closed | StateChanged | None:
+    """Return the last event of a turn that closed an endpoint or changed its state."""
+    for event in reversed(turn.events):
+        if isinstance(event, Closed | StateChanged) and event.subject == number:
+            return event
+    return None
 
 
 def _plan_cancel(cancel: CancelLife, archive: Archive) -> Plan:

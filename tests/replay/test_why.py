@@ -19,7 +19,7 @@ from rescind.events import (
     ToolEvent,
     read,
 )
-from rescind.replay import SelectorError, why
+from rescind.replay import Archive, SelectorError, why
 from rescind.replay._text import MARGIN, Clock, as_text
 from rescind.replay._why import STEPS_MAX
 from rescind.replay._why_screen import story_json, story_lines
@@ -126,6 +126,27 @@ def test_an_abandoned_request_names_the_reason_for_its_silence():
 def test_an_endpoint_tells_its_last_state_and_how_it_came_to_it():
     assert "is in state kDataXfer" in why(incident().turns, "a1").headline
     assert "was closed: disposed" in why(everything().turns, "a1").headline
+
+
+def test_the_last_change_of_a_busy_endpoint_is_not_looked_for_turn_by_turn(tmp_path, monkeypatch):
+    r = Recording()
+    r.open()
+    for _ in range(400):
+        r.call("Output")
+    archive = Archive(read(save(r.turns, tmp_path / "busy")))
+    looked_at = []
+    newest_about = archive.newest_about
+
+    def watched(number):
+        for turn in newest_about(number):
+            looked_at.append(turn.number)
+            yield turn
+
+    monkeypatch.setattr(archive, "newest_about", watched)
+    story = why(archive, "a1")
+    assert story.headline == why(r.turns, "a1").headline
+    assert story.branches[0].steps[0].turn == 1
+    assert 0 < len(looked_at) < 400
 
 
 def test_a_turn_that_ended_one_request_tells_that_request_s_story():
