@@ -13,7 +13,7 @@ from pathlib import Path
 from rescind.events import LogReader, Turn, read
 from rescind.events._mentions import NUMBER_FIELDS
 
-from ._from_keyframe import LedgerFromKeyframe
+from ._forgetting import ForgetfulLedger
 from ._model import SENSELESS, senseless
 from ._sound import sound
 from ._text import Clock
@@ -26,17 +26,28 @@ _LOOKED_AT_MAX = 4
 """The first turns about a number are the ones that say what it is."""
 
 
+class _Ledger(ForgetfulLedger):
+    """A ledger that need not hear every turn."""
+
+    def hear(self, turn: Turn) -> None:
+        """Take a turn's events; turns before it that were left out are no gap."""
+        self.turns += 1
+        for event in turn.events:
+            self.apply(event, turn)
+        self.rest(turn)
+
+
 class Labels:
     """A ledger for names and codes alone: it holds what was read, and what was looked up.
 
     Attributes:
-        ledger: What is known so far; without causes, gaps and times.
+        ledger: What is known so far, without causes and gaps; it forgets what is at rest.
         clock: The log's clock; it runs from the log's first turn and not from the first shown.
     """
 
     def __init__(self, log: Path, reader: LogReader, *, is_partial: bool) -> None:
         """Begin with nothing; ``is_partial`` says that the reader leaves out turns."""
-        self.ledger = LedgerFromKeyframe(reader, self._class_name)
+        self.ledger = _Ledger(reader, self._class_name)
         self.clock = Clock(0)
         self._log = log
         self._reader = reader
@@ -70,8 +81,7 @@ class Labels:
 
     def _take(self, turn: Turn) -> None:
         try:
-            for event in turn.events:
-                self.ledger.apply(event, turn)
+            self.ledger.hear(turn)
         except SENSELESS as error:
             raise senseless(turn, error) from error
 
