@@ -10,6 +10,7 @@ actors, and is itself loaded when it is asked for.
 from typing import TYPE_CHECKING, Any
 
 from ._archive import Archive
+from ._census import Census
 from ._chart import Arrow, Chart, Lane, LaneKind, Look, Row, Shade, ShadeKind
 from ._chart_mermaid import chart_mermaid
 from ._chart_of import chart_of
@@ -44,6 +45,7 @@ __all__ = [
     "Asked",
     "Branch",
     "CancelLife",
+    "Census",
     "Change",
     "Chart",
     "CheckReport",

@@ -16,18 +16,20 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, fields
 from itertools import islice
-from typing import Any, TypeVar, overload
+from typing import Any, TypeAlias, TypeVar, overload
 
 from rescind.events import By, LogAccessError, LogReader, Lookup, Stopped, Turn
 
 from ._from_keyframe import LedgerFromKeyframe
 from ._lives import (
     Before,
+    Call,
     CancelLife,
     Context,
     Delivery,
     Discard,
     Ending,
+    Endpoint,
     Moment,
     Refused,
     Request,
@@ -38,6 +40,9 @@ from ._sound import sound
 
 T = TypeVar("T")
 D = TypeVar("D")
+
+Forgotten: TypeAlias = Request | CancelLife | Endpoint | Call | tuple[int, int]
+"""What a ledger forgets; a pair is an actor's epoch and class binding."""
 
 KEPT_SETTLED = 10_000
 """So many settled requests stay at hand: what is said late is mostly said soon."""
@@ -96,6 +101,9 @@ class ForgetfulLedger(LedgerFromKeyframe):
 
     Attributes:
         rests: Told of each cancel when it is at rest: ended, and nothing owed to anybody.
+        forgets: Told of all that it forgets: of requests and cancels when they are at rest, and
+            once more when they were recalled.
+        recalled: The requests and cancels that it has forgotten and recalled.
     """
 
     KEEPS_CAUSES = False
@@ -120,6 +128,8 @@ class ForgetfulLedger(LedgerFromKeyframe):
         """
         super().__init__(reader, class_name)
         self.rests: Callable[[CancelLife], None] = _nothing
+        self.forgets: Callable[[Forgotten], None] = _nothing
+        self.recalled: set[int] = set()
         self.forgotten = NumberSet()
         """Requests and cancels that are not at hand."""
         self.requests = Kept(self.forgotten, self._recall)
@@ -143,17 +153,30 @@ class ForgetfulLedger(LedgerFromKeyframe):
         return 0
 
     def _trim(self) -> None:
-        for mapping in (self.classes, self.births, self.actors_failed, self.scripts):
+        for mapping in (self.births, self.actors_failed, self.scripts):
             _drop(mapping, _surplus(mapping))
+        self._forget_first(self.classes, filter(self._has_stopped, self.classes))
         for owners in (self.endpoints, self.calls):
-            closed = (number for number, each in owners.items() if each.closed)
-            _drop(owners, list(islice(closed, len(_surplus(owners)))))
-            _drop(owners, _surplus(owners))
+            self._forget_first(owners, (n for n, each in owners.items() if each.closed))
         stopped = _surplus(self.actors_stopped)
         for number in stopped:
             self._stopped_before.add(number)
         _drop(self.actors_stopped, stopped)
         del self.gaps[:-TRIMMED_TO]
+
+    def _forget_first(self, mapping: dict[int, Any], over: Iterable[int]) -> None:
+        """Forget the surplus: first of those that are over, and then the oldest."""
+        surplus = len(mapping) - TRIMMED_TO
+        if surplus <= 0:
+            return
+        numbers = list(islice(over, surplus))
+        for number in numbers:
+            self.forgets(mapping.pop(number))
+        for number in _surplus(mapping):
+            self.forgets(mapping.pop(number))
+
+    def _has_stopped(self, actor: int) -> bool:
+        return _at_hand(self.actors_stopped, actor) is not None or actor in self._stopped_before
 
     # --- forgetting ------------------------------------------------------------------------------
 
@@ -227,9 +250,9 @@ class ForgetfulLedger(LedgerFromKeyframe):
         if cancel is not None:
             if not self._is_at_rest(cancel):
                 return
-            del self.cancels[number]
+            self.forgets(self.cancels.pop(number))
         if request is not None:
-            del self.requests[number]
+            self.forgets(self.requests.pop(number))
         self.forgotten.add(number)
 
     def _may_go(self, request: Request) -> bool:
@@ -261,6 +284,7 @@ class ForgetfulLedger(LedgerFromKeyframe):
             self.requests[number] = Request(number, is_lost=True)
             return
         self._recalls_left -= 1
+        self.recalled.add(number)
         recollection = Recollection(number)
         try:
             for turn in self._turns_about(number):
@@ -297,11 +321,11 @@ class ForgetfulLedger(LedgerFromKeyframe):
 
     # --- what the laws ask -----------------------------------------------------------------------
 
-    def unsettled(self) -> Iterator[Request]:
-        """Yield the requests for which something is still owed, those put aside first."""
+    def present(self) -> Iterator[Request]:
+        """Yield the requests that are not forgotten, those put aside first."""
         if self._aside is not None:
-            yield from (request for request in self._aside if not request.is_settled)
-        yield from super().unsettled()
+            yield from self._aside
+        yield from super().present()
 
 
 class Recollection(Ledger):
@@ -393,5 +417,5 @@ def _drop(mapping: dict[int, Any], numbers: Iterable[int]) -> None:
         del mapping[number]
 
 
-def _nothing(cancel: CancelLife) -> None:
-    del cancel
+def _nothing(thing: Any) -> None:
+    del thing

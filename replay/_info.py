@@ -1,18 +1,16 @@
 """`rescind info`: what is in this log, at a glance."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from rescind.events import Damage, How, Keyframe, LogInfo, LogReader
+from rescind.events import Damage, Keyframe, LogInfo, LogReader
 
+from ._census import Census, census_of
 from ._check import damage_json
-from ._dialects import end_text, state_text
-from ._fold import fold
-from ._lives import Endpoint, Refused
-from ._model import Ledger
-from ._sequences import tables_of
+from ._dialects import state_text, tables
+from ._lives import Endpoint
 from ._text import MARGIN, Clock, Line, Span, clip, count, duration, line, turns_text
 
 CODES_MAX = 12
@@ -24,44 +22,41 @@ LABEL = 14
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """A log from outside (segments, chain, damage) and from inside (its ledger).
+    """A log from outside (segments, chain, damage) and from inside (what its turns tell, counted).
 
     Attributes:
         log: What the files say.
-        ledger: What the turns say.
+        census: What the turns say.
         codes: How many requests ended with each code text; rejections are counted too.
         classes: Actor class names with the number of actors born of each.
         keyframe: The newest complete keyframe; None when there is none.
     """
 
     log: LogInfo
-    ledger: Ledger
+    census: Census
     codes: tuple[tuple[str, int], ...]
     classes: tuple[tuple[str, int], ...]
     keyframe: Keyframe | None = None
 
 
-def info(reader: LogReader) -> Overview:
-    """Look at a whole log."""
-    ledger = fold(reader)
+def info(reader: LogReader, *, progress: Callable[[int], None] | None = None) -> Overview:
+    """Look at a whole log.
+
+    The memory that this takes grows with what is open at once, and not with a log on disk.
+
+    Args:
+        reader: The log.
+        progress: Told every few thousand turns how many were read.
+    """
+    census = census_of(reader, progress)
     classes: Counter[str] = Counter()
-    for epoch, number in ledger.classes.values():
-        classes[reader.class_name(epoch, number) or f"class {number}"] += 1
+    for (epoch, cls), number in census.classes.items():
+        classes[reader.class_name(epoch, cls) or f"class {cls}"] += number
     # Only who decodes turns meets those that cannot be decoded.
     damage = reader.damage
     outside = replace(reader.info(), damage=tuple(damage))
     reader.damage = damage
-    return Overview(outside, ledger, _codes(ledger), _sorted(classes), reader.keyframe())
-
-
-def _codes(ledger: Ledger) -> tuple[tuple[str, int], ...]:
-    found: Counter[str] = Counter()
-    for request in ledger.requests.values():
-        end = request.rejected or request.completed
-        if end is not None:
-            how = How.RESULT if isinstance(end, Refused) else end.how
-            found[end_text(tables_of(request.endpoint, ledger), end.code, how)] += 1
-    return _sorted(found)
+    return Overview(outside, census, _sorted(census.codes), _sorted(classes), reader.keyframe())
 
 
 def _sorted(counter: "Counter[str]") -> tuple[tuple[str, int], ...]:
@@ -73,7 +68,7 @@ def _sorted(counter: "Counter[str]") -> tuple[tuple[str, int], ...]:
 
 def info_lines(overview: Overview, name: str) -> list[Line]:
     """Return the screen of `rescind info`."""
-    log, ledger = overview.log, overview.ledger
+    log, census = overview.log, overview.census
     return [
         line(Span(name, "bold")),
         row("log", f"{log.log_id.hex()}, format {log.format}"),
@@ -82,11 +77,11 @@ def info_lines(overview: Overview, name: str) -> list[Line]:
         row("files", _files(log)),
         *_keyframe_lines(overview.keyframe),
         row("chain head", log.chain.hex()),
-        *_endpoint_lines(ledger),
+        *_endpoint_lines(census),
         *_class_lines(overview),
-        row("requests", _requests(ledger)),
+        row("requests", _requests(census)),
         *_code_lines(overview),
-        row("cancels", _cancels(ledger)),
+        row("cancels", _cancels(census)),
         *_damage_lines(log.damage),
     ]
 
@@ -127,26 +122,29 @@ def _keyframe_lines(keyframe: Keyframe | None) -> list[Line]:
     return [row("keyframe", f"the state behind turn {keyframe.number}")]
 
 
-def _endpoint_lines(ledger: Ledger) -> list[Line]:
-    endpoints = [endpoint for endpoint in ledger.endpoints.values() if endpoint.number]
+def _endpoint_lines(census: Census) -> list[Line]:
     lines = [
-        row("endpoints" if index == 0 else "", _endpoint(endpoint, ledger))
-        for index, endpoint in enumerate(endpoints[:ENDPOINTS_MAX])
+        row("endpoints" if index == 0 else "", _endpoint(endpoint))
+        for index, endpoint in enumerate(census.endpoints[:ENDPOINTS_MAX])
     ]
-    if len(endpoints) > ENDPOINTS_MAX:
-        lines.append(row("", f"and {len(endpoints) - ENDPOINTS_MAX:,} more"))
+    more = len(census.endpoints) - len(lines) + census.endpoints_left_out
+    if more:
+        lines.append(row("", f"and {more:,} more"))
     return lines
 
 
-def _endpoint(endpoint: Endpoint, ledger: Ledger) -> str:
+def _endpoint(endpoint: Endpoint) -> str:
     what = " ".join(filter(None, (endpoint.dialect, endpoint.profile)))
     if endpoint.closed is not None:
         stands = f"closed: {endpoint.reason}"
     else:
-        state = state_text(tables_of(endpoint.number, ledger), endpoint.state)
-        stands = f"state {state}, {count(len(endpoint.pending), 'request')} not at rest"
+        stands = f"state {_state(endpoint)}, {count(len(endpoint.pending), 'request')} not at rest"
     driver = f" ({endpoint.driver})" if endpoint.driver else ""
     return clip(f"a{endpoint.number} {what}{driver}, {stands}", 84)
+
+
+def _state(endpoint: Endpoint) -> str:
+    return state_text(tables(endpoint.dialect, endpoint.profile), endpoint.state)
 
 
 def _class_lines(overview: Overview) -> list[Line]:
@@ -154,11 +152,9 @@ def _class_lines(overview: Overview) -> list[Line]:
     return [row("actors", clip(", ".join(shown), 84))] if shown else []
 
 
-def _requests(ledger: Ledger) -> str:
-    everyone = ledger.requests.values()
-    rejected = sum(request.rejected is not None for request in everyone)
-    pending = sum(request.is_outstanding for request in everyone)
-    return f"{len(everyone):,}, {rejected:,} refused, {pending:,} outstanding where the log ends"
+def _requests(census: Census) -> str:
+    refused, pending = f"{census.rejected:,} refused", f"{census.outstanding:,} outstanding"
+    return f"{census.requests:,}, {refused}, {pending} where the log ends"
 
 
 def _code_lines(overview: Overview) -> list[Line]:
@@ -168,11 +164,9 @@ def _code_lines(overview: Overview) -> list[Line]:
     ]
 
 
-def _cancels(ledger: Ledger) -> str:
-    windows = sum(cancel.is_open for cancel in ledger.cancels.values())
-    victims = sum(len(cancel.victims) for cancel in ledger.cancels.values())
-    still = f", {windows:,} with an open window" if windows else ""
-    return f"{len(ledger.cancels):,} with {count(victims, 'victim')}{still}"
+def _cancels(census: Census) -> str:
+    still = f", {census.windows:,} with an open window" if census.windows else ""
+    return f"{census.cancels:,} with {count(census.victims, 'victim')}{still}"
 
 
 def _damage_lines(damage: Sequence[Damage]) -> list[Line]:
@@ -212,7 +206,7 @@ def _turns_text(damage: Damage) -> str:
 
 def info_json(overview: Overview) -> dict[str, Any]:
     """Return the document of `rescind info --json`, without its schema."""
-    log, ledger = overview.log, overview.ledger
+    log, census = overview.log, overview.census
     return {
         "log_id": log.log_id.hex(),
         "format": log.format,
@@ -240,26 +234,26 @@ def info_json(overview: Overview) -> dict[str, Any]:
             for segment in log.segments
         ],
         "damage": [damage_json(damage) for damage in log.damage],
-        "endpoints": [_endpoint_json(e, ledger) for e in ledger.endpoints.values() if e.number],
+        "endpoints": [_endpoint_json(each) for each in census.endpoints],
         "classes": dict(overview.classes),
         "requests": {
-            "all": len(ledger.requests),
-            "refused": sum(r.rejected is not None for r in ledger.requests.values()),
-            "outstanding": sum(r.is_outstanding for r in ledger.requests.values()),
+            "all": census.requests,
+            "refused": census.rejected,
+            "outstanding": census.outstanding,
             "ended": dict(overview.codes),
         },
-        "cancels": len(ledger.cancels),
+        "cancels": census.cancels,
     }
 
 
-def _endpoint_json(endpoint: Endpoint, ledger: Ledger) -> dict[str, Any]:
+def _endpoint_json(endpoint: Endpoint) -> dict[str, Any]:
     return {
         "endpoint": endpoint.number,
         "dialect": endpoint.dialect,
         "profile": endpoint.profile,
         "driver": endpoint.driver,
         "state": endpoint.state,
-        "state_name": state_text(tables_of(endpoint.number, ledger), endpoint.state),
+        "state_name": _state(endpoint),
         "closed": None if endpoint.closed is None else endpoint.reason,
         "pending": len(endpoint.pending),
     }

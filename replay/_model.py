@@ -272,7 +272,11 @@ class Ledger:
 
     def unsettled(self) -> Iterator[Request]:
         """Yield the requests for which something is still owed, in the order of their coming."""
-        return (request for request in self.requests.values() if not request.is_settled)
+        return (request for request in self.present() if not request.is_settled)
+
+    def present(self) -> Iterator[Request]:
+        """Yield the requests that are not forgotten, in the order of their coming."""
+        return iter(self.requests.values())
 
     def next_place(self) -> int:
         """Return the rank of the next delivery."""

@@ -20,7 +20,8 @@ from rescind.events import (
     Submit,
     read,
 )
-from rescind.replay import LAWS, Court, Verdict, check
+from rescind.replay import LAWS, Court, Ledger, Verdict, _forgetting, check, info
+from rescind.replay._census import Census
 from rescind.replay._forgetting import ForgetfulLedger
 from rescind.replay._numbers import NumberSet
 from rescind.replay._sound import sound
@@ -73,6 +74,36 @@ def test_a_recording_is_judged_as_if_nothing_was_forgotten(name, bounds, tmp_pat
     reader = read(written(recorded(name), tmp_path / "a.log"))
     whole = judged(heard(list(reader), None))
     assert judged(heard(reader, ForgetfulLedger(reader, **bounds))) == whole
+
+
+def counted(turns, ledger):
+    census = Census(ledger)
+    for turn in turns:
+        ledger.feed(turn)
+    census.end()
+    names = ("requests", "rejected", "outstanding", "cancels", "windows", "victims")
+    return [getattr(census, name) for name in names], census.codes, census.classes
+
+
+@pytest.mark.parametrize("bounds", BOUNDS, ids=str)
+@pytest.mark.parametrize("name", NAMES)
+def test_a_recording_is_counted_as_if_nothing_was_forgotten(name, bounds, tmp_path):
+    reader = read(written(recorded(name), tmp_path / "a.log"))
+    whole = counted(list(reader), Ledger())
+    assert counted(reader, ForgetfulLedger(reader, **bounds)) == whole
+
+
+def test_endpoints_that_were_forgotten_are_still_counted(writer, monkeypatch, tmp_path):
+    monkeypatch.setattr(_forgetting, "TRIMMED_TO", 10)
+    for number in range(10, 2010):
+        wire = writer.kinds[_kind("Opened")], number, "newton", "guide", "tcp"
+        closed = writer.kinds[_kind("Closed")], number, "disposed"
+        writer.turn(number, Origin.APP, 0, Submit("x", (), True, None), wire, closed)
+    writer.close()
+    census = info(read(tmp_path / "a.log")).census
+    assert len(census.endpoints) + census.endpoints_left_out == 2001
+    assert len(census.endpoints) < 1010
+    assert census.endpoints[0].number == 1, "who is open is not left out"
 
 
 ALTERED = [
