@@ -137,8 +137,7 @@ def tell_damage(reader: Damageable, log: str = "") -> bool:
 
 def show(lines: Iterable[Line]) -> None:
     """Print lines; colour only on a terminal, and never where NO_COLOR forbids it."""
-    for bar in _bars:
-        bar.hide()
+    make_room()
     if "NO_COLOR" in os.environ or not sys.stdout.isatty():
         print(as_text([[Span(plain(span.text)) for span in one] for one in lines]))
         return
@@ -147,6 +146,12 @@ def show(lines: Iterable[Line]) -> None:
         # Escaped here too, whatever a screen forgot: nothing of a log acts on the terminal.
         parts = [(plain(span.text), span.style) for span in one]
         console.print(Text.assemble(*parts), soft_wrap=True)
+
+
+def make_room() -> None:
+    """Hide every bar: something is about to be printed."""
+    for bar in _bars:
+        bar.hide()
 
 
 @lru_cache(maxsize=1)
@@ -199,6 +204,7 @@ class Documents:
 
     def take(self, document: dict[str, Any]) -> None:
         """Print one."""
+        make_room()
         if self._is_live:
             print_json(self._one, self._log, document, width=None)
             return
@@ -223,11 +229,11 @@ class Documents:
 class Progress:
     """A bar on the terminal for what takes longer than a second; it goes when there is output."""
 
-    def __init__(self, total: int, noun: str) -> None:
-        """Begin to count."""
+    def __init__(self, total: int | None, noun: str) -> None:
+        """Begin to count; ``total`` is None where nobody knows how many there are."""
         self._total = total
         self._noun = noun
-        self._silent_since = time.monotonic()
+        self._next_s = time.monotonic() + PATIENCE_S
         self._bar: rich.progress.Progress | None = None
         self._is_wanted = sys.stderr.isatty() and "NO_COLOR" not in os.environ
 
@@ -243,19 +249,19 @@ class Progress:
 
     def at(self, done: int) -> None:
         """Say how far it is."""
-        if not self._is_wanted:
+        if not self._is_wanted or time.monotonic() < self._next_s:
             return
-        if self._bar is None and time.monotonic() - self._silent_since > PATIENCE_S:
+        if self._bar is None:
             console = Console(file=sys.stderr)
             self._bar = rich.progress.Progress(console=console, transient=True)
             self._bar.add_task(self._noun, total=self._total)
             self._bar.start()
-        if self._bar is not None:
-            self._bar.update(rich.progress.TaskID(0), completed=done)
+        self._bar.update(rich.progress.TaskID(0), completed=done)
+        self._next_s = time.monotonic() + _MOVES_S
 
     def hide(self) -> None:
         """Make room for output."""
-        self._silent_since = time.monotonic()
+        self._next_s = time.monotonic() + PATIENCE_S
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
@@ -266,12 +272,15 @@ _bars: list[Progress] = []
 PATIENCE_S = 1.0
 """How long nothing may be shown before a bar is."""
 
+_MOVES_S = 0.1
+"""How often a bar moves; millions of turns are counted at next to no cost."""
+
 T = TypeVar("T")
 
 
-def progress(items: Sequence[T], noun: str) -> Iterator[T]:
-    """Yield items under a bar that counts them."""
-    with Progress(len(items), noun) as bar:
+def progress(items: Iterable[T], noun: str, total: int | None) -> Iterator[T]:
+    """Yield items under a bar that counts them; ``total`` is None where nobody knows how many."""
+    with Progress(total, noun) as bar:
         for done, item in enumerate(items):
             bar.at(done)
             yield item

@@ -27,6 +27,7 @@ from ._shared import (
     json_text,
     leave,
     number_of,
+    progress,
     show,
     turn_filters,
 )
@@ -42,11 +43,15 @@ class _Asked(NamedTuple):
 
 
 class _Made(NamedTuple):
-    """An export: its pieces, of which none is large, and what to say when they are written."""
+    """An export: its pieces, of which none is large, and what to say when they are written.
+
+    ``turns`` is how many pieces there may be, where each is of one turn.
+    """
 
     pieces: Iterable[bytes]
     reader: Damageable
     lines: list[Line]
+    turns: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +87,12 @@ def _jsonl(asked: _Asked) -> _Made:
     if since_ns is not None:
         documents = dropwhile(lambda document: document["time_ns"] < since_ns, documents)
     shown = (json_text("turn", asked.log, each) for each in islice(documents, limit))
-    return _Made((text.encode() + b"\n" for text in shown), asked.reader, [])
+    return _Made((text.encode() + b"\n" for text in shown), asked.reader, [], archive.lookup.last)
 
 
 def _perfetto(asked: _Asked) -> _Made:
-    return _Made(perfetto_trace(asked.reader, asked.log.name), asked.reader, [])
+    last = asked.reader.lookup().last
+    return _Made(perfetto_trace(asked.reader, asked.log.name), asked.reader, [], last)
 
 
 _FORMATS = {
@@ -126,12 +132,16 @@ def command(log: Path, *, name: str, out: Path | None, **filters: Any) -> None:
     if form.needs_file and out is None:
         raise UsageError(f"{name} goes into a file: --out FILE")
     made = form.make(_Asked(read(log), log, out, filters))
-    size = _to_stdout(made.pieces) if out is None else _to_file(made.pieces, out)
+    size = _to_stdout(made.pieces) if out is None else _to_file(_watched(made), out)
     if out is not None:
         show(made.lines or [line(f"{out}: {count(size, 'byte')}")])
     elif not size:
         complain("no turn fits")
     leave(made.reader, fine=FINE if size else NOTHING)
+
+
+def _watched(made: _Made) -> Iterable[bytes]:
+    return made.pieces if made.turns is None else progress(made.pieces, "turns", made.turns)
 
 
 def _to_stdout(pieces: Iterable[bytes]) -> int:

@@ -1,6 +1,5 @@
 """`rescind rerun`: the actors are loaded by its children, one for each recording."""
 
-import sys
 from os.path import commonpath
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ from rescind.replay._rerun_place import TIME_LIMIT_S
 from rescind.replay._rerun_screen import log_json, log_lines, logs_lines
 from rescind.replay._select import Kind, SelectorError, parse
 
-from ._shared import BAD, DAMAGED, FINE, JSON, NOTHING, complain, print_json, show
+from ._shared import BAD, DAMAGED, FINE, JSON, NOTHING, Progress, complain, print_json, show
 
 
 def _seconds(context: click.Context, parameter: click.Parameter, seconds: float) -> float:
@@ -50,7 +49,9 @@ def command(logs: tuple[Path, ...], *, selector: str | None, as_json: bool, **ho
     standard error.
     """
     found = [log for each in logs for log in find_logs(each)]
-    done = rerun_logs(found, only=_actor(selector), progress=_progress, **how)
+    only = _actor(selector)
+    with Progress(len(found), "recordings") as bar:
+        done = rerun_logs(found, only=only, progress=lambda done, _: bar.at(done), **how)
     if as_json:
         print_json("rerun", Path(commonpath(logs)), {"logs": [log_json(each) for each in done]})
     elif len(done) == 1:
@@ -68,13 +69,6 @@ def _actor(selector: str | None) -> int:
     if numbered is None or numbered[0] is not Kind.ACTOR:
         raise SelectorError(selector, f"{selector} is no actor; write a5")
     return numbered[1]
-
-
-def _progress(done: int, of: int) -> None:
-    if of > 1 and sys.stderr.isatty():
-        end = "\n" if done == of else ""
-        sys.stderr.write(f"\r{done} of {of} recordings{end}")
-        sys.stderr.flush()
 
 
 def _exit_code(done: list[LogRerun]) -> int:

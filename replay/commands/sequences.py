@@ -93,7 +93,8 @@ def _found(archive: Archive, wanted: SequenceFilter, live: LogReader | None) -> 
     if live is not None:
         return filter(wanted.wants, sequences_live(archive, live.follow()))
     numbers = wanted.candidates(archive)
-    found = (sequence_of(number, archive) for number in progress(numbers, "cancellations"))
+    watched = progress(numbers, "cancellations", len(numbers))
+    found = (sequence_of(number, archive) for number in watched)
     return filter(wanted.wants, found)
 
 

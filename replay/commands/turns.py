@@ -23,6 +23,7 @@ from ._shared import (
     Documents,
     leave,
     number_of,
+    progress,
     show,
     turn_filters,
 )
@@ -48,7 +49,8 @@ def command(  # noqa: PLR0913 - every one is an option
     reader, labels = _select(log, wanted, since_ns)
     show = _TurnsShown(log, labels, is_live=follow, as_json=as_json)
     try:
-        for turn in islice(labels.hear(reader.follow() if follow else reader, wanted), limit):
+        source = reader.follow() if follow else progress(reader, "turns", _total(archive, wanted))
+        for turn in islice(labels.hear(source, wanted), limit):
             show.take(turn)
     except KeyboardInterrupt:
         if not follow:
@@ -65,6 +67,12 @@ def _select(log: Path, wanted: TurnFilter, since_ns: int | None) -> tuple[LogRea
     reader = read(log, start=start, since_ns=since_ns, actor=taker, about=mention)
     is_partial = (start, since_ns, taker, mention) != (1, None, None, None)
     return reader, Labels(log, reader, is_partial=is_partial)
+
+
+def _total(archive: Archive, wanted: TurnFilter) -> int | None:
+    """Return how many turns may be read; None where an index finds the few that are."""
+    is_found = wanted.actor or wanted.about
+    return None if is_found else max(0, archive.lookup.last - wanted.first + 1)
 
 
 class _TurnsShown:
