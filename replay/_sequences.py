@@ -229,8 +229,7 @@ class SequenceFilter:
             return array("q", archive.cancels_about(self.about))
 
         def asked_ns(number: int) -> int:
-            requested = archive.cancels[number].requested
-            return requested.time_ns if requested else 0
+            return _asked(archive.cancels[number], archive, archive).time_ns
 
         first = 0 if self.since_ns is None else bisect_left(numbers, self.since_ns, key=asked_ns)
         last = None if self.until_ns is None else bisect_right(numbers, self.until_ns, key=asked_ns)
@@ -391,7 +390,7 @@ def tables_of(endpoint: int, names: Names) -> Tables:
     return tables(known.dialect, known.profile) if known else tables("")
 
 
-def _asked(cancel: CancelLife, case: Ledger, archive: Archive) -> Asked:
+def _asked(cancel: CancelLife, case: Names, archive: Archive) -> Asked:
     """Return who asked: the caller, or for a time-out the deadline of a request."""
     moment = cancel.requested or cancel.began or Moment(0, archive.clock.begin_ns)
     if cancel.trigger != TIME_OUT:

@@ -12,14 +12,25 @@ from rescind.events import (
     How,
     Origin,
     Outcome,
+    read,
 )
 from rescind.replay import Archive, Verdict, sequences
 from rescind.replay._lives import Moment
-from rescind.replay._sequences import sequence_of
+from rescind.replay._sequences import SequenceFilter, sequence_of, sequences_live
 from rescind.replay._sequences_screen import Tally, sequence_json, sequence_lines
 from rescind.replay._text import MARGIN, Clock, as_text
 
-from .recording import BEGIN, IN_PROGRESS, MAIN, MS, STOP_BUTTON, Recording, everything, incident
+from .recording import (
+    BEGIN,
+    IN_PROGRESS,
+    MAIN,
+    MS,
+    STOP_BUTTON,
+    Recording,
+    everything,
+    incident,
+    save,
+)
 
 
 def only(recording):
@@ -207,3 +218,37 @@ def test_virtual_time_is_shown_as_seconds_since_the_beginning():
     r.cancel([])
     assert "turn 2, 0.000100 s" in screen(r)
     assert "14:13:20.000" in Clock(BEGIN).moment(BEGIN)
+
+
+def test_a_live_log_tells_each_cancellation_when_nothing_is_owed_any_more(tmp_path):
+    r = everything()
+    r.open()
+    hung = r.cancel([r.call("Output")])
+    log = save(r.turns, tmp_path / "a.log")
+    told = list(sequences_live(Archive(read(log)), read(log)))
+    at_rest = [one.cancel for one in sequences(r.turns) if one.quiet is not None]
+    assert [one.cancel for one in told] == at_rest
+    assert hung not in at_rest
+    assert len(at_rest) == 4
+
+
+def test_filters_choose_by_part_trigger_code_verdict_and_time():
+    archive = Archive(everything().turns)
+    found = list(sequences(archive))
+
+    def chosen(**wanted):
+        wanted = SequenceFilter(**wanted)
+        numbers = wanted.candidates(archive)
+        some = [one.cancel for one in found if one.cancel in numbers and wanted.wants(one)]
+        assert some == [one.cancel for one in found if wanted.wants(one)]
+        return some
+
+    assert chosen() == [9, 13, 16, 18]
+    assert chosen(about=10) == [9]
+    assert chosen(about=11) == [13]
+    assert chosen(about=14) == [16]
+    assert chosen(about=1) == [9, 13, 16, 18]
+    assert chosen(trigger="TIME-OUT") == [16]
+    assert chosen(code=IN_PROGRESS) == [9]
+    assert chosen(verdict="broken") == []
+    assert chosen(since_ns=found[1].asked.time_ns, until_ns=found[2].asked.time_ns) == [13, 16]
