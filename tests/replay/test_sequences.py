@@ -236,8 +236,8 @@ def test_filters_choose_by_part_trigger_code_verdict_and_time():
     archive = Archive(everything().turns)
     found = list(sequences(archive))
 
-    def chosen(**wanted):
-        wanted = SequenceFilter(**wanted)
+    def chosen(**bounds):
+        wanted = SequenceFilter(**bounds)
         numbers = wanted.candidates(archive)
         some = [one.cancel for one in found if one.cancel in numbers and wanted.wants(one)]
         assert some == [one.cancel for one in found if wanted.wants(one)]
