@@ -58,7 +58,7 @@ def _watch_ends(trace: TextIO) -> None:
 
 def _quieten() -> None:
     """Failures that were recorded happen again; nobody needs to be told of them."""
-    logging.getLogger("rescind").addHandler(logging.NullHandler())
+    logging.lastResort = None
 
 
 def _body(job: dict[str, Any], place: Place, trace: TextIO) -> dict[str, Any]:
