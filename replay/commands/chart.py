@@ -13,11 +13,13 @@ from rescind.replay._chart_mermaid import chart_mermaid
 from rescind.replay._chart_of import draw_chart
 from rescind.replay._chart_screen import GLYPHS, chart_json, chart_lines
 from rescind.replay._chart_svg import chart_svg
-from rescind.replay._text import MARGIN, Line, as_text, line
+from rescind.replay._text import MARGIN, Line, as_text, count, line
 
 from ._shared import ALL, FINE, JSON, LOG, NOTHING, leave, print_json, show, target_of
 
-_BY_ENDING = {".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid"}
+_BY_ENDING = {
+    ".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid", ".txt": "terminal", "": None,
+}  # fmt: skip
 
 
 @click.command("chart")
@@ -48,16 +50,26 @@ def command(  # noqa: PLR0913 - every one is an option
     archive = Archive(read(log))
     target = None if selector is None else target_of(selector, archive)
     chart = draw_chart(archive, target, first=first, last=last, unfold=show_all)
-    form = form or (_BY_ENDING.get(out.suffix.lower()) if out else None)
+    form = form or _by_ending(out)
     if as_json:
         print_json("chart", log, chart_json(chart))
     elif out is not None:
         out.write_text(_text(chart, form), encoding="utf-8")
+        show([line(f"{out}: {count(len(chart.rows), 'row')}")])
     elif form in ("svg", "mermaid"):
         show(line(each) for each in _text(chart, form).splitlines())
     else:
         show(_screen(chart))
     leave(archive.lookup, fine=FINE if chart.rows else NOTHING)
+
+
+def _by_ending(out: Path | None) -> str | None:
+    """Return the form that a file's name asks for."""
+    ending = out.suffix.lower() if out else ""
+    if ending not in _BY_ENDING:
+        endings = ", ".join(each for each in _BY_ENDING if each)
+        raise click.UsageError(f"no form ends in {ending}; there are {endings}, or say --as")
+    return _BY_ENDING[ending]
 
 
 def _text(chart: Chart, form: str | None) -> str:

@@ -33,7 +33,8 @@ def test_the_form_is_what_is_asked_for_or_what_the_files_ending_says(log, tmp_pa
     ]:
         out = tmp_path / name
         result = chart(log, "--out", out, *options)
-        assert (result.exit_code, result.stdout) == (0, "")
+        assert result.exit_code == 0
+        assert result.stdout.startswith(f"{out}: ")
         assert out.read_text(encoding="utf-8") == expected
 
 
@@ -70,3 +71,11 @@ def test_a_pipe_without_the_characters_gets_ascii(log):
     assert result.stdout.isascii()
     assert "\\u" not in result.stdout
     assert "---------->" in result.stdout
+
+
+def test_a_name_that_asks_for_no_form_is_refused_and_nothing_written(log, tmp_path):
+    out = tmp_path / "chart.pdf"
+    result = run("chart", log, "--out", out)
+    assert result.returncode == 2
+    assert "no form ends in .pdf" in result.stderr
+    assert not out.exists()
