@@ -16,6 +16,8 @@ from collections.abc import Iterator, Mapping
 from queue import SimpleQueue
 from typing import Any
 
+from tests.ports import free_port
+
 from .registry import Benchmark, Figure, Side
 from .turns import Stopwatch
 
@@ -39,16 +41,22 @@ while True:
 @contextlib.contextmanager
 def name_server() -> Iterator[int]:
     """Run a name server that knows every name; its port."""
-    with socket.socket(type=socket.SOCK_DGRAM) as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    process = subprocess.Popen(command(port), stderr=subprocess.DEVNULL)
+    process, port = started()
     try:
-        wait_for(process, port)
         yield port
     finally:
         process.kill()
         process.wait()
+
+
+def started() -> tuple[subprocess.Popen[bytes], int]:
+    """Start it on a port that nobody has; who finds his port taken meanwhile tries another."""
+    for _ in range(5):
+        port = free_port()
+        process = subprocess.Popen(command(port), stderr=subprocess.DEVNULL)
+        if answers(process, port):
+            return process, port
+    raise RuntimeError("the name server does not start")
 
 
 def command(port: int) -> list[str]:
@@ -62,8 +70,8 @@ def command(port: int) -> list[str]:
     ]
 
 
-def wait_for(process: subprocess.Popen[bytes], port: int) -> None:
-    """Ask until it answers."""
+def answers(process: subprocess.Popen[bytes], port: int) -> bool:
+    """Ask until it answers or has ended."""
     question = bytes((0, 1, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0)) + b"\3any\4test\0\0\1\0\1"
     with socket.socket(type=socket.SOCK_DGRAM) as asker:
         asker.settimeout(0.1)
@@ -72,8 +80,8 @@ def wait_for(process: subprocess.Popen[bytes], port: int) -> None:
             with contextlib.suppress(OSError):
                 asker.send(question)
                 asker.recv(512)
-                return
-    raise RuntimeError(f"the name server ended with {process.returncode}")
+                return True
+    return False
 
 
 def ours(n: int) -> Mapping[str, float]:

@@ -15,6 +15,7 @@ import pytest
 
 from rescind.actors.winsock._codes import Code
 from rescind.actors.winsock._entries import Entry
+from tests.ports import free_port
 
 WAIT_S = 20.0
 """How long anything may take before the test fails; nothing normally comes near it."""
@@ -103,14 +104,6 @@ def eventually(condition: Callable[[], bool]) -> None:
 
 
 # --- the real one ----------------------------------------------------------------------------
-
-
-def free_port() -> int:
-    with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagram:
-        stream.bind(("127.0.0.1", 0))
-        port: int = stream.getsockname()[1]
-        datagram.bind(("127.0.0.1", port))
-        return port
 
 
 def start_dnsmasq() -> tuple[subprocess.Popen[bytes], int]:

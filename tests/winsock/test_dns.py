@@ -11,6 +11,7 @@ import pytest
 
 from rescind.actors.winsock import Code
 from rescind.actors.winsock._entries import HostEntry
+from tests.ports import free_port
 
 from .name_server import (
     AAAA,
@@ -28,7 +29,6 @@ from .name_server import (
     WAIT_S,
     encode,
     eventually,
-    free_port,
     record,
 )
 

@@ -11,8 +11,9 @@ from rescind.actors.winsock import Code
 from rescind.actors.winsock._entries import HostEntry
 from rescind.actors.winsock.drivers import dns
 from rescind.actors.winsock.drivers._dns import CODES
+from tests.ports import free_port
 
-from .name_server import BY_ADDRESS, BY_NAME, free_port
+from .name_server import BY_ADDRESS, BY_NAME
 
 V4, V6, ANY = socket.AF_INET, socket.AF_INET6, socket.AF_UNSPEC
 
