@@ -25,8 +25,12 @@ from ._living import Life, Mark
 from ._recorded import recorded
 from ._rerun import actor_classes as classes_in
 from ._stand_ins import Clock, Dispatcher, Log, NumberedRuntime
+from ._text import plain, value_text
 
 __all__ = ["OwnStates", "classes_in", "keyframe_law"]
+
+_VALUE_MAX = 40
+"""So much of a value that is told otherwise stands in a finding."""
 
 
 class _Nothing:
@@ -204,12 +208,30 @@ def keyframe_law(reader: LogReader, classes: Iterable[type]) -> type[Law]:
             told: tuple[Any, ...] | None = entire.get("state")
             if told is None:
                 return
-            earlier = self._before.get(entry.actor)
-            found = own.told(entry.actor, life._replace(told=earlier), part.as_of)
+            # Behind a gap the world has begun anew, with what a keyframe told there.
+            known = (self._before.get(entry.actor), life.told)
+            earlier = max(filter(None, known), key=lambda mark: mark.at.turn, default=None)
             self._before[entry.actor] = Mark(entry.state, Moment(part.as_of, 0))
+            try:
+                found = own.told(entry.actor, life._replace(told=earlier), part.as_of)
+            except RescindError as error:
+                self.open(f"a{entry.actor}", [frame.number], str(error), entry.actor)
+                return
             says: dict[str, Any] = dict(zip(told[::2], told[1::2], strict=False))
-            if found is not None and _as_read(found) != says:
-                text = f"has the state {says!r}, and its events make {_as_read(found)!r}"
-                self.accuse_own(frame, part, entry, text)
+            if found is not None:
+                for name, text in _differing(says, _as_read(found)):
+                    self.accuse_own(frame, part, entry, f"has {plain(str(name))} {text}")
 
     return _KeyframesTellStates
+
+
+def _differing(says: Mapping[str, Any], makes: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield which attributes a keyframe tells otherwise, and both values, cut."""
+    for name in sorted({*says, *makes}, key=str):
+        told, made = (_spelt(name, each) for each in (says, makes))
+        if (name in says, says.get(name)) != (name in makes, makes.get(name)):
+            yield name, f"{told}, and its events make {made}"
+
+
+def _spelt(name: str, values: Mapping[str, Any]) -> str:
+    return value_text(values[name], _VALUE_MAX) if name in values else "not at all"

@@ -36,6 +36,10 @@ VERSION = 0
 LOG = click.argument("log", type=click.Path(path_type=Path))
 JSON = click.option("--json", "as_json", is_flag=True, help="One JSON document instead.")
 ALL = click.option("--all", "show_all", is_flag=True, help="Fold nothing.")
+CLASSES = click.option(
+    "--classes", "modules", multiple=True, metavar="MODULE",
+    help="Import this module of yours for its actor classes.",
+)  # fmt: skip
 FOLLOW = click.option(
     "-f", "--follow", is_flag=True, help="Go on as turns become durable, until Ctrl-C."
 )

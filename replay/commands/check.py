@@ -1,13 +1,14 @@
 """`rescind check`."""
 
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
 import click
 
-from rescind.events import read
+from rescind.events import LogReader, read
 from rescind.replay._check import (
     Noted,
     bounded_court,
@@ -20,11 +21,12 @@ from rescind.replay._check import (
     news_line,
     report_of,
 )
-from rescind.replay._laws import Court, Finding, Verdict
+from rescind.replay._laws import Court, Finding, Law, Verdict
+from rescind.replay._laws_keyframes import KeyframesTell
 from rescind.replay._sound import sound
 from rescind.replay._units import parse_head
 
-from ._shared import ALL, BAD, FINE, JSON, LOG, Progress, leave, print_json, read_by, show
+from ._shared import ALL, BAD, CLASSES, FINE, JSON, LOG, Progress, leave, print_json, read_by, show
 
 
 @click.command("check")
@@ -34,26 +36,28 @@ from ._shared import ALL, BAD, FINE, JSON, LOG, Progress, leave, print_json, rea
     help="Also whether the chain has this head, which `rescind info` showed earlier.",
 )  # fmt: skip
 @click.option(
-    "--laws", "modules", multiple=True, metavar="MODULE",
+    "--laws", "laws", multiple=True, metavar="MODULE",
     help="Import this module of yours for laws of your own.",
 )  # fmt: skip
+@CLASSES
 @click.option("-f", "--follow", is_flag=True, help="Go on as turns become durable, until Ctrl-C.")
 @ALL
 @JSON
-def command(
-    log: Path, *, head: str | None, modules: tuple[str, ...], follow: bool, show_all: bool,
-    as_json: bool,
+def command(  # noqa: PLR0913  # click hands options over one by one
+    log: Path, *, head: str | None, laws: tuple[str, ...], modules: tuple[str, ...], follow: bool,
+    show_all: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """The laws and the chain: holds, broken or open, and the proof.
 
     With --follow, findings are shown as they arise; Ctrl-C ends with the summary.
     --json then prints one document per finding, and the summary, each on a line of its own.
+    With --classes, law L12 also judges the states of those classes that keyframes hold.
     """
-    laws = laws_in(modules)
     reader = read(log, verify_chain=True)
+    wanted = _with_classes(laws_in(laws), reader, modules)
     noted: Noted | None = find_head(reader, head) if head else None
     if follow:
-        court = bounded_court(reader, laws)
+        court = bounded_court(reader, wanted)
         with suppress(KeyboardInterrupt):
             for turn in sound(reader.follow()):
                 court.feed(turn)
@@ -61,13 +65,26 @@ def command(
         report = report_of(court, reader)
     else:
         with Progress(reader.lookup().last, "turns") as bar:
-            report = check(reader, laws=laws, progress=bar.at)
+            report = check(reader, laws=wanted, progress=bar.at)
     report = replace(report, noted=noted)
     if as_json:
         print_json("check", log, check_json(report), width=None if follow else 2)
     else:
         show(check_lines(report, show_all=show_all))
     leave(reader, fine=BAD if report.verdict is Verdict.BROKEN else FINE)
+
+
+def _with_classes(
+    laws: Iterable[type[Law]], reader: LogReader, modules: Iterable[str]
+) -> Iterable[type[Law]]:
+    """Return the laws, L12 with the classes of modules that the caller has named."""
+    if not modules:
+        return laws
+    # Loads the actors and runs the application's code, so only where somebody asks for it.
+    from rescind.replay._state_classes import classes_in, keyframe_law  # noqa: PLC0415
+
+    law = keyframe_law(reader, classes_in(modules))
+    return [law if each is KeyframesTell else each for each in laws]
 
 
 def _show_news(court: Court, log: Path, *, as_json: bool) -> None:

@@ -11,7 +11,18 @@ from rescind.replay._rerun_place import TIME_LIMIT_S
 from rescind.replay._rerun_screen import log_json, log_lines, logs_lines
 from rescind.replay._select import Kind, SelectorError, parse
 
-from ._shared import BAD, DAMAGED, FINE, JSON, NOTHING, Progress, complain, print_json, show
+from ._shared import (
+    BAD,
+    CLASSES,
+    DAMAGED,
+    FINE,
+    JSON,
+    NOTHING,
+    Progress,
+    complain,
+    print_json,
+    show,
+)
 
 
 def _seconds(context: click.Context, parameter: click.Parameter, seconds: float) -> float:
@@ -26,10 +37,7 @@ _SECONDS_MIN, _SECONDS_MAX = 0.1, 86_400
 
 @click.command("rerun")
 @click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--classes", "modules", multiple=True, metavar="MODULE",
-    help="Import this module of yours for its actor classes.",
-)  # fmt: skip
+@CLASSES
 @click.option("--of", "selector", metavar="SELECTOR", help="Execute this actor or endpoint alone.")
 @click.option(
     "--from", "begin", type=click.IntRange(min=0), default=0, metavar="TURN",

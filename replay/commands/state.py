@@ -20,7 +20,7 @@ from rescind.replay._text import Clock
 from rescind.replay._timeline import Timeline
 from rescind.replay._units import parse_time
 
-from ._shared import ALL, JSON, LOG, hint, leave, print_json, show
+from ._shared import ALL, CLASSES, JSON, LOG, hint, leave, print_json, show
 
 
 @click.command("state")
@@ -32,13 +32,7 @@ from ._shared import ALL, JSON, LOG, hint, leave, print_json, show
 @click.option(
     "--diff", "pair", nargs=2, metavar="TURN TURN", help="Instead: what changed between the two."
 )
-@click.option(
-    "--classes",
-    "modules",
-    multiple=True,
-    metavar="MODULE",
-    help="Import this module of yours for its actor classes.",
-)
+@CLASSES
 @ALL
 @JSON
 def command(  # noqa: PLR0913  # click hands options over one by one

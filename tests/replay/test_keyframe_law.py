@@ -1,8 +1,12 @@
 """L12: what keyframes tell is what the events before them make; what does not is found."""
 
+import json
+import re
+import shutil
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from rescind import Actor, Runtime, Stepped
 from rescind.actors.native import Twin
@@ -12,9 +16,11 @@ from rescind.replay._fold import new_ledger
 from rescind.replay._laws import Court
 from rescind.replay._laws_keyframes import KeyframesTell
 from rescind.replay._state_classes import keyframe_law
+from rescind.replay.cli import cli
 from tests.native.stores import Asker, Kept, Put, Store, Wait
 
 from .plot import OFTEN, Plot
+from .recording import spoil
 
 
 class Till(Actor):
@@ -94,8 +100,6 @@ def test_a_log_without_keyframes_holds_and_nothing_is_judged(plot):
 def test_where_the_beginning_is_gone_the_first_is_open_and_those_behind_it_are_judged(
     plot, tmp_path_factory
 ):
-    import shutil
-
     copy = tmp_path_factory.mktemp("law") / "copy"
     shutil.copytree(plot, copy)
     prune(copy, Retention(segments_max=12))
@@ -249,4 +253,44 @@ def test_a_state_that_its_events_do_not_make_is_found_only_with_its_class(shop):
     assert judge(shop, lies).verdict is Verdict.HOLDS
     report = judge(shop, lies, law=keyframe_law(read(shop), [Till]))
     assert report.verdict is Verdict.BROKEN
-    assert "total" in report.findings[0].text
+    assert re.search(r" has total \d+, and its events make \d+$", report.findings[0].text)
+
+
+def l12_with_classes(path):
+    """Return what the command says of L12 when it knows the classes."""
+    result = CliRunner().invoke(cli, ["check", str(path), "--json", "--classes", __name__])
+    return next(law for law in json.loads(result.stdout)["laws"] if law["law"] == "L12")
+
+
+def test_the_command_judges_states_by_the_classes_of_a_module_that_is_named(shop, monkeypatch):
+    assert l12_with_classes(shop)["verdict"] == "holds"
+    monkeypatch.setattr(Till, "apply_kept", lambda self, _: setattr(self, "total", -1))
+    law = l12_with_classes(shop)
+    assert law["verdict"] == "broken"
+    assert any(" has total " in finding["text"] for finding in law["findings"])
+    report = next(each for each in check(read(shop)).laws if each.law == "L12")
+    assert report.verdict is Verdict.HOLDS, "without the class nothing is known of it"
+
+
+def test_a_state_that_cannot_be_rebuilt_is_open(shop, monkeypatch):
+    def fails(self, event):
+        raise ValueError("not today")
+
+    monkeypatch.setattr(Till, "apply_kept", fails)
+    law = l12_with_classes(shop)
+    assert (law["verdict"], law["broken"]) == ("open", 0)
+    assert "not today" in law["findings"][0]["text"]
+
+
+def test_states_behind_a_gap_are_judged_from_what_a_keyframe_tells_there(shop, tmp_path):
+    copy = shutil.copytree(shop, tmp_path / "copy")
+    first = min(copy.glob("*.seg"))
+    spoil(first, first.read_bytes().index(b"item 20"))
+    law = l12_with_classes(copy)
+    assert law["judged"] > 5
+    assert (law["open"], law["broken"]) == (1, 0), "the one keyframe behind the gap"
+
+
+def test_a_module_that_is_not_there_is_a_sentence(shop):
+    result = CliRunner().invoke(cli, ["check", str(shop), "--classes", "no.such.module"])
+    assert "--classes no.such.module" in str(result.exception)
