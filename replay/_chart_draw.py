@@ -393,4 +393,4 @@ def _detail(draft: _Draft, details: Iterable[str]) -> str:
 
 def _gap_text(gap: _Draft) -> str:
     turns = count(gap.count, "turn")
-    return f"{turns} left out, {gap.first} to {gap.last}; --all, or --from and --to, show them"
+    return f"{turns} left out, {gap.first} to {gap.last}; --all, or --since and --until, show them"

@@ -59,7 +59,7 @@ def draw_chart(
         target = Target(Kind.CANCEL, cancels[-1])
         total = len(cancels)
         which = "the only cancellation" if total == 1 else f"the last of {total:,} cancellations"
-        notes.append(f"{which}; --of shows something else, --from and --to a range of turns")
+        notes.append(f"{which}; --of shows something else, --since and --until a range of turns")
     first = 1 if first is None else first
     turns = _turns(target, first, last, archive)
     rows_max = ALL_ROWS_MAX if unfold else ROWS_MAX
@@ -69,9 +69,9 @@ def draw_chart(
     shown = [0, 0, 0]
     for turn in _within(turns, first, last):
         if drawing.is_full:
-            after = f" --to {last}" if last is not None else ""
+            after = f" --until {last}" if last is not None else ""
             notes.append(
-                f"the chart ends before turn {turn.number}; --from {turn.number}{after} goes on"
+                f"the chart ends before turn {turn.number}; --since {turn.number}{after} goes on"
             )
             break
         drawing.take(turn)

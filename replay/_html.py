@@ -256,7 +256,7 @@ def _notes(rows: Rows, scope: _Scope, cancels_hidden: int) -> list[str]:
     if scope.is_cut or rows.dropped:
         size = f"{TURNS_MAX:,} turns, or {ROWS_CHARS_MAX // 10**6} MB of them"
         notes.append(
-            f"This is a part: a page holds {size}; --from, --until and --of choose others."
+            f"This is a part: a page holds {size}; --since, --until and --of choose others."
         )
     if cancels_hidden:
         oldest = count(cancels_hidden, "cancellation")

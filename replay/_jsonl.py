@@ -17,7 +17,7 @@ def turn_documents(log: Iterable[Turn], wanted: TurnFilter) -> Iterator[dict[str
     """
     names = Names(log)
     for turn in sound(log):
-        if wanted.last is not None and turn.number > wanted.last:
+        if wanted.ends_before(turn):
             return
         names.take(turn)
         if wanted.wants(turn):

@@ -59,7 +59,7 @@ class Labels:
     def hear(self, log: Iterable[Turn], wanted: TurnFilter) -> Iterator[Turn]:
         """Yield the turns that pass, each when the ledger has taken it and knows who is in it."""
         for turn in sound(log):
-            if wanted.last is not None and turn.number > wanted.last:
+            if wanted.ends_before(turn):
                 return
             self._begin(turn)
             is_wanted = wanted.wants(turn)

@@ -55,6 +55,7 @@ from ._pages import Pages
 from ._perfetto_wire import EventType, Value
 from ._sound import sound
 from ._text import clip, plain, site
+from ._turns import TurnFilter
 
 SLICES_MAX = 1 << 15
 """So many lives, and so many windows, may be open at once; further ones are only counted."""
@@ -69,26 +70,43 @@ _TRACKS = ("state", "cancel windows", "requests", "moments", "slow turns")
 _OWN = (Start, Stop, Tell, Ask, Proxy, Restart, Fail)
 """Messages that are an actor's own and no part of a request's life."""
 
+_ALL = TurnFilter()
+
 Args: TypeAlias = list[tuple[str, Value]]
 
 
-def perfetto_trace(log: Iterable[Turn], name: str) -> Iterator[bytes]:
+def perfetto_trace(
+    log: Iterable[Turn], name: str, wanted: TurnFilter = _ALL, *, limit: int | None = None
+) -> Iterator[bytes]:
     """Yield a trace in pieces, which stand one behind the other in the file.
 
+    Of a log in which no turn is wanted there is none.
+
     Args:
-        log: The log.
+        log: The log; all of it is read up to the last turn that is wanted.
         name: What the trace calls it.
+        wanted: Which turns are drawn; what began in one of them is drawn to its end.
+        limit: At most so many.
 
     Raises:
         LogDamagedError: A turn is well framed and its fields make no sense.
     """
     drawing = Drawing(log, name)
+    drawn, is_empty = 0, True
     for turn in sound(log):
+        is_empty = False
+        if wanted.ends_before(turn) or drawn == limit:
+            break
         try:
-            yield drawing.take(turn)
+            if wanted.wants(turn):
+                drawn += 1
+                yield drawing.take(turn)
+            else:
+                yield drawing.pass_by(turn)
         except SENSELESS as error:
             raise senseless(turn, error) from error
-    yield drawing.end()
+    if drawn or is_empty:
+        yield drawing.end()
 
 
 class _Rows:
@@ -152,6 +170,26 @@ class Drawing:
             draw = _DRAW.get(event.__class__)
             if draw is not None:
                 draw(self, event, turn)
+        return self._flush()
+
+    def pass_by(self, turn: Turn) -> bytes:
+        """Return what a turn that is not drawn ends, and learn from it who is who."""
+        self._names.take(turn)
+        if self._now >= 0:
+            self._now = max(self._now, turn.time_ns)
+        for event in turn.events:
+            match event:
+                case Opened():
+                    self._rules[event.endpoint] = tables(event.dialect, event.profile)
+                case StateChanged() | Closed():
+                    if event.subject in self._states:
+                        self._end_state(event.subject, self._track(event.subject, _STATE))
+                    if isinstance(event, Closed):
+                        self._rules.pop(event.subject, None)
+                case Completed() | Delivered() | Discarded() | CancelEnded():
+                    _DRAW[type(event)](self, event, turn)
+                case _:
+                    pass
         return self._flush()
 
     def end(self) -> bytes:

@@ -200,6 +200,8 @@ class SequenceFilter:
         trigger: What asked, in any case.
         code: A code that a victim or refusal ended with.
         verdict: What the laws say.
+        first: Asked for in this turn or later.
+        last: Asked for in this turn or before.
         since_ns: Asked for at this moment or later.
         until_ns: Asked for at this moment or before.
     """
@@ -208,6 +210,8 @@ class SequenceFilter:
     trigger: str | None = None
     code: int | None = None
     verdict: str | None = None
+    first: int = 0
+    last: int | None = None
     since_ns: int | None = None
     until_ns: int | None = None
 
@@ -218,6 +222,8 @@ class SequenceFilter:
             and (self.trigger is None or self.trigger.lower() == one.trigger.lower())
             and (self.code is None or self.code in _codes(one))
             and (self.verdict is None or self.verdict == one.verdict)
+            and one.asked.turn >= self.first
+            and (self.last is None or one.asked.turn <= self.last)
             and (self.since_ns is None or one.asked.time_ns >= self.since_ns)
             and (self.until_ns is None or one.asked.time_ns <= self.until_ns)
         )
@@ -228,12 +234,19 @@ class SequenceFilter:
         if self.about is not None and not archive.is_lasting(self.about):
             return array("q", archive.cancels_about(self.about))
 
-        def asked_ns(number: int) -> int:
-            return _asked(archive.cancels[number], archive, archive).time_ns
+        def asked(number: int) -> Asked:
+            return _asked(archive.cancels[number], archive, archive)
 
-        first = 0 if self.since_ns is None else bisect_left(numbers, self.since_ns, key=asked_ns)
-        last = None if self.until_ns is None else bisect_right(numbers, self.until_ns, key=asked_ns)
-        return numbers[first:last]
+        low, high = 0, len(numbers)
+        if self.first:
+            low = bisect_left(numbers, self.first, key=lambda n: asked(n).turn)
+        if self.since_ns is not None:
+            low = bisect_left(numbers, self.since_ns, low, key=lambda n: asked(n).time_ns)
+        if self.last is not None:
+            high = bisect_right(numbers, self.last, low, key=lambda n: asked(n).turn)
+        if self.until_ns is not None:
+            high = bisect_right(numbers, self.until_ns, low, high, key=lambda n: asked(n).time_ns)
+        return numbers[low:high]
 
 
 def _members(one: Sequence) -> set[int]:

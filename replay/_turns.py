@@ -30,6 +30,8 @@ class TurnFilter:
         kind: The name of the message or of an event, in any case.
         first: The lowest turn number.
         last: The highest one.
+        since_ns: Taken at this moment or later.
+        until_ns: Up to the first turn that is later than this moment.
     """
 
     actor: int | None = None
@@ -38,16 +40,24 @@ class TurnFilter:
     kind: str | None = None
     first: int = 1
     last: int | None = None
+    since_ns: int | None = None
+    until_ns: int | None = None
 
     def wants(self, turn: Turn) -> bool:
         """Return whether a turn passes."""
         return (
             turn.number >= self.first
+            and (self.since_ns is None or turn.time_ns >= self.since_ns)
             and (self.actor is None or turn.actor == self.actor)
             and (self.origin is None or origin_text(turn.origin) == self.origin)
             and (self.kind is None or self.kind.lower() in kinds_of(turn))
             and (self.about is None or concerns(turn, self.about))
         )
+
+    def ends_before(self, turn: Turn) -> bool:
+        """Return whether neither a turn nor what follows it is wanted."""
+        is_past = self.last is not None and turn.number > self.last
+        return is_past or (self.until_ns is not None and turn.time_ns > self.until_ns)
 
 
 def turns(log: Iterable[Turn], wanted: TurnFilter, *, limit: int | None = None) -> Iterator[Turn]:
@@ -57,7 +67,7 @@ def turns(log: Iterable[Turn], wanted: TurnFilter, *, limit: int | None = None) 
 
 def _passing(log: Iterable[Turn], wanted: TurnFilter) -> Iterator[Turn]:
     for turn in sound(log):
-        if wanted.last is not None and turn.number > wanted.last:
+        if wanted.ends_before(turn):
             return
         if wanted.wants(turn):
             yield turn

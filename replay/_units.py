@@ -1,8 +1,9 @@
-"""What people type on a command line: sizes, ages, moments and chain heads, read strictly."""
+"""What people type on a command line: sizes, ages, turns, times and chain heads, read strictly."""
 
 import re
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from rescind.events import UsageError
 
@@ -12,6 +13,7 @@ _UNITS = {
     "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40,
 }  # fmt: skip
 _NUMBER = re.compile(r"[0-9]{1,11}(?:\.[0-9]{1,9})?", re.ASCII)
+_TURN = re.compile(r"[0-9]{1,18}", re.ASCII)
 _HEAD = re.compile(r"[0-9a-f]{16,64}", re.ASCII)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DAY_NS = 86_400 * 10**9
@@ -62,9 +64,33 @@ def parse_time(text: str) -> int:
         moment = datetime.fromisoformat(text)
         since = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH
     except (ValueError, OverflowError) as error:
-        shown = "2026-05-04, 2026-05-04T12:30:00 or 1777897800 (seconds since 1970)"
+        shown = "2026-05-04, 2026-05-04T12:30:00 or 1777897800.0 (seconds since 1970)"
         raise UsageError(f"{text!r} is no time; write it like {shown}") from error
     return since // timedelta(microseconds=1) * 1000
+
+
+class Bound(NamedTuple):
+    """Where a range of turns begins or ends: at a turn, or else at a moment."""
+
+    turn: int | None = None
+    time_ns: int | None = None
+
+
+def parse_bound(text: str) -> Bound:
+    """Return a turn or a moment; a whole number is a turn.
+
+    >>> parse_bound("1234"), parse_bound("2.5")
+    (Bound(turn=1234, time_ns=None), Bound(turn=None, time_ns=2500000000))
+
+    Raises:
+        UsageError: It is neither.
+    """
+    if _TURN.fullmatch(text):
+        return Bound(turn=int(text))
+    try:
+        return Bound(time_ns=parse_time(text))
+    except UsageError as error:
+        raise UsageError(f"{error}, or a turn like 1234") from error
 
 
 def parse_head(text: str) -> str:

@@ -20,11 +20,11 @@ import rich.progress
 from rich.console import Console
 from rich.text import Text
 
-from rescind.events import Damage, UsageError
+from rescind.events import Damage, Lookup, UsageError
 from rescind.replay._archive import Archive
 from rescind.replay._select import Kind, SelectorError, Target, parse, resolve
 from rescind.replay._text import Line, Span, as_text, line, plain
-from rescind.replay._units import parse_time
+from rescind.replay._units import Bound, parse_bound
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -46,10 +46,37 @@ FOLLOW = click.option(
 
 
 def turn_filters(command: F) -> F:
-    """Add the options that say which turns are wanted; up to which, each command says itself."""
+    """Add the options that say which turns are wanted."""
     for option in reversed(_FILTERS):
         command = option(command)
     return command
+
+
+def turn_range(command: F) -> F:
+    """Add the options that say from where to where, each a `Bound`."""
+    return _SINCE(_UNTIL(command))
+
+
+def bounds_of(since: Bound | None, until: Bound | None) -> dict[str, Any]:
+    """Return a range as filters want it, which follow logs that grow: turns and times apart."""
+    since, until = since or Bound(), until or Bound()
+    bounds = {
+        "first": since.turn, "last": until.turn,
+        "since_ns": since.time_ns, "until_ns": until.time_ns,
+    }  # fmt: skip
+    return {name: bound for name, bound in bounds.items() if bound is not None}
+
+
+def turns_of(
+    since: Bound | None, until: Bound | None, lookup: Lookup
+) -> tuple[int | None, int | None]:
+    """Return a range as the numbers of its first and last turn; None where it has no bound."""
+    first, last = (since or Bound()).turn, (until or Bound()).turn
+    if since is not None and since.time_ns is not None:
+        first = lookup.since(since.time_ns)
+    if until is not None and until.time_ns is not None:
+        last = lookup.since(until.time_ns + 1) - 1
+    return first, last
 
 
 def read_by(parse: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, Any], Any]:
@@ -69,6 +96,17 @@ def _countable(_: click.Context, __: click.Parameter, limit: int | None) -> int 
     return None if limit is None else min(limit, sys.maxsize)
 
 
+_SINCE = click.option(
+    "--since", callback=read_by(parse_bound), metavar="TURN|TIME",
+    help="Not before this turn, or this moment: ISO 8601, UTC without a zone, or seconds since 1970"
+    " with a point, as a whole number is a turn.",
+)  # fmt: skip
+_UNTIL = click.option(
+    "--until",
+    callback=read_by(parse_bound),
+    metavar="TURN|TIME",
+    help="Not after this turn or moment.",
+)
 _FILTERS = (
     click.option("--actor", metavar="SELECTOR", help="Turns that this actor took."),
     click.option("--of", "about", metavar="SELECTOR", help="Turns that have to do with this."),
@@ -78,13 +116,8 @@ _FILTERS = (
         help="Who brought the message.",
     ),
     click.option("--kind", metavar="NAME", help="Message or event, such as Completed."),
-    click.option(
-        "--from", "first", type=int, default=1, metavar="TURN", help="Not before this turn."
-    ),
-    click.option(
-        "--since", "since_ns", callback=read_by(parse_time), metavar="TIME",
-        help="Not before this moment: ISO 8601, UTC without a zone, or seconds since 1970.",
-    ),
+    _SINCE,
+    _UNTIL,
     click.option(
         "--limit", type=click.IntRange(min=0), callback=_countable, metavar="N",
         help="At most so many.",

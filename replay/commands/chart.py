@@ -14,8 +14,21 @@ from rescind.replay._chart_of import draw_chart
 from rescind.replay._chart_screen import GLYPHS, chart_json, chart_lines
 from rescind.replay._chart_svg import chart_svg
 from rescind.replay._text import MARGIN, Line, as_text, count, line
+from rescind.replay._units import Bound
 
-from ._shared import ALL, FINE, JSON, LOG, NOTHING, leave, print_json, show, target_of
+from ._shared import (
+    ALL,
+    FINE,
+    JSON,
+    LOG,
+    NOTHING,
+    leave,
+    print_json,
+    show,
+    target_of,
+    turn_range,
+    turns_of,
+)
 
 _BY_ENDING = {
     ".svg": "svg", ".mmd": "mermaid", ".mermaid": "mermaid", ".txt": "terminal", "": None,
@@ -25,8 +38,7 @@ _BY_ENDING = {
 @click.command("chart")
 @LOG
 @click.option("--of", "selector", metavar="SELECTOR", help="What led to this, and came of it.")
-@click.option("--from", "first", type=int, metavar="TURN", help="Not before this turn.")
-@click.option("--to", "last", type=int, metavar="TURN", help="Not after this turn.")
+@turn_range
 @click.option(
     "--as", "form", type=click.Choice(["terminal", "svg", "mermaid"]),
     help="In which form; without it, as the ending of --out says.",
@@ -38,17 +50,18 @@ _BY_ENDING = {
 @ALL
 @JSON
 def command(  # noqa: PLR0913 - every one is an option
-    log: Path, *, selector: str | None, first: int | None, last: int | None, form: str | None,
-    out: Path | None, show_all: bool, as_json: bool,
+    log: Path, *, selector: str | None, since: Bound | None, until: Bound | None,
+    form: str | None, out: Path | None, show_all: bool, as_json: bool,
 ) -> None:  # fmt: skip
     """A sequence chart: who said what to whom, and what came of it.
 
-    Without --of, --from and --to it shows the last cancellation.
+    Without --of, --since and --until it shows the last cancellation.
     """
     if as_json and out is not None:
         raise click.UsageError("--json prints its document; --out is for the other forms")
     archive = Archive(read(log))
     target = None if selector is None else target_of(selector, archive)
+    first, last = turns_of(since, until, archive.lookup)
     chart = draw_chart(archive, target, first=first, last=last, unfold=show_all)
     form = form or _by_ending(out)
     if as_json:

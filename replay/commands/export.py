@@ -4,7 +4,7 @@ import sys
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from itertools import dropwhile, islice
+from itertools import islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +23,7 @@ from ._shared import (
     LOG,
     NOTHING,
     Damageable,
+    bounds_of,
     complain,
     json_text,
     leave,
@@ -30,6 +31,7 @@ from ._shared import (
     progress,
     show,
     turn_filters,
+    turns_of,
 )
 
 
@@ -71,37 +73,40 @@ class _Format:
 
 def _html(asked: _Asked) -> _Made:
     wanted = asked.filters
-    # Without a beginning of its own a page shows a long log's newest turns.
-    first = None if wanted["first"] == _BEGINNING else wanted["first"]
+    first, last = turns_of(wanted["since"], wanted["until"], asked.reader.lookup())
     name = asked.log.name
-    page = html_of(asked.reader, of=wanted["about"], first=first, last=wanted["last"], name=name)
+    page = html_of(asked.reader, of=wanted["about"], first=first, last=last, name=name)
     return _Made(map(str.encode, page.parts), page, html_lines(page, str(asked.out)))
 
 
+def _wanted(asked: _Asked, archive: Archive) -> TurnFilter:
+    given = asked.filters
+    return TurnFilter(
+        actor=number_of(given["actor"], archive), about=number_of(given["about"], archive),
+        origin=given["origin"], kind=given["kind"], **bounds_of(given["since"], given["until"]),
+    )  # fmt: skip
+
+
 def _jsonl(asked: _Asked) -> _Made:
-    filters, archive = dict(asked.filters), Archive(asked.reader)
-    since_ns, limit = filters.pop("since_ns"), filters.pop("limit")
-    for name in ("actor", "about"):
-        filters[name] = number_of(filters[name], archive)
-    documents = turn_documents(asked.reader, TurnFilter(**filters))
-    if since_ns is not None:
-        documents = dropwhile(lambda document: document["time_ns"] < since_ns, documents)
-    shown = (json_text("turn", asked.log, each) for each in islice(documents, limit))
+    archive = Archive(asked.reader)
+    documents = turn_documents(asked.reader, _wanted(asked, archive))
+    some = islice(documents, asked.filters["limit"])
+    shown = (json_text("turn", asked.log, each) for each in some)
     return _Made((text.encode() + b"\n" for text in shown), asked.reader, [], archive.lookup.last)
 
 
 def _perfetto(asked: _Asked) -> _Made:
-    last = asked.reader.lookup().last
-    return _Made(perfetto_trace(asked.reader, asked.log.name), asked.reader, [], last)
+    archive = Archive(asked.reader)
+    wanted, limit = _wanted(asked, archive), asked.filters["limit"]
+    pieces = perfetto_trace(asked.reader, asked.log.name, wanted, limit=limit)
+    return _Made(pieces, asked.reader, [], archive.lookup.last)
 
 
 _FORMATS = {
-    "html": _Format(_html, filters=frozenset({"about", "first", "last"})),
+    "html": _Format(_html, filters=frozenset({"about", "since", "until"})),
     "jsonl": _Format(_jsonl, needs_file=False),
-    "perfetto": _Format(_perfetto, filters=frozenset()),
+    "perfetto": _Format(_perfetto),
 }
-_BEGINNING = 1
-"""What `--from` is when nobody gives it."""
 
 
 @click.command("export")
@@ -112,7 +117,6 @@ _BEGINNING = 1
     help="Where it goes, in place of what is there; jsonl goes to the standard output without.",
 )  # fmt: skip
 @turn_filters
-@click.option("--until", "last", type=int, metavar="TURN", help="Not after this turn.")
 def command(log: Path, *, name: str, out: Path | None, **filters: Any) -> None:
     """The log in a form that other tools read.
 
@@ -121,22 +125,21 @@ def command(log: Path, *, name: str, out: Path | None, **filters: Any) -> None:
     perfetto: a trace for ui.perfetto.dev: the lives of requests, the windows of cancels, who
     cancelled whom.
 
-    Which turns is chosen as in `rescind turns`; a page takes --of, --from and --until, and a trace
-    is always of the whole log.
+    Which turns is chosen as in `rescind turns`; a page takes --of, --since and --until alone.
     """
     form = _FORMATS[name]
-    given = {each for each, value in filters.items() if value not in (None, _BEGINNING)}
+    given = {each for each, value in filters.items() if value is not None}
     if form.filters is not None and not given <= form.filters:
-        of = "what --of, --from and --until choose" if form.filters else "the whole log"
+        of = "what --of, --since and --until choose"
         raise UsageError(f"{name} is written of {of}; leave the other filters away")
     if form.needs_file and out is None:
         raise UsageError(f"{name} goes into a file: --out FILE")
     made = form.make(_Asked(read(log), log, out, filters))
     size = _to_stdout(made.pieces) if out is None else _to_file(_watched(made), out)
-    if out is not None:
-        show(made.lines or [line(f"{out}: {count(size, 'byte')}")])
-    elif not size:
+    if not size:
         complain("no turn fits")
+    elif out is not None:
+        show(made.lines or [line(f"{out}: {count(size, 'byte')}")])
     leave(made.reader, fine=FINE if size else NOTHING)
 
 

@@ -13,7 +13,7 @@ from rescind.replay._laws import Verdict
 from rescind.replay._sequences import Sequence, SequenceFilter, sequence_of, sequences_live
 from rescind.replay._sequences_screen import Tally, sequence_json, sequence_lines
 from rescind.replay._text import line
-from rescind.replay._units import parse_time
+from rescind.replay._units import Bound
 
 from ._shared import (
     ALL,
@@ -25,12 +25,13 @@ from ._shared import (
     LOG,
     NOTHING,
     Documents,
+    bounds_of,
     hint,
     leave,
     progress,
-    read_by,
     show,
     target_of,
+    turn_range,
 )
 
 
@@ -42,28 +43,23 @@ from ._shared import (
 @click.option(
     "--verdict", type=click.Choice([each.value for each in Verdict]), help="Judged so by the laws."
 )
-@click.option(
-    "--since", "since_ns", callback=read_by(parse_time), metavar="TIME",
-    help="Asked for not before this moment: ISO 8601, UTC without a zone, or seconds since 1970.",
-)  # fmt: skip
-@click.option(
-    "--until", "until_ns", callback=read_by(parse_time), metavar="TIME",
-    help="Asked for not after this moment.",
-)  # fmt: skip
+@turn_range
 @FOLLOW
 @ALL
 @JSON
-def command(
-    log: Path, *, selector: str | None, follow: bool, show_all: bool, as_json: bool, **bounds: Any
-) -> None:
+def command(  # noqa: PLR0913 - every one is an option
+    log: Path, *, selector: str | None, since: Bound | None, until: Bound | None, follow: bool,
+    show_all: bool, as_json: bool, **others: Any,
+) -> None:  # fmt: skip
     """Every cancellation: who asked, victims, refusals, verdict.
 
+    --since and --until ask when it was asked for.
     With --follow a cancellation is shown when nothing is owed to anybody any more.
     """
     reader = read(log)
     archive = Archive(reader)
     about = None if selector is None else target_of(selector, archive).number
-    wanted = SequenceFilter(about=about, **bounds)
+    wanted = SequenceFilter(about=about, **bounds_of(since, until), **others)
     tally = Tally()
     documents = Documents("sequences", log, "sequence", is_live=follow) if as_json else None
     shown: list[Sequence] = []

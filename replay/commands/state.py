@@ -18,7 +18,7 @@ from rescind.replay._state_screen import (
 )
 from rescind.replay._text import Clock
 from rescind.replay._timeline import Timeline
-from rescind.replay._units import parse_time
+from rescind.replay._units import parse_bound
 
 from ._shared import ALL, CLASSES, JSON, LOG, hint, leave, print_json, show
 
@@ -94,9 +94,8 @@ def _target(selector: str) -> Target:
 
 def _turn(text: str, timeline: Timeline) -> int:
     """Return the turn that a text means: a number, or a time."""
-    if text.isascii() and text.isdigit() and len(text) <= 18:
-        return int(text)
-    return timeline.moment(parse_time(text))
+    turn, time_ns = parse_bound(text)
+    return timeline.moment(time_ns or 0) if turn is None else turn
 
 
 def _own(reader: LogReader, modules: Iterable[str]) -> Own | None:

@@ -12,6 +12,7 @@ from rescind.replay._archive import Archive
 from rescind.replay._labels import Labels
 from rescind.replay._text import line
 from rescind.replay._turns import TurnFilter, turn_json, turn_lines, turns_head
+from rescind.replay._units import Bound
 
 from ._shared import (
     FINE,
@@ -21,6 +22,7 @@ from ._shared import (
     LOG,
     NOTHING,
     Documents,
+    bounds_of,
     leave,
     number_of,
     progress,
@@ -32,12 +34,11 @@ from ._shared import (
 @click.command("turns")
 @LOG
 @turn_filters
-@click.option("--to", "last", type=int, metavar="TURN", help="Not after this turn.")
 @FOLLOW
 @JSON
 def command(  # noqa: PLR0913 - every one is an option
-    log: Path, *, actor: str | None, about: str | None, since_ns: int | None, follow: bool,
-    limit: int | None, as_json: bool, **bounds: Any,
+    log: Path, *, actor: str | None, about: str | None, since: Bound | None, until: Bound | None,
+    follow: bool, limit: int | None, as_json: bool, **others: Any,
 ) -> None:  # fmt: skip
     """The turns: who took what, because of what, and what came of it.
 
@@ -45,8 +46,9 @@ def command(  # noqa: PLR0913 - every one is an option
     With --follow, --json prints one document per turn, each on a line of its own.
     """
     archive = Archive(read(log))
-    wanted = TurnFilter(actor=number_of(actor, archive), about=number_of(about, archive), **bounds)
-    reader, labels = _select(log, wanted, since_ns)
+    others |= bounds_of(since, until)
+    wanted = TurnFilter(actor=number_of(actor, archive), about=number_of(about, archive), **others)
+    reader, labels = _select(log, wanted)
     show = _TurnsShown(log, labels, is_live=follow, as_json=as_json)
     try:
         source = reader.follow() if follow else progress(reader, "turns", _total(archive, wanted))
@@ -60,12 +62,12 @@ def command(  # noqa: PLR0913 - every one is an option
     leave(reader, fine=FINE if show.shown else NOTHING)
 
 
-def _select(log: Path, wanted: TurnFilter, since_ns: int | None) -> tuple[LogReader, Labels]:
+def _select(log: Path, wanted: TurnFilter) -> tuple[LogReader, Labels]:
     """Return a reader of no more than is needed, and who will know the names in it."""
     # No index knows the runtime itself, number 0.
     start, taker, mention = max(1, wanted.first), wanted.actor or None, wanted.about or None
-    reader = read(log, start=start, since_ns=since_ns, actor=taker, about=mention)
-    is_partial = (start, since_ns, taker, mention) != (1, None, None, None)
+    reader = read(log, start=start, since_ns=wanted.since_ns, actor=taker, about=mention)
+    is_partial = (start, wanted.since_ns, taker, mention) != (1, None, None, None)
     return reader, Labels(log, reader, is_partial=is_partial)
 
 

@@ -43,7 +43,7 @@ times count from 2026-09-21 14:13:20.001 UTC
     25    +1.4 ms   │◀──────────│           │    r8 raises: -16005 REQUEST_CANCELED
     26    +1.5 ms   │           │×╌╌╌╌╌╌╌╌╌╌│    r6 answered ok too late, ignored
 
-the only cancellation; --of shows something else, --from and --to a range of turns"""  # noqa: RUF001
+the only cancellation; --of shows something else, --since and --until a range of turns"""  # noqa: RUF001
 
 HOSTILE = "<script>alert(1)</script>]]>&\"'\x1b[31m\u202e;\nend\n--> %%{init}%% #35;"
 MERMAID = re.compile(
@@ -340,7 +340,7 @@ def test_a_chart_of_a_range_ends_where_it_is_full_and_says_how_to_go_on():
     chart = chart_of(r.turns)
     assert len([row for row in chart.rows if not row.is_break]) == ROWS_MAX + 1
     [note] = chart.notes
-    assert f"--from {chart.rows[-1].last + 1} goes on" in note
+    assert f"--since {chart.rows[-1].last + 1} goes on" in note
 
 
 def test_even_all_has_an_end():

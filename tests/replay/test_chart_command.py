@@ -42,10 +42,20 @@ def test_the_endings_of_the_program_mean_what_they_mean_everywhere(log, tmp_path
     assert chart(log, "--of", "c9").exit_code == 0
     unknown = chart(log, "--of", "c10")
     assert unknown.exit_code == 2
-    assert chart(log, "--from", "1000").exit_code == 2
+    assert chart(log, "--since", "1000").exit_code == 2
     assert chart(log, "--as", "png").exit_code == 2
     empty = save(Recording().turns, tmp_path / "empty.log")
     assert chart(empty).exit_code == 2
+
+
+def test_a_range_of_turns_may_be_named_by_times(log):
+    turns = incident().turns
+    first, last = (
+        f"{turn.time_ns // 10**9}.{turn.time_ns % 10**9:09d}" for turn in turns[10:25:14]
+    )
+    shown = chart(log, "--since", first, "--until", last)
+    assert shown.exit_code == 0
+    assert shown.stdout == chart(log, "--since", 11, "--until", 25).stdout
 
 
 def test_a_chart_that_cannot_be_written_is_said_to_be(log, tmp_path):
@@ -59,7 +69,7 @@ def test_a_damaged_log_is_charted_as_far_as_it_goes_and_said_to_be_damaged(tmp_p
     log = save(everything().turns, tmp_path / "a.log")
     [segment] = log.glob("*.seg")
     spoil(segment, segment.stat().st_size // 2)
-    result = run("chart", log, "--from", "1")
+    result = run("chart", log, "--since", "1")
     assert result.returncode == 3
     assert "damaged" in result.stderr
     assert "Connect r2: ok" in result.stdout

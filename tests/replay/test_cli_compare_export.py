@@ -89,7 +89,7 @@ def test_lines_of_json_are_documents_of_turns(log):
 
 
 def test_filters_that_nothing_passes_find_nothing(log):
-    assert call("export", log, "--to", "jsonl", "--from", 10_000).exit_code == 2
+    assert call("export", log, "--to", "jsonl", "--since", 10_000).exit_code == 2
 
 
 def test_an_export_goes_into_a_file_at_once_and_leaves_nothing_else(log, tmp_path):
@@ -111,10 +111,44 @@ def test_a_file_keeps_what_it_had_when_an_export_fails(tmp_path):
     assert not out.with_name("out.part").exists()
 
 
-@pytest.mark.parametrize("more", [[], ["--out", "x", "--limit", "3"]])
-def test_a_trace_needs_a_file_and_the_whole_log(log, more):
-    result = call("export", log, "--to", "perfetto", *more)
-    assert result.exit_code != 0
+def test_a_trace_needs_a_file(log):
+    result = call("export", log, "--to", "perfetto")
+    assert "--out FILE" in str(result.exception)
+
+
+def test_a_trace_takes_the_filters_of_the_turns(log, tmp_path):
+    whole, part, limited = (tmp_path / name for name in ("whole", "part", "limited"))
+    assert call("export", log, "--to", "perfetto", "--out", whole).exit_code == 0
+    assert call("export", log, "--to", "perfetto", "--out", part, "--of", "r4").exit_code == 0
+    assert call("export", log, "--to", "perfetto", "--out", limited, "--limit", 6).exit_code == 0
+    assert b"r4 Output" in part.read_bytes()
+    assert b"REQUEST_CANCELED" in part.read_bytes(), "though the turn that opened it is left out"
+    assert b"r4 Output" in limited.read_bytes()
+    assert b"c9 Cancel" in part.read_bytes(), "which ends it"
+    assert b"r5 Output" in whole.read_bytes()
+    assert b"r5 Output" not in part.read_bytes() + limited.read_bytes()
+
+
+def test_a_trace_of_no_turn_is_said_to_be_none(log, tmp_path):
+    result = call("export", log, "--to", "perfetto", "--out", tmp_path / "a", "--actor", "a0")
+    assert (result.exit_code, result.stderr) == (2, "rescind: no turn fits\n")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "html", "perfetto"])
+def test_a_range_is_the_same_by_turns_and_by_times(log, tmp_path, form):
+    def exported(since, until):
+        out = tmp_path / "out"
+        bounds = ("--since", since, "--until", until)
+        assert call("export", log, "--to", form, "--out", out, *bounds).exit_code == 0
+        return out.read_bytes()
+
+    turns = incident().turns
+    first, last = (
+        f"{turn.time_ns // 10**9}.{turn.time_ns % 10**9:09d}" for turn in turns[10:25:14]
+    )
+    assert exported(first, last) == exported(11, 25)
+    assert exported(first, last) != exported(10, 25)
+    assert exported(first, last) != exported(11, 26)
 
 
 def test_an_export_of_a_damaged_log_says_so(tmp_path):

@@ -116,7 +116,7 @@ def test_an_interrupt_still_tells_of_damage(path, writer):
     writer.tell("x" * 99, "y")
     segment = path / "00000001.seg"
     spoil(segment, segment.read_bytes().index(b"xxx"))
-    with following(path, "--from", "3") as process:
+    with following(path, "--since", "3") as process:
         assert process.stdout.readline()
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate()
@@ -137,7 +137,7 @@ def test_it_goes_on_through_new_segments_and_another_writer(path):
 
 def test_a_filter_is_followed_with_names_that_were_said_before(path, writer):
     writer.tell("before")
-    with following(path, "--json", "--actor", "a1", "--from", "3") as process:
+    with following(path, "--json", "--actor", "a1", "--since", "3") as process:
         writer.tell("other", actor=7)
         writer.tell("mine")
         (found,) = documents(process, 1)

@@ -10,7 +10,7 @@ from rescind.events import (
     SlowTurn,
     Tell,
 )
-from rescind.replay import _perfetto
+from rescind.replay import TurnFilter, _perfetto
 from rescind.replay._perfetto import FLOWS_MAX, perfetto_trace
 from rescind.replay._perfetto_wire import number, varint
 
@@ -38,6 +38,35 @@ def args(processor, name):
         f" where s.name = '{name}' and key glob 'debug.*'"
     )
     return {key.removeprefix("debug."): value for key, value in rows}
+
+
+# --- a part of a log ------------------------------------------------------------------------------
+
+
+def test_of_a_part_only_its_turns_are_drawn_and_codes_keep_their_names():
+    turns = everything().turns
+    part = b"".join(perfetto_trace(turns, "shop", TurnFilter(about=4)))
+    with TraceProcessor(part) as processor:
+        found = lives(processor)
+        assert [name for name, _ in found] == ["r4 Output", "r9 Cancel"], "and what ended it"
+        assert {duration > 0 for _, duration in found} == {True}, "drawn to their ends"
+        sql = "select name from slice where name glob 'completed: *'"
+        assert processor.query(sql)[0] == (f"completed: {CANCELED} REQUEST_CANCELED",)
+
+
+def test_of_no_turn_there_is_no_trace_and_of_no_log_an_empty_one():
+    pieces = perfetto_trace(everything().turns, "shop", TurnFilter(first=10_000))
+    assert b"".join(pieces) == b""
+    assert trace([]) != b""
+
+
+def test_a_trace_reads_no_further_than_it_needs():
+    def log():
+        yield from everything().turns[:3]
+        raise AssertionError("read on")
+
+    assert b"".join(perfetto_trace(log(), "shop", TurnFilter(last=2)))
+    assert b"".join(perfetto_trace(log(), "shop", limit=2))
 
 
 # --- read by the project's own trace processor ---------------------------------------------------

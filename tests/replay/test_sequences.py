@@ -251,4 +251,7 @@ def test_filters_choose_by_part_trigger_code_verdict_and_time():
     assert chosen(trigger="TIME-OUT") == [16]
     assert chosen(code=IN_PROGRESS) == [9]
     assert chosen(verdict="broken") == []
+    assert chosen(first=found[1].asked.turn, last=found[2].asked.turn) == [13, 16]
+    assert chosen(first=found[1].asked.turn + 1) == [16, 18]
+    assert chosen(first=found[1].asked.turn, until_ns=found[2].asked.time_ns) == [13, 16]
     assert chosen(since_ns=found[1].asked.time_ns, until_ns=found[2].asked.time_ns) == [13, 16]
