@@ -68,7 +68,7 @@ def _free_name() -> Path:
         path = Path(f"rescind-demo-{number}.log")
         if not path.exists():
             return path
-    raise UsageError("there are a thousand demo logs here; remove some, or name a place with --to")
+    raise UsageError("there are a thousand demo logs here; remove some, or name a place with --out")
 
 
 def _run_against_peer(log: Path) -> tuple[Terminal, dict[str, Any]]:

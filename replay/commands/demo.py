@@ -12,7 +12,7 @@ from ._shared import BAD, FINE, JSON, ourselves, print_json, show
 
 @click.command("demo")
 @click.option(
-    "--to", "folder", type=click.Path(path_type=Path), metavar="FOLDER", help="Where the log goes."
+    "--out", "folder", type=click.Path(path_type=Path), metavar="FOLDER", help="Where the log goes."
 )
 @JSON
 def command(folder: Path | None, *, as_json: bool) -> None:

@@ -51,7 +51,7 @@ def command(log: Path, *, age_ns: int | None, dry_run: bool, as_json: bool, **ke
         print_json("prune", log, prune_json(pruning))
     else:
         show(prune_lines(pruning, str(log)))
-        hint(log, *([f"recover {log} --to NEW"] if pruning.pruned.is_damaged else []))
+        hint(log, *([f"recover {log} --out NEW"] if pruning.pruned.is_damaged else []))
     raise click.exceptions.Exit(DAMAGED if pruning.pruned.is_damaged else FINE)
 
 

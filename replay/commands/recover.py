@@ -13,7 +13,7 @@ from ._shared import ALL, DAMAGED, FINE, JSON, LOG, hint, print_json, show
 @click.command("recover")
 @LOG
 @click.option(
-    "--to", "target", type=click.Path(path_type=Path), metavar="NEW", required=True,
+    "--out", "target", type=click.Path(path_type=Path), metavar="NEW", required=True,
     help="Where the new log goes; nothing may be there yet.",
 )  # fmt: skip
 @ALL

@@ -190,7 +190,7 @@ NEEDS_A_LOG = [
     ["chart"],
     ["check"],
     ["check", "--head", "0" * 16],
-    ["recover", "--to", "nowhere"],
+    ["recover", "--out", "nowhere"],
     ["prune", "--keep-segments", "1"],
 ]
 

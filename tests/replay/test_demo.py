@@ -14,7 +14,7 @@ from rescind.replay import check, sequences, why
 def demo(tmp_path_factory):
     """Run the command once; return its document and its log."""
     log = tmp_path_factory.mktemp("demo") / "demo.log"
-    command = [sys.executable, "-m", "rescind.replay", "demo", "--json", "--to", str(log)]
+    command = [sys.executable, "-m", "rescind.replay", "demo", "--json", "--out", str(log)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     return json.loads(done.stdout), log
@@ -88,7 +88,7 @@ def test_its_log_breaks_no_law(demo):
 
 
 def test_it_overwrites_nothing(demo):
-    command = [sys.executable, "-m", "rescind.replay", "demo", "--to", str(demo[1])]
+    command = [sys.executable, "-m", "rescind.replay", "demo", "--out", str(demo[1])]
     done = subprocess.run(command, capture_output=True, text=True, timeout=50, check=False)
     assert done.returncode == 2
     assert "exists" in done.stderr

@@ -32,7 +32,7 @@ QUESTIONS = (
     "diff LOG LOG", "diff LOG LOG --json",
     "export LOG --to jsonl", "export LOG --to perfetto --out FILE",
     "export LOG --to html --out FILE", "export LOG --to html --out FILE --of last",
-    "recover LOG --to FILE", "prune LOG --keep-segments 1 --dry-run",
+    "recover LOG --out FILE", "prune LOG --keep-segments 1 --dry-run",
 )  # fmt: skip
 """Of every command but two: `demo` reads no log, and `rerun` is asked below, for it starts others.
 

@@ -19,12 +19,12 @@ def run(*arguments):
 
 def recovery(log, target):
     """Recover as JSON; return the exit code and the document."""
-    result = run("recover", log, "--to", target, "--json")
+    result = run("recover", log, "--out", target, "--json")
     return result.exit_code, json.loads(result.stdout)
 
 
 def screen(log, target, *options):
-    result = run("recover", log, "--to", target, *options)
+    result = run("recover", log, "--out", target, *options)
     assert max(map(len, result.stdout.splitlines())) <= MARGIN
     return result.stdout
 
@@ -52,7 +52,7 @@ def spoil_turns(log, *numbers):
 
 
 def test_a_whole_log_is_said_to_be_whole_and_copied(log, new):
-    result = run("recover", log, "--to", new)
+    result = run("recover", log, "--out", new)
     assert result.exit_code == 0
     assert "the log was whole; every turn was copied" in result.stdout
     assert list(read(new)) == list(read(log))
@@ -159,13 +159,13 @@ def test_where_nothing_verifies_nothing_is_promised(tmp_path, new):
     log = save(everything().turns, tmp_path / "a.log")
     segment = log / "00000001.seg"
     segment.write_bytes(segment.read_bytes()[:31] + b"\x55" * 4000)
-    result = run("recover", log, "--to", new)
+    result = run("recover", log, "--out", new)
     assert result.exit_code == 3
     assert "nothing could be saved: no batch of this log verifies" in result.stdout
 
 
 def test_a_log_without_turns_is_no_damage(tmp_path, new):
-    result = run("recover", save([], tmp_path / "empty.log"), "--to", new)
+    result = run("recover", save([], tmp_path / "empty.log"), "--out", new)
     assert result.exit_code == 0
     assert "the log holds no turn yet" in result.stdout
 
@@ -194,7 +194,7 @@ def make_folder(path):
 def test_what_is_at_the_target_stays(log, new, make):
     make(new)
     before = sorted((p, p.read_bytes()) for p in [new, *new.rglob("*")] if p.is_file())
-    result = run("recover", log, "--to", new)
+    result = run("recover", log, "--out", new)
     assert result.exit_code != 0
     assert str(new) in str(result.exception)
     assert sorted((p, p.read_bytes()) for p in [new, *new.rglob("*")] if p.is_file()) == before
@@ -210,6 +210,6 @@ def test_the_log_itself_is_not_changed(log, new):
 @pytest.mark.skipif(os.name == "nt", reason="such names are not allowed there")
 def test_names_of_logs_do_not_act_on_the_terminal(tmp_path):
     log = save(everything().turns, tmp_path / "a\x1b[31m.log")
-    result = run("recover", log, "--to", tmp_path / "b\x1b[2J.log")
+    result = run("recover", log, "--out", tmp_path / "b\x1b[2J.log")
     assert result.exit_code == 0
     assert "\x1b" not in result.stdout
