@@ -7,10 +7,11 @@ that ended so, ``last`` the last outcome that was not a plain success.
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from difflib import get_close_matches
 from enum import StrEnum
 from itertools import islice
 
-from rescind.events import Completed, How, Rejected, Turn, UsageError
+from rescind.events import KINDS, Completed, How, LogReader, Rejected, Turn, UsageError
 
 from ._archive import Archive
 from ._sound import sound
@@ -94,6 +95,26 @@ def resolve(text: str, archive: Archive) -> Target:
             text, f"the log knows no {kind} {text}", _nearest(kind, number, archive)
         )
     return Target(kind, number)
+
+
+def check_kind(name: str, reader: LogReader) -> None:
+    """Refuse the name of a message or event that neither we nor what was read of a log know.
+
+    Raises:
+        SelectorError: It is none; its ``nearest`` are the names that are near it.
+    """
+    bound = (kind for epoch in reader.epochs for kind in reader.bindings(epoch).kinds.values())
+    names = {kind.__name__ for kind in KINDS} | {kind.name for kind in bound}
+    by_short: dict[str, list[str]] = {}
+    for known in sorted(names):
+        if known.lower() == name.lower():
+            return
+        # An application's kinds are called as their modules are; people leave that away.
+        by_short.setdefault(known.lower().rpartition(".")[2], []).append(known)
+    near = get_close_matches(name.lower().rpartition(".")[2], by_short, _NEAREST_MAX // 2)
+    nearest = (known for short in near for known in by_short[short])
+    text = f"no message or event in the log is called {name}"
+    raise SelectorError(name, text, islice(nearest, _NEAREST_MAX))
 
 
 def _knows(kind: Kind, number: int, archive: Archive) -> bool:

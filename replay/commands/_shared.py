@@ -20,9 +20,9 @@ import rich.progress
 from rich.console import Console
 from rich.text import Text
 
-from rescind.events import Damage, Lookup, UsageError
+from rescind.events import Damage, LogReader, Lookup, UsageError
 from rescind.replay._archive import Archive
-from rescind.replay._select import Kind, SelectorError, Target, parse, resolve
+from rescind.replay._select import Kind, SelectorError, Target, check_kind, parse, resolve
 from rescind.replay._text import Line, Span, as_text, line, plain
 from rescind.replay._units import Bound, parse_bound
 
@@ -146,6 +146,21 @@ def number_of(selector: str | None, archive: Archive) -> int | None:
         text = f"{selector} is a turn; here an actor, request or cancel fits"
         raise SelectorError(selector, text)
     return target.number
+
+
+def tell_unknown(
+    archive: Archive, reader: LogReader, selectors: Iterable[str | None], kind: str | None
+) -> None:
+    """Where no turn fits: end with the filter that means nothing in the log, if one does."""
+    for selector in selectors:
+        if selector is not None and parse(selector) != (Kind.ACTOR, 0):  # the runtime itself
+            target_of(selector, archive)
+    if kind is not None:
+        try:
+            check_kind(kind, reader)
+        except SelectorError as error:
+            complain(str(error))
+            leave(reader, fine=NOTHING)
 
 
 class Damageable(Protocol):

@@ -30,6 +30,7 @@ from ._shared import (
     number_of,
     progress,
     show,
+    tell_unknown,
     turn_filters,
     turns_of,
 )
@@ -134,9 +135,11 @@ def command(log: Path, *, name: str, out: Path | None, **filters: Any) -> None:
         raise UsageError(f"{name} is written of {of}; leave the other filters away")
     if form.needs_file and out is None:
         raise UsageError(f"{name} goes into a file: --out FILE")
-    made = form.make(_Asked(read(log), log, out, filters))
+    reader = read(log)
+    made = form.make(_Asked(reader, log, out, filters))
     size = _to_stdout(made.pieces) if out is None else _to_file(_watched(made), out)
     if not size:
+        tell_unknown(Archive(reader), reader, (filters["actor"], filters["about"]), filters["kind"])
         complain("no turn fits")
     elif out is not None:
         show(made.lines or [line(f"{out}: {count(size, 'byte')}")])

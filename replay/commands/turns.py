@@ -27,6 +27,7 @@ from ._shared import (
     number_of,
     progress,
     show,
+    tell_unknown,
     turn_filters,
 )
 
@@ -59,6 +60,8 @@ def command(  # noqa: PLR0913 - every one is an option
             raise
         leave(reader, fine=INTERRUPTED)
     show.end()
+    if not show.shown:
+        tell_unknown(archive, reader, (actor, about), wanted.kind)
     leave(reader, fine=FINE if show.shown else NOTHING)
 
 

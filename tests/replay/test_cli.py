@@ -10,6 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 import rescind.replay
+from rescind import Runtime, Stepped
 from rescind.events import (
     By,
     Completed,
@@ -29,6 +30,7 @@ from rescind.replay._turns import turn_lines
 from rescind.replay.cli import cli
 
 from .recording import Recording, everything, flush, incident, save, spoil
+from .shop import Pay, Till
 
 SOURCE = str(Path(rescind.replay.__file__).parents[2])
 
@@ -400,6 +402,44 @@ def test_turns_since_a_moment_begin_there(split):
     since = turns[30].time_ns
     found = document(split, "turns", "--since", f"{since // 10**9}.{since % 10**9:09d}")["turns"]
     assert [each["turn"] for each in found] == [turn.number for turn in turns[30:]]
+
+
+@pytest.mark.parametrize(
+    ("filters", "said"),
+    [
+        (["--actor", "a99"], "the log knows no actor a99; did you mean a17, a18, a19, a20?"),
+        (["--of", "r4711"], "the log knows no request r4711; did you mean r17, r18, r19, r20?"),
+        (
+            ["--kind", "complet"],
+            "is called complet; did you mean Complete, Completed, CompletionScript?",
+        ),
+        (["--kind", "Zzzzz"], "no message or event in the log is called Zzzzz\n"),
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("command", [["turns"], ["turns", "--json"], ["export", "--to", "jsonl"]])
+def test_a_filter_that_means_nothing_is_told_what_is_near(log, command, filters, said):
+    result = CliRunner().invoke(cli, [command[0], str(log), *command[1:], *filters])
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert "no turn fits" not in result.stderr
+
+
+@pytest.mark.parametrize("filters", [["--kind", "overflowed"], ["--actor", "a0"], ["--of", "r4"]])
+def test_a_filter_that_means_something_and_fits_nothing_is_not_corrected(log, filters):
+    result = CliRunner().invoke(cli, ["turns", str(log), "--since", "58", *filters])
+    assert (result.exit_code, result.stdout, result.stderr) == (2, "no turn fits\n", "")
+
+
+def test_a_kind_of_an_application_is_found_by_its_last_name(tmp_path):
+    stepped = Stepped()
+    with Runtime.open(tmp_path / "log", dispatcher=stepped) as runtime:
+        runtime.start(Till).tell(Pay(5))
+        stepped.run()
+    result = CliRunner().invoke(cli, ["turns", str(tmp_path / "log"), "--kind", "payd"])
+    assert (result.exit_code, result.stdout) == (2, "no turn fits\n")
+    name = Till.__module__
+    assert f"is called payd; did you mean {name}.Pay, {name}.Paid?" in result.stderr
 
 
 def test_turns_until_a_moment_end_there(split):
