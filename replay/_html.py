@@ -23,17 +23,18 @@ from ._chart_of import draw_chart
 from ._chart_svg import chart_svg
 from ._fold import new_ledger
 from ._html_before import standings_in
+from ._html_own import OwnFields
 from ._html_rows import Rows, encode, fit
-from ._html_standings import Standing
 from ._lives import CancelLife
-from ._model import Ledger
 from ._select import Kind, SelectorError, Target, resolve
 from ._sequences import Sequence as Cancellation
 from ._sequences import sequence_of
 from ._sequences_screen import sequence_json
 from ._sound import sound
+from ._state import History
 from ._text import Clock, Line, Span, count, line
 from ._timeline import Timeline
+from ._world import World
 
 TURNS_MAX = 50_000
 """A page holds at most so many turns."""
@@ -104,6 +105,7 @@ def html_of(
     first: int | None = None,
     last: int | None = None,
     name: str = "",
+    history: History | None = None,
 ) -> HtmlPage:
     """Make a page of a log; by default of its newest `TURNS_MAX` turns.
 
@@ -115,6 +117,7 @@ def html_of(
         first: Not before this turn.
         last: Not after this turn.
         name: What the page calls the log.
+        history: What knows the states of the application's classes; see ``_state_classes``.
 
     Raises:
         SelectorError: The selector means nothing in this log, or no turn is left.
@@ -126,15 +129,17 @@ def html_of(
     scope = _scope(archive, of, first, last)
     ledger = new_ledger(log)
     rows = Rows(ledger, ROWS_CHARS_MAX)
-    rows.begin(_before(log, scope.first, lookup, ledger))
+    world = _world_before(log, scope.first, lookup)
+    own = None if history is None else OwnFields(history, world.copy(), scope.last)
+    rows.begin(standings_in(world, ledger), own.initial() if own else {})
     for turn in sound(lookup.turns(scope.first, scope.last)):
         ledger.feed(turn)
-        rows.take(turn)
+        rows.take(turn, own.take(turn) if own else [])
     cancels = [one.number for one in ledger.cancels.values() if _concerns(one, rows)]
     # Cut one by one: a cancellation may have a hundred thousand victims.
     cards = [_card(sequence_of(number, archive)) for number in cancels[-SEQUENCES_MAX:]]
     charts = _charts(archive, cards, scope)
-    notes = _notes(rows, scope, len(cancels) - len(cards))
+    notes = _notes(rows, scope, len(cancels) - len(cards)) + (own.notes if own else [])
     begin_ns = ledger.first.time_ns if ledger.first else 0
     document = fit(
         {
@@ -161,11 +166,12 @@ def html_of(
     )  # fmt: skip
 
 
-def _before(log: Iterable[Turn], first: int, lookup: Lookup, ledger: Ledger) -> Iterator[Standing]:
-    """Yield how all stood behind the last turn before a page's first one."""
+def _world_before(log: Iterable[Turn], first: int, lookup: Lookup) -> World:
+    """Return what lived behind the last turn before a page's first one."""
     if first > lookup.first:
         with suppress(SelectorError):  # that turn is missing: then nothing is known
-            yield from standings_in(Timeline(log).at(first - 1), ledger)
+            return Timeline(log).at(first - 1)
+    return World()
 
 
 # --- what of the log -----------------------------------------------------------------------------

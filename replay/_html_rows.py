@@ -6,12 +6,13 @@ Every text is cut and made plain here, so nothing that stands in a page acts on 
 import json
 from collections import deque
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from rescind.events import Turn
 from rescind.events._mentions import Mentions
 
 from ._describe import event_text, message_text, said
+from ._html_own import Changes
 from ._html_standings import OVER, Standing, owner_letter, standings_after
 from ._model import Ledger
 from ._numbers import NumberSet
@@ -44,6 +45,11 @@ class Pool:
         return list(self._numbers)
 
 
+class _Taken(NamedTuple):
+    number: int
+    actor: int
+
+
 class Rows:
     """The newest turns that were taken, of at most so many characters, and how all stood before.
 
@@ -58,34 +64,48 @@ class Rows:
         self.first = self.last = self.dropped = 0
         self._ledger = ledger
         self._room = chars_max
-        self._rows: deque[tuple[int, str, list[Standing]]] = deque()
+        self._rows: deque[tuple[_Taken, str, list[Standing], Changes]] = deque()
         self._before: dict[tuple[str, int], Standing] = {}
         self._clock: Clock | None = None
         self._kinds, self._origins, self._callers, self._logs = Pool(), Pool(), Pool(), Pool()
         self._codes: dict[int, str] = {}
         self._things: dict[tuple[str, int], int] = {}
+        self._own: dict[int, dict[str, str]] = {}
 
     def __len__(self) -> int:
         """Return how many turns are held."""
         return len(self._rows)
 
-    def begin(self, before: Iterable[Standing]) -> None:
-        """Note how all stood before the first turn."""
+    def begin(self, before: Iterable[Standing], own: Mapping[int, Mapping[str, str]]) -> None:
+        """Note how all stood before the first turn, and what the application's actors held."""
         self._note(before)
+        self._own = {number: dict(fields) for number, fields in own.items()}
 
-    def take(self, turn: Turn) -> None:
-        """Hold a turn, and give up the oldest ones where the room is used up."""
+    def take(self, turn: Turn, own: Changes) -> None:
+        """Hold a turn, with what its own actor changed in itself.
+
+        The oldest ones are given up where the room is used up.
+        """
         changes = standings_after(turn, self._ledger)
         changed = list({(one.letter, one.number): one for one in changes}.values())
-        row = encode(self._row(turn, changed))
-        self._rows.append((turn.number, row, changed))
+        row = encode([*self._row(turn, changed), own])
+        self._rows.append((_Taken(turn.number, turn.actor), row, changed, own))
         self._room -= len(row)
         while self._room < 0 and len(self._rows) > 1:
-            _, oldest, dropped = self._rows.popleft()
+            taken, oldest, dropped, own = self._rows.popleft()
             self._room += len(oldest)
             self.dropped += 1
             self._note(dropped)
-        self.first, self.last = self._rows[0][0], turn.number
+            self._note_own(taken.actor, own)
+        self.first, self.last = self._rows[0][0].number, turn.number
+
+    def _note_own(self, actor: int, changes: Changes) -> None:
+        if changes:
+            fields = self._own.setdefault(actor, {})
+            for name, text in changes:
+                fields.pop(name, None)
+                if text is not None:
+                    fields[name] = text
 
     def _note(self, standings: Iterable[Standing]) -> None:
         for standing in standings:
@@ -97,10 +117,11 @@ class Rows:
 
     def rows(self) -> Sequence[str]:
         """Return the turns, each as JSON."""
-        return [row for _, row, _ in self._rows]
+        return [row for _, row, _, _ in self._rows]
 
     def pools(self) -> dict[str, Any]:
         """Return what the rows name by number, and how all stood before them."""
+        own = [[self._things_index(n), list(f.items())] for n, f in sorted(self._own.items())]
         initial = [[self._thing(s), s.phase, s.text] for s in self._before.values()]
         return {
             "is_virtual": self._clock is not None and self._clock.is_virtual,
@@ -111,6 +132,7 @@ class Rows:
             "codes": sorted(self._codes.items()),
             "things": [self._named(letter, number) for letter, number in self._things],
             "initial": initial,
+            "own": own,
         }
 
     # --- one turn --------------------------------------------------------------------------------

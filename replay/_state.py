@@ -114,6 +114,13 @@ class ActorDifference:
 Own = Callable[[int, Life, int], Mapping[str, Any] | None]
 """The state of an event-sourced actor behind a turn, from its class; None when it has none."""
 
+Seen = Callable[[int, Mapping[str, Any]], None]
+"""Hears how an actor stood behind a turn; the values are good until it returns."""
+
+History = Callable[[int, Life, int, Seen], bool]
+"""Tells of an event-sourced actor, from what is known of it, how it stood behind each turn of its
+own up to a last one, and first how a keyframe told of it; False when it knows no class of it."""
+
 
 class Look:
     """Reads a world out, field by field; what it needs beside is looked up.

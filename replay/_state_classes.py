@@ -25,6 +25,7 @@ from ._living import Life, Mark
 from ._recorded import recorded
 from ._rerun import actor_classes as classes_in
 from ._stand_ins import Clock, Dispatcher, Log, NumberedRuntime
+from ._state import Seen
 from ._text import plain, value_text
 
 __all__ = ["OwnStates", "classes_in", "keyframe_law"]
@@ -67,7 +68,19 @@ class OwnStates:
         with self._rebuilt(number, life, turn) as actor:
             if actor is None:
                 return None
-            return {name: _shown(value) for name, value in _attributes(actor)}
+            return _state_of(actor)
+
+    def history(self, number: int, life: Life, last: int, seen: Seen) -> bool:
+        """Tell how an actor stood behind each of its turns up to ``last``, in one pass over them.
+
+        Where a keyframe told of it, that is told first.  False when its class was not named or has
+        no state.
+
+        Raises:
+            RecoveryError: Its state cannot be rebuilt; the text says why.
+        """
+        with self._rebuilt(number, life, last, seen) as actor:
+            return actor is not None
 
     def told(self, number: int, life: Life, turn: int) -> dict[str, Any] | None:
         """Return the attributes as a keyframe would hold them, as far as it can hold them."""
@@ -84,7 +97,9 @@ class OwnStates:
             return frozen
 
     @contextmanager
-    def _rebuilt(self, number: int, life: Life, turn: int) -> Generator[Any]:
+    def _rebuilt(
+        self, number: int, life: Life, turn: int, seen: Seen | None = None
+    ) -> Generator[Any]:
         cls = self._known.actors.get(self._reader.class_name(*life.cls) or "")
         if cls is None or not cls.EVENT_SOURCED or self._first is None:
             yield None
@@ -95,9 +110,18 @@ class OwnStates:
         runtime = NumberedRuntime(log, dispatcher, Clock(nothing), None)
         readers: list[LogReader] = []
 
-        def read_from(start: int) -> LogReader:
+        def read_from(start: int) -> Any:
             readers.append(self._reader.select(start=start, actor=number))
-            return readers[-1]
+            return readers[-1] if seen is None else watched(readers[-1], seen)
+
+        def watched(turns: Iterable[Turn], seen: Seen) -> Iterator[Turn]:
+            if life.told is not None and number in runtime.actors:
+                seen(life.told.at.turn, _state_of(runtime.actors[number]))
+            for each in turns:
+                yield each
+                # Whoever asks for the next turn has applied this one.
+                if each.number <= turn and number in runtime.actors:
+                    seen(each.number, _state_of(runtime.actors[number]))
 
         survivors = Survivors()
         survivors.lives[number] = self._left(number, life)
@@ -132,6 +156,10 @@ def _refuse_losses(readers: list[LogReader], number: int, told: Any, turn: int) 
         if damage.first is not None and damage.first <= turn and (damage.last or turn) > since:
             text = f"the state of a{number} is not known: turns from {damage.first} on are lost"
             raise RescindError(text)
+
+
+def _state_of(actor: Any) -> dict[str, Any]:
+    return {name: _shown(value) for name, value in _attributes(actor)}
 
 
 def _attributes(actor: Any) -> Iterator[tuple[str, Any]]:

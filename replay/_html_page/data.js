@@ -15,10 +15,10 @@ function readKind(wire, kinds) {
 /** Read one turn; `index` is its place in the page. */
 function readTurn(row, index, pools) {
   const [number, offset, moment, actor, origin, cause, causeRequest, foreign, by, message, events,
-    more, changes, ranges, codes] = row;
+    more, changes, ranges, codes, own] = row;
   const { kinds, things, origins, callers, logs } = pools;
   return {
-    index, number, offset, moment, cause, causeRequest, more, ranges, codes,
+    index, number, offset, moment, cause, causeRequest, more, ranges, codes, own,
     actor: things[actor],
     origin: origins[origin],
     foreign: foreign < 0 ? null : logs[foreign],
@@ -34,18 +34,20 @@ class Recording {
   constructor(head, rows) {
     this.head = head;
     this.things = head.things.map(([letter, number, label, owner]) => (
-      { letter, number, label, owner, history: [] }));
+      { letter, number, label, owner, history: [], own: new Map() }));
     this.codes = new Map(head.codes);
     const pools = { ...head, things: this.things };
     for (const [thing, phase, text] of head.initial) {
       this.things[thing].history.push({ index: -1, phase, text });
     }
+    for (const [thing, fields] of head.own) noteOwn(this.things[thing], fields, -1);
     this.turns = rows.map((row, index) => readTurn(row, index, pools));
     this.byNumber = new Map(this.turns.map((turn) => [turn.number, turn]));
     for (const turn of this.turns) {
       for (const { thing, phase, text } of turn.changes) {
         thing.history.push({ index: turn.index, phase, text });
       }
+      noteOwn(turn.actor, turn.own, turn.index);
     }
     this.standing = this.things.filter((thing) => thing.history.length > 0);
     this.labels = new Map(this.things.map((thing) => [thing.number, thing.label]));
@@ -99,6 +101,16 @@ class Recording {
     return low ? { ...history[low - 1], was: low > 1 ? history[low - 2] : null } : null;
   }
 
+  /** What an actor of the application held behind the turn at a place of the page, and before. */
+  ownAt(thing, index) {
+    const held = [];
+    for (const [name, values] of thing.own) {
+      const at = values.findLastIndex((one) => one.index <= index);
+      if (at >= 0) held.push({ name, ...values[at], was: at ? values[at - 1].value : null });
+    }
+    return held;
+  }
+
   /** All that stood behind a turn: what was not over, and what the turn itself changed. */
   stateAt(index) {
     const state = [];
@@ -130,6 +142,14 @@ class Recording {
       && (!actor || turn.actor.label.toLowerCase().includes(actor))
       && (about === null || concerns(turn, about))
       && words.every((word) => this.text(turn).includes(word))));
+  }
+}
+
+/** Note what an actor of the application holds from a turn on; null is nothing. */
+function noteOwn(thing, fields, index) {
+  for (const [name, value] of fields) {
+    if (!thing.own.has(name)) thing.own.set(name, []);
+    thing.own.get(name).push({ index, value });
   }
 }
 

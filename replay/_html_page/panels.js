@@ -60,17 +60,19 @@ const PHASES = ['live', 'owed', 'over'];
 function showState(turn) {
   const state = page.recording.stateAt(turn.index);
   const changed = state.filter((one) => one.index === turn.index);
+  const own = page.recording.ownAt(turn.actor, turn.index).filter((one) => one.index === turn.index);
   const owners = new Set(state.filter(({ thing }) => 'eka'.includes(thing.letter)).map(({ thing }) => thing.number));
   const parts = [
     el('h2', {}, 'State', el('span', { class: 'aside' }, `after turn ${turn.number}`)),
     el('h3', {}, 'Changed by this turn'),
-    changed.length ? el('ul', { class: 'changes' }, bounded(changed, changeRow))
+    changed.length || own.length
+      ? el('ul', { class: 'changes' }, bounded(changed, changeRow), bounded(own, (one) => fieldRow(turn.actor, one)))
       : el('p', { class: 'none' }, 'Nothing that this page follows.'),
   ];
   for (const [letter, title] of GROUPS) {
     const members = state.filter(({ thing }) => thing.letter === letter);
     if (!members.length) continue;
-    parts.push(el('h3', {}, title), el('ul', { class: 'owners' }, bounded(members, (one) => ownerRow(one, state))));
+    parts.push(el('h3', {}, title), el('ul', { class: 'owners' }, bounded(members, (one) => ownerRow(one, state, turn))));
   }
   const stray = state.filter(({ thing }) => 'rc'.includes(thing.letter) && !owners.has(thing.owner));
   const open = stray.filter((one) => one.phase !== OVER);
@@ -89,13 +91,21 @@ function changeRow({ thing, phase, text, was }) {
     was ? [el('s', {}, was.text), ' → '] : null, el('span', { class: PHASES[phase] }, named(text)));
 }
 
-function ownerRow(one, state) {
+function fieldRow(thing, { name, value, was }) {
+  return el('li', {}, el('b', {}, named(thing.label)), ` ${name} `,
+    was === null ? null : [el('s', {}, was), ' → '], el('span', {}, value ?? 'nothing'));
+}
+
+function ownerRow(one, state, turn) {
   const { thing } = one;
+  const fields = page.recording.ownAt(thing, turn.index).filter(({ value }) => value !== null);
   const own = state.filter((other) => other.thing.owner === thing.number && 'rc'.includes(other.thing.letter) && other.phase !== OVER);
   const windows = own.filter((other) => other.thing.letter === 'c');
   const requests = own.filter((other) => other.thing.letter === 'r');
   return el('li', {},
     el('p', { class: 'owner' }, el('b', {}, named(thing.label)), el('span', { class: `badge ${PHASES[one.phase]}` }, one.text)),
+    fields.length ? el('dl', { class: 'own' }, fields.map(({ name, value }) => (
+      el('div', {}, el('dt', {}, name), el('dd', {}, value))))) : null,
     windows.length ? el('ul', { class: 'members windows' }, bounded(windows, memberRow)) : null,
     requests.length ? el('ul', { class: 'members' }, bounded(requests, memberRow)) : null);
 }

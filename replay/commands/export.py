@@ -15,10 +15,12 @@ from rescind.replay._archive import Archive
 from rescind.replay._html import html_lines, html_of
 from rescind.replay._jsonl import turn_documents
 from rescind.replay._perfetto import perfetto_trace
+from rescind.replay._state import History
 from rescind.replay._text import Line, count, line
 from rescind.replay._turns import TurnFilter
 
 from ._shared import (
+    CLASSES,
     FINE,
     LOG,
     NOTHING,
@@ -37,12 +39,13 @@ from ._shared import (
 
 
 class _Asked(NamedTuple):
-    """A log, where the export goes, and which turns are wanted in it."""
+    """A log, where the export goes, which turns are wanted, and modules with actor classes."""
 
     reader: LogReader
     log: Path
     out: Path | None
     filters: dict[str, Any]
+    modules: tuple[str, ...]
 
 
 class _Made(NamedTuple):
@@ -76,8 +79,20 @@ def _html(asked: _Asked) -> _Made:
     wanted = asked.filters
     first, last = turns_of(wanted["since"], wanted["until"], asked.reader.lookup())
     name = asked.log.name
-    page = html_of(asked.reader, of=wanted["about"], first=first, last=last, name=name)
+    page = html_of(
+        asked.reader, of=wanted["about"], first=first, last=last, name=name,
+        history=_history(asked.reader, asked.modules),
+    )  # fmt: skip
     return _Made(map(str.encode, page.parts), page, html_lines(page, str(asked.out)))
+
+
+def _history(reader: LogReader, modules: tuple[str, ...]) -> History | None:
+    if not modules:
+        return None
+    # Loads the actors and runs the application's code, so only where somebody asks for it.
+    from rescind.replay._state_classes import OwnStates, classes_in  # noqa: PLC0415
+
+    return OwnStates(reader, classes_in(modules)).history
 
 
 def _wanted(asked: _Asked, archive: Archive) -> TurnFilter:
@@ -117,11 +132,15 @@ _FORMATS = {
     "--out", type=click.Path(path_type=Path), metavar="FILE",
     help="Where it goes, in place of what is there; jsonl goes to the standard output without.",
 )  # fmt: skip
+@CLASSES
 @turn_filters
-def command(log: Path, *, name: str, out: Path | None, **filters: Any) -> None:
+def command(
+    log: Path, *, name: str, out: Path | None, modules: tuple[str, ...], **filters: Any
+) -> None:
     """The log in a form that other tools read.
 
-    html: one page for a browser, also without a network: search, charts, states, step by step.
+    html: one page for a browser, also without a network: search, charts, states, step by step;
+    with --classes also the states of your own event-sourced actors.
     jsonl: each turn a JSON document on a line of its own, as `rescind turns --json` has it.
     perfetto: a trace for ui.perfetto.dev: the lives of requests, the windows of cancels, who
     cancelled whom.
@@ -133,10 +152,12 @@ def command(log: Path, *, name: str, out: Path | None, **filters: Any) -> None:
     if form.filters is not None and not given <= form.filters:
         of = "what --of, --since and --until choose"
         raise UsageError(f"{name} is written of {of}; leave the other filters away")
+    if modules and name != "html":
+        raise UsageError(f"--classes is for html; {name} shows no states")
     if form.needs_file and out is None:
         raise UsageError(f"{name} goes into a file: --out FILE")
     reader = read(log)
-    made = form.make(_Asked(reader, log, out, filters))
+    made = form.make(_Asked(reader, log, out, filters, modules))
     size = _to_stdout(made.pieces) if out is None else _to_file(_watched(made), out)
     if not size:
         tell_unknown(Archive(reader), reader, (filters["actor"], filters["about"]), filters["kind"])
