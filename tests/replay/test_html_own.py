@@ -91,6 +91,7 @@ def own_behind(page, turn, actor):
 def true_behind(reader, turn, actor):
     look = Look(Timeline(reader).at(turn), reader, OwnStates(reader, [Shelf, Kept]).behind)
     found = look.one(actor)
+    assert found is not None
     return {
         name: clip(value_text(value, VALUE_MAX), VALUE_MAX)
         for name, value in found.state["own"].items()
