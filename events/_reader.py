@@ -180,6 +180,9 @@ class LogReader:
     def batches(self) -> Iterator[ReadBatch]:
         """Every batch, its records as they are on the wire: the fast scan."""
         self.damage = []
+        if any(self.log_id) and not self._storage.segments():
+            # It was opened with some: to call it empty would be an answer.
+            raise NotALogError(f"{self.path}: the log's segments were removed", self.path)
         scan = Scan(self._storage, self.log_id, self._bindings, self._report)
         return self._follow(scan)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from rescind.events import Answer, Delivered, How, Origin, Tell
+from rescind.events import Answer, Delivered, How, NotALogError, Origin, Tell, read
+from rescind.replay import diff, info
 from rescind.replay.cli import cli
 
 from .recording import Recording, everything, incident, save
@@ -155,3 +156,12 @@ def test_an_export_of_a_damaged_log_says_so(tmp_path):
     out = tmp_path / "out"
     assert call("export", ROT, "--to", "perfetto", "--out", out).exit_code == 3
     assert out.exists()
+
+
+@pytest.mark.parametrize("ask", [list, info, lambda reader: diff(reader, incident().turns)])
+def test_a_log_whose_segments_are_removed_while_it_is_read_is_not_called_empty(log, ask):
+    reader = read(log)
+    for segment in log.glob("*.seg"):
+        segment.unlink()
+    with pytest.raises(NotALogError, match="segments were removed"):
+        ask(reader)
