@@ -47,6 +47,8 @@ REFUSALS: dict[str, Code] = {DEAD: Code.DEAD, FULL: Code.FULL}
 
 OPEN = "Open"
 """What the application submits, unknowingly, before its first request to any actor."""
+CLOSED = "the runtime closed"
+"""Why what is outstanding at the end is dropped."""
 
 CANCEL = "cancel"
 TIME_OUT = "time-out"

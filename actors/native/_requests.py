@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from rescind.actors.kernel import _request as kernel
 from rescind.actors.kernel._endpoint import Endpoint
-from rescind.actors.kernel._request import DELIVERED, OUTSTANDING
+from rescind.actors.kernel._request import COMPLETED, DELIVERED, OUTSTANDING
 from rescind.actors.kernel._rules import Refusal
 from rescind.actors.runtime import (
     Outbox,
@@ -56,6 +56,7 @@ from ._errors import refused
 from ._protocol import (
     CANCEL,
     CANCELS,
+    CLOSED,
     DEAD,
     FULL,
     MEANINGS,
@@ -390,12 +391,15 @@ class Requests(Endpoint):
         left = [each for each in self.requests.values() if each.status is OUTSTANDING]
         with runtime.baton:
             for request in left:
-                runtime.turn(request, Drop(0, "the runtime closed"), Origin.APP, 0)
+                runtime.turn(request, Drop(0, CLOSED), Origin.APP, 0)
         runtime.commit()
         while runtime.deliver():
             pass
         with runtime.baton:
-            runtime.note(self, Drop(0, "the runtime closed"), Origin.APP, 0)
+            for request in left:
+                if request.status is COMPLETED:  # its asker rests, for the next process
+                    runtime.turn(request, Drop(request.turn, CLOSED), Origin.APP, 0)
+            runtime.note(self, Drop(0, CLOSED), Origin.APP, 0)
 
     def stop(self) -> None:
         """Stop the driver; the log has failed."""
