@@ -11,6 +11,7 @@ from rescind.events import (
     KINDS,
     RECORD_ELEMENTS,
     Accepted,
+    DeadLetter,
     Dropped,
     LogReader,
     Origin,
@@ -43,8 +44,8 @@ class Kinds(dict[type, Any]):
         super().__init__()
         self.bindings = bindings
         self._classes: dict[int, type] = {}
-        self.losses = self.numbers(Dropped, Overflowed)
-        """Events of messages that a mailbox dropped or did not take."""
+        self.losses = self.numbers(DeadLetter, Dropped, Overflowed)
+        """Events of messages that a mailbox dropped or did not take, or that nobody took."""
         self.waits = self.numbers(Suspended)
         self.lives = self.numbers(Accepted, Stopped)
         """Events by which requests and actors come and go."""

@@ -4,7 +4,7 @@ from collections import deque
 
 from rescind.actors.runtime import Envelope
 from rescind.actors.runtime._bounds import COUNTED
-from rescind.events import Fail, Origin, Restart, Stop
+from rescind.events import Dropped, Fail, Origin, Overflowed, Restart, Stop
 
 from ._numbers import NumberSet
 from ._recorded import Recorded
@@ -12,6 +12,8 @@ from ._stand_ins import loss_of
 
 _OVERTAKING = (Stop, Restart, Fail)
 """What supervision sends by the control lane, past what was sent before it."""
+_IN_MAILBOX = (Dropped, Overflowed)
+"""What a mailbox does with the oldest of its messages, and not with what overtakes them."""
 
 
 class Sent:
@@ -86,6 +88,6 @@ def _place_of(turn: Recorded, sent: deque[Envelope]) -> int:
         if overtakes:
             if type(envelope.message) is turn.kind and envelope.message == turn.message:
                 return at
-        elif loss_of(turn) is None or type(envelope.message) in COUNTED:
+        elif not isinstance(loss_of(turn), _IN_MAILBOX) or type(envelope.message) in COUNTED:
             return at
     return 0

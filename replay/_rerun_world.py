@@ -14,7 +14,7 @@ from rescind.actors.native._protocol import OPEN
 from rescind.actors.native._requests import Requests
 from rescind.actors.runtime import Actor, ActorRef, Envelope, Reply, Waitable
 from rescind.actors.runtime._errors import RecoveryError
-from rescind.actors.runtime._lost import lose
+from rescind.actors.runtime._lost import bury, lose
 from rescind.actors.runtime._ranges import numbers_in
 from rescind.actors.runtime._recovery import Recovery
 from rescind.actors.runtime._survivors import Survivors
@@ -24,7 +24,9 @@ from rescind.events import (
     Answer,
     Ask,
     Born,
+    Completed,
     CompletionScript,
+    DeadLetter,
     EventHandler,
     Fail,
     InputScript,
@@ -192,6 +194,10 @@ class World:
             self._skip(turn)
             return
         loss = loss_of(turn)
+        if isinstance(loss, DeadLetter):
+            # Also where its actor lives: a runtime that closes buries what was not taken in time.
+            bury(self.runtime, envelope)
+            return
         if loss is not None:
             lose(self.runtime, envelope, loss)
             return
@@ -300,6 +306,7 @@ class World:
             if turn.actor in self._forgotten:
                 raise LateRequestError
             self._unknown.add(turn.actor)
+        self._check_requests(turn)
         self._is_partial = True
         self._skipped.add(turn.number)
         for event in turn.events:
@@ -307,6 +314,24 @@ class World:
                 self._unknown.add(event.request)
         self._recording.skipped += 1
         self._recording.advance()
+
+    def _check_requests(self, turn: Recorded) -> None:
+        """See that a turn that is left out does not decide of native requests.
+
+        They belong to both who ask and who answer, and the log does not hold what only those know.
+
+        Raises:
+            CannotGoOnError: It does.
+        """
+        requests = self.runtime.residents.get(Requests)
+        if not isinstance(requests, Requests):
+            return
+        for event in turn.events:
+            is_new = isinstance(event, Accepted) and event.endpoint == requests.number
+            is_end = isinstance(event, Completed) and event.request in requests.requests
+            if is_new or is_end:
+                text = f"a{turn.actor}, which is not executed, has a part in r{event.request}"
+                raise CannotGoOnError(text)
 
     def _diverge(self, turn: Recorded, what: str, expected: Any, actual: Any) -> NoReturn:
         self._recording.fail(Found(turn, what, expected, actual))
@@ -441,24 +466,23 @@ class World:
     def _open(self, turn: Recorded) -> Endpoint | None:
         """Bring an endpoint of a dialect to life, if the turn's call did."""
         if turn.message.operation == OPEN:
+            if not self.known.actors:
+                return self._leave_out(turn)  # nobody who is executed has a part in them
             requests = Requests(self.runtime, self.runtime.next_number())
             self.runtime.residents[Requests] = requests
             self._take_over(requests)
             return requests
-        if self._is_unwanted(turn):
-            return None
+        if self._wanted.only not in (0, turn.actor):
+            return self._leave_out(turn)
         check_payload(turn)
         endpoint = _OPENS[turn.message.operation](self.runtime, turn.message)
         self._endpoints[turn.actor] = endpoint
         return endpoint
 
-    def _is_unwanted(self, turn: Recorded) -> bool:
-        """Tell whether somebody wants another actor alone; then this one keeps its number."""
-        if self._wanted.only in (0, turn.actor):
-            return False
+    def _leave_out(self, turn: Recorded) -> None:
+        """Not execute an endpoint; it keeps its number."""
         self.runtime.next_number()
         self._unknown.add(turn.actor)
-        return True
 
     def _take_over(self, requests: Requests) -> None:
         requests.driver = NoDriver()

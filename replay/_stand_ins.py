@@ -16,7 +16,7 @@ from rescind.actors.runtime import (
     _stash,
     _subscriptions,
 )
-from rescind.events import Dropped, Overflowed
+from rescind.events import DeadLetter, Dropped, Overflowed
 
 from ._recorded import Recorded
 
@@ -142,6 +142,9 @@ class NumberedRuntime(Runtime):
         self.log.actors_next = max(behind, number + 1)
         return number
 
+    def interrupt(self, error: BaseException, out: Outbox) -> None:
+        """Interrupt nobody: who ran this turn was interrupted when it was recorded."""
+
 
 class Mailboxes(_mailbox.Mailboxes):
     """How many messages waited is not executed again; what came of it is in the recording."""
@@ -219,11 +222,13 @@ class Subscriptions(_subscriptions.Subscriptions):
 
 
 def loss_of(turn: Recorded) -> Any:
-    """Return what became of a message that its mailbox dropped or did not take."""
+    """Return what became of a message that its mailbox dropped or did not take, or nobody took."""
     if not turn.holds(turn.kinds.losses):
         return None
     for event in turn.events:
-        if isinstance(event, Dropped) or (isinstance(event, Overflowed) and event.tried == 0):
+        if isinstance(event, Dropped | DeadLetter) or (
+            isinstance(event, Overflowed) and event.tried == 0
+        ):
             return event
     return None
 
