@@ -5,17 +5,32 @@ from contextlib import suppress
 from typing import Any
 
 from rescind.actors import native
+from rescind.actors.native._requests import Requests
 from rescind.actors.newton import _protocol as newton
 from rescind.actors.newton._actors import NewtonEndpoint
 from rescind.actors.runtime import Runtime
+from rescind.actors.runtime._recovery import REASON
 from rescind.actors.runtime._survivors import Survivors
 from rescind.actors.winsock import _protocol as winsock
 from rescind.actors.winsock._actors import Winsock
-from rescind.events import Ask, Fail, LogReader, Proxy, Resume, Start, Submit, Tell
+from rescind.events import (
+    Accepted,
+    Ask,
+    Completed,
+    Fail,
+    LogReader,
+    Proxy,
+    Recover,
+    Resume,
+    Start,
+    Stopped,
+    Submit,
+    Tell,
+)
 from rescind.events._turn import holds_withheld
 
 from ._recorded import Recorded
-from ._rerun_recording import PayloadWithheldError
+from ._rerun_recording import CannotGoOnError, PayloadWithheldError
 from ._stand_ins import Resolver, Tool
 
 _NEEDS_PAYLOAD = frozenset({Start, Tell, Ask, Proxy, Resume, Submit, Fail})
@@ -75,12 +90,38 @@ def check_payload(turn: Recorded) -> None:
         raise PayloadWithheldError(turn.number)
 
 
-def survivors_of(reader: LogReader, behind: int) -> Survivors:
-    """Fold the turns before ``behind``, while others are read."""
-    survivors, damage = Survivors(), reader.damage
+def check_requests(turn: Recorded, requests: object) -> None:
+    """See that a turn that is left out does not decide of native requests that are executed.
+
+    They belong to both who ask and who answer, and the log does not hold what only those know.
+
+    Raises:
+        CannotGoOnError: It does.
+    """
+    if not isinstance(requests, Requests):
+        return
+    for event in turn.events:
+        is_new = isinstance(event, Accepted) and event.endpoint == requests.number
+        is_end = isinstance(event, Completed) and event.request in requests.requests
+        if is_new or is_end:
+            text = f"a{turn.actor}, which is not executed, has a part in r{event.request}"
+            raise CannotGoOnError(text)
+
+
+def survivors_of(reader: LogReader, behind: int) -> tuple[Survivors, set[int]]:
+    """Fold the turns before ``behind``, while others are read.
+
+    Returns:
+        What they leave behind, and whom the recovery that begins there has ended: it may have known
+        fewer classes than we do.
+    """
+    survivors, ended, damage = Survivors(), set[int](), reader.damage
     for turn in reader:
-        if turn.number >= behind:
+        if turn.number < behind:
+            survivors.feed(turn)
+        elif not isinstance(turn.message, Recover):
             break
-        survivors.feed(turn)
+        elif Stopped(turn.actor, REASON) in turn.events:
+            ended.add(turn.actor)
     reader.damage = damage
-    return survivors
+    return survivors, ended

@@ -24,7 +24,6 @@ from rescind.events import (
     Answer,
     Ask,
     Born,
-    Completed,
     CompletionScript,
     DeadLetter,
     EventHandler,
@@ -50,6 +49,7 @@ from ._rerun_detail import Places
 from ._rerun_inputs import (
     bring_back_error,
     check_payload,
+    check_requests,
     error_said,
     is_plain,
     newton_endpoint,
@@ -274,8 +274,8 @@ class World:
         if self._survivors is None:
             if self._recording.reasons:
                 raise CannotGoOnError("it recovers what was written where turns are lost")
-            self._survivors = survivors_of(self.reader, turn.number)
-            self._recovery = self._recovery_of(self._survivors)
+            self._survivors, ended = survivors_of(self.reader, turn.number)
+            self._recovery = self._recovery_of(self._survivors, ended)
             self._steps = dict(self._recovery.steps())
         life = self._survivors.lives.get(turn.actor)
         is_ended = any(isinstance(event, Stopped) for event in turn.events)
@@ -291,11 +291,11 @@ class World:
             self._take_over(requests)
             self._requests |= requests.requests
 
-    def _recovery_of(self, survivors: Survivors) -> Recovery:
+    def _recovery_of(self, survivors: Survivors, ended: set[int]) -> Recovery:
         reader = self.reader
         made = Recovery(self.runtime, survivors, self.known, reader.class_name, lambda _: reader)
         try:
-            made.prepare(None, end_others=True)
+            made.prepare(None, end_others=True, ended=ended)
         except RecoveryError as error:
             raise CannotGoOnError(str(error)) from error
         return made
@@ -306,7 +306,7 @@ class World:
             if turn.actor in self._forgotten:
                 raise LateRequestError
             self._unknown.add(turn.actor)
-        self._check_requests(turn)
+        check_requests(turn, self.runtime.residents.get(Requests))
         self._is_partial = True
         self._skipped.add(turn.number)
         for event in turn.events:
@@ -314,24 +314,6 @@ class World:
                 self._unknown.add(event.request)
         self._recording.skipped += 1
         self._recording.advance()
-
-    def _check_requests(self, turn: Recorded) -> None:
-        """See that a turn that is left out does not decide of native requests.
-
-        They belong to both who ask and who answer, and the log does not hold what only those know.
-
-        Raises:
-            CannotGoOnError: It does.
-        """
-        requests = self.runtime.residents.get(Requests)
-        if not isinstance(requests, Requests):
-            return
-        for event in turn.events:
-            is_new = isinstance(event, Accepted) and event.endpoint == requests.number
-            is_end = isinstance(event, Completed) and event.request in requests.requests
-            if is_new or is_end:
-                text = f"a{turn.actor}, which is not executed, has a part in r{event.request}"
-                raise CannotGoOnError(text)
 
     def _diverge(self, turn: Recorded, what: str, expected: Any, actual: Any) -> NoReturn:
         self._recording.fail(Found(turn, what, expected, actual))

@@ -182,12 +182,15 @@ class Recovery:
             default=0,
         )
 
-    def prepare(self, sinks: Container[str] | None, *, end_others: bool) -> None:
+    def prepare(
+        self, sinks: Container[str] | None, *, end_others: bool, ended: Container[int] = ()
+    ) -> None:
         """Rebuild all actors that go on; nothing is recorded.
 
         Args:
             sinks: Their names; None leaves them outside: a log is executed again.
             end_others: End actors whose classes are not known.
+            ended: Actors to end though their classes are known: they were ended then.
 
         Raises:
             RecoveryError: Something can neither go on nor be ended.
@@ -195,7 +198,7 @@ class Recovery:
         for number, life in self._survivors.lives.items():
             name = self._names[number] or ""
             cls = self._known.actors.get(name)
-            if cls is not None and cls.EVENT_SOURCED:
+            if cls is not None and cls.EVENT_SOURCED and number not in ended:
                 self._going_on[number] = life
                 self.refs[number] = cls.REF(self._runtime, number, cls)
                 self.refs[number].parent = life.parent

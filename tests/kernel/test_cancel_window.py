@@ -154,7 +154,7 @@ VICTIMS = 10_000
 
 
 def test_ten_thousand_victims_take_ten_thousand_turns_in_bounded_batches(recordings, connect):
-    runtime = recordings.open("thread", again=False)
+    runtime = recordings.open("thread")
     endpoint, _ = connect(runtime)
     heard = []
     spec = newton.CallbackSpec(True, None, lambda _e, _o, result: heard.append(result))

@@ -41,7 +41,7 @@ class Sleeper(Actor):
 
 @pytest.fixture
 def runtime(recordings):
-    return recordings.open("thread", again=False)
+    return recordings.open("thread")
 
 
 def test_awaiting_returns_the_result(runtime):

@@ -149,7 +149,7 @@ def test_others_are_ended_if_the_caller_says_so_and_who_watches_them_hears_of_it
     store = stepped.start(Store, "s")
     store.request(Watch(plain))
     stepped.dispatcher.run()
-    again = crash(stepped, Store, Watch, end_others=True, again=False)
+    again = crash(stepped, Store, Watch, end_others=True)
     assert told(again, Stopped) == [Stopped(plain.number, "the process ended")]
     again.dispatcher.run()
     assert again.actors[store.number].names == [f"{plain.number} the process ended"]
@@ -280,7 +280,7 @@ def test_start_arguments_that_the_log_does_not_hold_are_named(stepped, crash):
 
 
 def test_so_are_those_that_a_policy_withheld(recordings, crash, tmp_path):
-    runtime = recordings.open("stepped", payloads={"Start": "none"}, again=False)
+    runtime = recordings.open("stepped", payloads={"Start": "none"})
     runtime.start(Store, "secret")
     with pytest.raises(RecoveryError, match="withheld"):
         crash(runtime)
@@ -415,7 +415,7 @@ def test_an_endpoint_that_was_closed_is_not_closed_again(recordings, tmp_path):
     wire = [(log.kind_ids[type(each)], *each) for each in events]
     log.append((5, 1, Origin.APP, 0, (log.kind_ids[Drop], 0, "disposed"), wire, None))
     log.close()
-    again = recordings.open("stepped", path=tmp_path / "log", classes=[], again=False)
+    again = recordings.open("stepped", path=tmp_path / "log", classes=[])
     again.flush()
     assert told(again, Closed) == []
     assert told(again, Discarded) == [Discarded([6, 6], "the process ended", 0)]
@@ -520,7 +520,7 @@ def test_a_request_is_routed_only_outside_of_turns_and_to_a_sink_there_is(steppe
 
 def test_a_log_with_a_hole_is_not_recovered(recordings, stepped, tmp_path):
     path = tmp_path / "log"
-    runtime = recordings.open("stepped", path=path, segment_bytes_max=600, again=False)
+    runtime = recordings.open("stepped", path=path, segment_bytes_max=600)
     store = runtime.start(Store, "s")
     for _ in range(30):
         store.request(Put("a"))

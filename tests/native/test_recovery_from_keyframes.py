@@ -89,7 +89,7 @@ def test_a_keyframe_gives_a_state_back_as_it_was(stepped, crash):
 def test_recovery_needs_nothing_before_the_keyframe(recordings, stepped, tmp_path):
     stepped.close()
     path = tmp_path / "log"
-    runtime = recordings.open("stepped", path=path, segment_bytes_max=2_000, again=False)
+    runtime = recordings.open("stepped", path=path, segment_bytes_max=2_000)
     runtime.log.keyframes_from(runtime.entries, ALWAYS)
     store = runtime.start(Store, "s")
     watcher = runtime.start(Store, "w")
@@ -101,7 +101,7 @@ def test_recovery_needs_nothing_before_the_keyframe(recordings, stepped, tmp_pat
     prune(tmp_path / "crashed", Retention(bytes_max=0))
     first = next(iter(read(tmp_path / "crashed"))).number
     assert first > 100
-    again = recordings.open("stepped", path=tmp_path / "crashed", classes=[Store], again=False)
+    again = recordings.open("stepped", path=tmp_path / "crashed", classes=[Store])
     assert again.actors[store.number].names == [f"n{number}" for number in range(100)]
     assert [each.number for each in again.refs(Store)[0].watchers] == [watcher.number]
 
@@ -147,11 +147,11 @@ def test_a_keyframe_of_an_epoch_that_was_not_recovered_does_not_hide_who_lived_b
     store = stepped.start(Store, "s")
     stepped.commit()
     stepped.log.save(tmp_path / "log")
-    other = recordings.open("stepped", path=tmp_path / "log", again=False)
+    other = recordings.open("stepped", path=tmp_path / "log")
     write_keyframe(other)
     other.close()
     assert read(tmp_path / "log").keyframe() is not None
-    again = recordings.open("stepped", path=tmp_path / "log", classes=[Store], again=False)
+    again = recordings.open("stepped", path=tmp_path / "log", classes=[Store])
     assert again.refs(Store)[0].number == store.number
 
 
@@ -228,7 +228,7 @@ def with_keyframe(runtime: Any) -> None:
 
 
 def test_a_policy_for_start_arguments_holds_for_keyframes_too(recordings):
-    runtime = recordings.open("stepped", payloads={"Start": "digest"}, again=False)
+    runtime = recordings.open("stepped", payloads={"Start": "digest"})
     store = runtime.start(Store, "secret")
     with runtime.baton:
         states = {each.actor: each.state for each in runtime.entries() if each}

@@ -132,6 +132,6 @@ def test_work_that_ends_with_it_has_failed(strict: Runtime) -> None:
 
 
 def test_otherwise_the_log_says_what_type_it_was(recordings: Recordings) -> None:
-    runtime = recordings.open("stepped", again=False)
+    runtime = recordings.open("stepped")
     assert runtime.start(Keeper).ask(Put("result")) == [1, THING]
     assert [each for each in turns(runtime) if holds_opaque(each)]

@@ -16,7 +16,7 @@ from rescind import newton
 from rescind.actors.runtime import Runtime, Stepped, VirtualClock
 from rescind.events import Log, Origin, read
 from rescind.replay import Verdict, check
-from rescind.replay._rerun import rerun
+from tests.reruns import RERUNS
 
 CANCELED = -16005
 NOT_CONNECTED = -16009
@@ -330,7 +330,7 @@ def audit_log(log: Any) -> None:
         for law in report.laws
         for finding in law.of(Verdict.BROKEN)
     ]
-    again = rerun(read(log))
+    again = RERUNS.rerun(log)
     if broken or report.damage or again.divergence is not None:
         pytest.fail("\n".join([*broken, *map(str, report.damage), str(again), *story(log)]))
 

@@ -180,7 +180,7 @@ def script(runtime, connect):
     ],
 )
 def test_a_failure_is_logged_once_where_the_page_says(recordings, connect, said, fail, expected):
-    runtime = recordings.open("stepped", again=False)
+    runtime = recordings.open("stepped")
     fail(runtime, connect)
     found = [(name, level) for name, level, text in said(logging.DEBUG) if "egister" not in text]
     found = [each for each in found if each != ("rescind.actors", "DEBUG")]

@@ -418,7 +418,7 @@ class Chain(Crawler):
 
 
 def test_what_work_asks_is_a_child_of_that_work(traced, spans):
-    runtime = traced("thread", again=False)
+    runtime = traced("thread")
     assert runtime.start(Chain).request(Shop(runtime.start(Crawler))).get() == 3
     runtime.close()
     assert spans.tree() == [
@@ -522,7 +522,7 @@ def test_a_cancel_of_many_gives_their_memory_back(recordings, provider):
         gc.collect()
         return sum(isinstance(each, ReadableSpan) for each in gc.get_objects())
 
-    runtime = recordings.open("stepped", again=False)
+    runtime = recordings.open("stepped")
     trace(runtime, tracer_provider=provider)
     twin = Twin(runtime)
     shopper = runtime.start(Shopper, runtime.start(Crawler))

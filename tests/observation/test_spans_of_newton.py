@@ -120,7 +120,7 @@ class Types(Actor):
 def test_what_a_handler_puts_out_is_linked_with_the_request_that_it_serves(
     traced, spans, connect, provider
 ):
-    stepped = traced("stepped", again=False)
+    stepped = traced("stepped")
     endpoint, _ = connect(stepped)
     with provider.get_tracer("app").start_as_current_span("whoever runs the turn"):
         request = stepped.start(Types, endpoint).request(Fetch("x"))

@@ -332,6 +332,7 @@ def break_a_law(rescind):
 """
 
 
+@pytest.mark.not_repeatable("it records what no code decides")
 def test_a_test_that_is_passed_but_broke_a_law_fails(run):
     result = run(BREAKS + "def test_it(rescind): break_a_law(rescind)")
     result.assert_outcomes(failed=1)
@@ -339,6 +340,7 @@ def test_a_test_that_is_passed_but_broke_a_law_fails(run):
     assert field(story_of(result)[1], "again") == "pytest test_it.py::test_it"
 
 
+@pytest.mark.not_repeatable("it records what no code decides")
 def test_a_law_may_be_broken_after_the_test(run):
     text = """
 @pytest.fixture

@@ -1,7 +1,6 @@
-"""Runtimes whose logs are audited after the test: the laws hold, a rerun finds no change.
+"""Runtimes whose logs are audited after the test: they are whole, and the laws hold.
 
-A rerun executes handlers again.  A test whose handlers use the test's own endpoints, futures or
-threads opens its runtime with ``again=False``; then only the laws are checked.
+That a rerun finds no change in them is seen to for every test (``tests/reruns.py``).
 """
 
 import os
@@ -10,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from rescind.actors.runtime import Actor, Asyncio, Pinned, Runtime, Stepped
-from rescind.events import By, Log, Submit, Turn, declared_as, read
+from rescind.actors.runtime import Asyncio, Pinned, Runtime, Stepped
+from rescind.events import By, Log, Submit, Turn, read
 from rescind.replay import Verdict, check
-from rescind.replay._rerun import rerun
+from tests.reruns import RERUNS
 
 from .helpers import Loop
 
@@ -27,7 +26,7 @@ class Recordings:
     """Opens runtimes and remembers them for ``audit``."""
 
     def __init__(self) -> None:
-        self._made: list[tuple[Runtime, list[type] | None]] = []
+        self._made: list[Runtime] = []
         self._loop: Loop | None = None
 
     def loop(self) -> Loop:
@@ -42,7 +41,6 @@ class Recordings:
         path: Any = None,
         storage: Any = None,
         durability: str = "os",
-        again: bool = True,
         slow_turn_s: float | None = None,
         **options: Any,
     ) -> Runtime:
@@ -63,24 +61,29 @@ class Recordings:
                 None, storage=storage, durability=durability, entropy=os.urandom
             )
             runtime = Runtime(log, dispatcher=dispatcher)
-        named = list(options.get("classes") or ())
-        self._made.append((runtime, named if again else None))
+        self._made.append(runtime)
         return runtime
 
     def audit(self) -> None:
-        """Close every runtime and hold its log against the laws and against today's code."""
-        for runtime, _ in self._made:
+        """Close every runtime and hold its log against the laws."""
+        for runtime in self._made:
             runtime.close()
         if self._loop is not None:
             self._loop.close()
-        for runtime, named in self._made:
-            declared = [kind for kind in runtime.log.kind_ids if declared_as(kind)]
-            classes = [cls for cls in runtime._classes if issubclass(cls, Actor)] + declared
-            audit(runtime.log, None if named is None else classes + named)
+        for runtime in self._made:
+            hold(runtime.log)
 
 
-def audit(log: Any, classes: Iterable[type] | None = ()) -> None:
+def audit(log: Any, classes: Iterable[type] = ()) -> None:
     """See that a log is whole, breaks no law, and is executed again without a difference."""
+    hold(log)
+    again = RERUNS.rerun(log, classes)
+    if again.divergence is not None:
+        pytest.fail("\n".join([str(again), *story(log)]))
+
+
+def hold(log: Any) -> None:
+    """See that a log is whole and breaks no law."""
     report = check(read(log))
     found = [
         f"{law.law} {each.text} at {each.turns}"
@@ -88,9 +91,6 @@ def audit(log: Any, classes: Iterable[type] | None = ()) -> None:
         for each in law.of(Verdict.BROKEN)
     ]
     found += map(str, report.damage)
-    if classes is not None:
-        again = rerun(read(log), classes=classes)
-        found += [] if again.divergence is None else [str(again)]
     if found:
         pytest.fail("\n".join([*found, *story(log)]))
 

@@ -76,7 +76,7 @@ def test_a_request_can_be_awaited_under_every_dispatcher(recordings, dispatcher)
 @pytest.mark.parametrize("dispatcher", [each for each in DISPATCHERS if each != "stepped"])
 def test_awaiting_does_not_block_the_loop(recordings, dispatcher):
     """What ends the wait is done by another task of the same loop."""
-    runtime = recordings.open(dispatcher, again=False)
+    runtime = recordings.open(dispatcher)
 
     async def main():
         answer: Reply = Reply(runtime)
@@ -105,12 +105,12 @@ def test_a_cancelled_task_only_stops_waiting(play):
     async def wait_for(answer):
         return await answer
 
-    play(scenario, again=False)
+    play(scenario)
 
 
 def test_whoever_awaits_hears_that_the_log_failed(recordings):
     storage = FullStorage()
-    runtime = recordings.open(storage=storage, again=False)
+    runtime = recordings.open(storage=storage)
     ref = runtime.start(Doubler)
     runtime.flush()
     storage.is_full = True
@@ -132,7 +132,7 @@ def test_awaiting_inside_a_turn_is_refused(recordings):
         async def wait(self, other):
             await other.ask(1, block=False)
 
-    runtime = recordings.open("thread", again=False)
+    runtime = recordings.open("thread")
     ref = runtime.start(Runs)
     with pytest.raises(UsageError, match="inside a turn"):
         ref.ask(runtime.start(Doubler))
@@ -152,7 +152,7 @@ class Where(Actor):
 
 
 def test_handlers_run_in_the_loops_thread_whoever_asks(recordings):
-    runtime = recordings.open("asyncio", again=False)
+    runtime = recordings.open("asyncio")
     loop_thread = recordings.loop().run(in_loop(threading.current_thread))
     assert runtime.start(Where).ask("?") == {loop_thread}
 
@@ -168,7 +168,7 @@ async def in_loop(function):
 
 def test_a_call_from_another_thread_is_admitted_there(recordings, connect):
     """Its turn needs the baton and not the loop, which is busy all the while."""
-    runtime = recordings.open("asyncio", again=False)
+    runtime = recordings.open("asyncio")
     endpoint, _ = connect(runtime)
     gate = Gate()
     gate.shut()
@@ -213,7 +213,7 @@ def test_timers_fire_in_the_loop(play):
         await asyncio.wait_for(soon.wait(), PATIENCE_S)
         assert not late.is_set()
 
-    play(scenario, again=False)
+    play(scenario)
 
 
 # --- what may block ------------------------------------------------------------------------------
@@ -243,6 +243,7 @@ def test_a_blocking_call_in_the_loops_thread_is_an_error_and_does_nothing(play, 
     play(scenario)
 
 
+@pytest.mark.not_repeatable("an event loop refuses the wait, and a re-execution has none")
 def test_a_handler_and_a_callback_must_not_wait_there_either(play):
     class Waits(Actor):
         def on_receive(self, other):
@@ -257,7 +258,7 @@ def test_a_handler_and_a_callback_must_not_wait_there_either(play):
             await runtime.start(Waits).ask(other, block=False)
         assert await runtime.start(WaitsPinned).ask(other, block=False) == 2
 
-    play(scenario, again=False)
+    play(scenario)
 
 
 def test_a_sync_of_the_medium_never_happens_in_the_loop(tmp_path):
@@ -300,6 +301,7 @@ def test_the_loop_goes_on_while_the_medium_is_slow(tmp_path):
     asyncio.run(main())
 
 
+@pytest.mark.not_repeatable("its actors stop when a variable of the test says so")
 def test_a_busy_actor_leaves_the_loop_to_others(play):
     class Busy(Actor):
         must_stop = False
@@ -317,7 +319,7 @@ def test_a_busy_actor_leaves_the_loop_to_others(play):
             assert await doubler.ask(n, block=False) == 2 * n
         Busy.must_stop = True
 
-    play(scenario, again=False)
+    play(scenario)
 
 
 # --- closing -------------------------------------------------------------------------------------

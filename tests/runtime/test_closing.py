@@ -153,7 +153,7 @@ def until_they_wait(runtime, count):
 @pytest.mark.parametrize("dispatcher", WAITING)
 @pytest.mark.parametrize("cls", [Waits, PinnedWaits])
 def test_a_handler_that_waits_for_nobody_is_told_and_comes_to_its_end(recordings, dispatcher, cls):
-    runtime = recordings.open(dispatcher, again=False)
+    runtime = recordings.open(dispatcher)
     asked = runtime.start(cls).ask(Reply(runtime), block=False)
     until_they_wait(runtime, 1)
     runtime.close()
@@ -172,9 +172,10 @@ class Asks(Actor):
         return ref.ask(reply)
 
 
+@pytest.mark.not_repeatable("who is asked waits for a future of the test")
 @pytest.mark.parametrize("dispatcher", WAITING)
 def test_who_waits_for_such_a_handler_gets_its_answer(recordings, dispatcher):
-    runtime = recordings.open(dispatcher, again=False)
+    runtime = recordings.open(dispatcher)
     waits, asks = runtime.start(Waits), runtime.start(Asks)
     asked = asks.ask((waits, Reply(runtime)), block=False)
     until_they_wait(runtime, 2)
@@ -183,7 +184,7 @@ def test_who_waits_for_such_a_handler_gets_its_answer(recordings, dispatcher):
 
 
 def test_a_pinned_handler_may_still_answer(recordings, gate):
-    runtime = recordings.open("pinned", again=False)
+    runtime = recordings.open("pinned")
     owes, asks = runtime.start(Stubborn, gate, "handler"), runtime.start(Asks)
     asked = asks.ask((owes, "late"), block=False)
     gate.wait_until_reached()
@@ -199,7 +200,7 @@ def test_a_pinned_handler_may_still_answer(recordings, gate):
 
 @pytest.mark.parametrize("where", ["handler", "hook"])
 def test_a_handler_that_blocks_is_named_with_where_it_stands(recordings, gate, where):
-    runtime = recordings.open("thread", again=False)
+    runtime = recordings.open("thread")
     ref = runtime.start(Stubborn, gate, where)
     asked, behind = (ref.ask(text, block=False) for text in ("stuck", "behind"))
     with pytest.raises(CloseTimeoutError, match="the log is left as after a crash") as caught:
@@ -220,7 +221,7 @@ def test_a_handler_that_blocks_is_named_with_where_it_stands(recordings, gate, w
 def test_a_pinned_handler_that_blocks_is_given_up_and_the_log_is_whole(
     recordings, gate, dispatcher, where
 ):
-    runtime = recordings.open(dispatcher, again=False)
+    runtime = recordings.open(dispatcher)
     others = [runtime.start(Doubler) for _ in range(3)]
     ref = runtime.start(PinnedStubborn, gate, where)
     asked = ref.ask("stuck", block=False)
@@ -241,7 +242,7 @@ def blocks(gate, *_):
 
 @pytest.mark.parametrize("dispatcher", ["thread", "pinned"])
 def test_a_callback_that_blocks_is_named(recordings, gate, dispatcher, connect):
-    runtime = recordings.open(dispatcher, again=False)
+    runtime = recordings.open(dispatcher)
     endpoint, twin = connect(runtime)
     request = endpoint.output(
         "x", asynchronous=True, completion_script=lambda *_: gate.pass_through()
@@ -256,7 +257,7 @@ def test_a_callback_that_blocks_is_named(recordings, gate, dispatcher, connect):
 
 
 def test_an_event_loop_that_blocks_is_named_with_its_actors(recordings, gate):
-    runtime = recordings.open("asyncio", again=False)
+    runtime = recordings.open("asyncio")
     runtime.start(Doubler)
     recordings.loop().loop.call_soon_threadsafe(gate.pass_through)
     gate.wait_until_reached()
@@ -267,7 +268,7 @@ def test_an_event_loop_that_blocks_is_named_with_its_actors(recordings, gate):
 
 def test_a_medium_that_blocks_is_told_of(recordings, gate, tmp_path):
     storage = GatedStorage(str(tmp_path / "log"), "sync")
-    runtime = recordings.open("thread", storage=storage, durability="disk", again=False)
+    runtime = recordings.open("thread", storage=storage, durability="disk")
     runtime.start(Doubler)
     storage.gate.shut()
     try:
@@ -286,7 +287,7 @@ async def stuck(runtime):
 
 
 def test_a_coroutine_waits_no_longer_either(recordings, gate):
-    runtime = recordings.open("asyncio", again=False)
+    runtime = recordings.open("asyncio")
     ref = runtime.start(PinnedStubborn, gate, "hook")
     [name] = recordings.loop().run(stuck(runtime))
     assert re.fullmatch(place(f"a{ref.number} PinnedStubborn in its Stop"), name)

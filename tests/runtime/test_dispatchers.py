@@ -197,6 +197,7 @@ def test_closing_inside_a_script_closes_and_nothing_hangs(runtime, connect):
         runtime.start(Doubler)
 
 
+@pytest.mark.not_repeatable("its actors stop when a variable of the test says so")
 def test_a_busy_runtime_does_not_keep_a_waiter_beyond_its_time_out(recordings, connect):
     class Busy(Actor):
         turns = 0
@@ -207,7 +208,7 @@ def test_a_busy_runtime_does_not_keep_a_waiter_beyond_its_time_out(recordings, c
             if not Busy.must_stop and Busy.turns < 200_000:
                 self.actor_ref.tell(message)
 
-    runtime = recordings.open("thread", again=False)
+    runtime = recordings.open("thread")
     endpoint, _ = connect(runtime)
     request = endpoint.output("x", asynchronous=True)
     runtime.start(Busy).tell("again")

@@ -112,7 +112,7 @@ def test_values_that_no_log_can_carry_go_through_and_are_marked(recordings, disp
         def on_receive(self, message):
             return message
 
-    runtime = recordings.open(dispatcher, again=False)
+    runtime = recordings.open(dispatcher)
     ref = runtime.start(Keeps)
     circle: list = []
     circle.append(circle)

@@ -34,7 +34,7 @@ class Busy(Actor):
 @pytest.fixture(params=REAL_TIME)
 def busy(request, recordings, monkeypatch):
     """A runtime in which messages never run out before the test ends."""
-    runtime = recordings.open(request.param, again=False)
+    runtime = recordings.open(request.param)
     monkeypatch.setattr(Busy, "must_stop", False)
     for _ in range(10):
         runtime.start(Busy).tell("again")
@@ -42,12 +42,14 @@ def busy(request, recordings, monkeypatch):
     Busy.must_stop = True
 
 
+@pytest.mark.not_repeatable("its actors stop when a variable of the test says so", tried=False)
 def test_a_busy_runtime_takes_asks_from_any_thread(busy):
     ref = busy.start(Doubler)
     askers = [Helper(partial(ref.ask, n, timeout=PATIENCE_S)) for n in range(4)]
     assert [each.result() for each in askers] == [0, 2, 4, 6]
 
 
+@pytest.mark.not_repeatable("its actors stop when a variable of the test says so", tried=False)
 def test_whoever_asks_a_busy_runtime_waits_for_some_turns_only(busy):
     """Not for tens of thousands, because the one who runs them never lets go for long enough."""
     ref = busy.start(Doubler)
@@ -58,12 +60,14 @@ def test_whoever_asks_a_busy_runtime_waits_for_some_turns_only(busy):
     assert median(after - before for before, after in pairwise(asked)) < 5_000
 
 
+@pytest.mark.not_repeatable("its actors stop when a variable of the test says so", tried=False)
 def test_a_busy_runtime_fires_timers(busy):
     bell = threading.Event()
     busy.start(Bell, bell).tell(0.001)
     assert bell.wait(PATIENCE_S)
 
 
+@pytest.mark.not_repeatable("its actors stop when a variable of the test says so", tried=False)
 def test_a_busy_runtime_admits_calls_and_cancels_what_is_outstanding(busy, connect):
     def use():
         endpoint, _ = connect(busy)
@@ -74,6 +78,7 @@ def test_a_busy_runtime_admits_calls_and_cancels_what_is_outstanding(busy, conne
     assert Helper(use).result() == -16005
 
 
+@pytest.mark.not_repeatable("its actors stop when a variable of the test says so", tried=False)
 def test_a_busy_runtime_writes_what_is_recorded(busy):
     Helper(busy.flush).result()
 

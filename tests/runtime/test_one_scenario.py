@@ -119,7 +119,7 @@ def told(value):
 
 
 def story_under(dispatcher, recordings):
-    runtime = recordings.open(dispatcher, again=False)
+    runtime = recordings.open(dispatcher)
     play(runtime)
     return [
         (
@@ -144,7 +144,7 @@ def test_equal_schedules_give_equal_events_origins_and_causes(recordings, dispat
 def test_stepped_writes_the_same_bytes_again(tmp_path):
     for name in ("one", "two"):
         made = Recordings()
-        play(made.open("stepped", path=tmp_path / name, again=False))
+        play(made.open("stepped", path=tmp_path / name))
         made.audit()
     one, two = (
         [each.read_bytes() for each in sorted((tmp_path / name).glob("*.seg"))]

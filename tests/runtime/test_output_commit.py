@@ -17,7 +17,7 @@ def gated(request, recordings, tmp_path):
     """A runtime on a directory, and the gate that its writes or syncs go through."""
     durability, where = request.param
     storage = GatedStorage(tmp_path / "log", where)
-    runtime = recordings.open("thread", storage=storage, durability=durability, again=False)
+    runtime = recordings.open("thread", storage=storage, durability=durability)
     assert runtime.log.durability == durability
     yield runtime, storage.gate
     storage.gate.open()

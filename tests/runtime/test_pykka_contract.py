@@ -58,7 +58,7 @@ class Sends(Actor):
 
 
 def test_an_ask_can_time_out_and_is_taken_all_the_same(recordings, connect):
-    runtime = recordings.open("stepped", again=False)
+    runtime = recordings.open("stepped")
     endpoint, twin = connect(runtime)
     late = runtime.start(Sends, endpoint).ask("slow", block=False)
     with pytest.raises(pykka.Timeout):
@@ -128,8 +128,9 @@ class Stubborn(Actor):
             self.heard.append(message)
 
 
+@pytest.mark.not_repeatable("it appends to a list of the test, which comes back as a tuple")
 def test_an_actor_that_stops_itself_takes_what_waited_before(recordings):
-    stepped = recordings.open("stepped", again=False)
+    stepped = recordings.open("stepped")
     heard: list = []
     ref = stepped.start(Stubborn, heard)
     ref.tell("stop")
@@ -139,8 +140,9 @@ def test_an_actor_that_stops_itself_takes_what_waited_before(recordings):
     assert not ref.is_alive()
 
 
+@pytest.mark.not_repeatable("it appends to a list of the test, which comes back as a tuple")
 def test_start_stop_and_failure_hooks_are_called(recordings, dispatcher):
-    runtime = recordings.open(dispatcher, again=False)
+    runtime = recordings.open(dispatcher)
     heard: list = []
     ref = runtime.start(Stubborn, heard)
     ref.stop()

@@ -209,7 +209,7 @@ class Holds(NativeActor):
 def test_messages_for_an_actor_that_is_busy_in_its_own_thread_are_parked(recordings):
     import threading
 
-    runtime = recordings.open("thread", again=False)
+    runtime = recordings.open("thread")
     ref, held = runtime.start(Holds), threading.Event()
     ref.tell(held)
     ref.tell(held)

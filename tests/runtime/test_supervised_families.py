@@ -21,7 +21,7 @@ def test_whatever_the_schedule_every_ask_ends_and_it_is_executed_again(recording
 @pytest.mark.parametrize("dispatcher", ["thread", "pinned", "asyncio"])
 @pytest.mark.parametrize("seed", range(5))
 def test_whatever_the_threads_do_every_ask_ends(recordings, dispatcher, seed):
-    runtime = recordings.open(dispatcher, again=dispatcher != "pinned")
+    runtime = recordings.open(dispatcher)
     _disturb(runtime, random.Random(seed), lambda: None)
 
 

@@ -79,7 +79,7 @@ def test_a_timer_of_a_stopped_actor_is_a_dead_letter_and_no_error(stepped):
 @pytest.mark.parametrize("attempt", range(20))
 def test_a_timer_fires_in_real_time_though_nothing_else_happens(recordings, attempt):
     """Whoever ran the turn that set it: the background thread may sleep already."""
-    runtime = recordings.open("thread", again=False)
+    runtime = recordings.open("thread")
     bell = threading.Event()
     ref = runtime.start(Bell, bell)
     ref.ask(0.001)
@@ -87,7 +87,7 @@ def test_a_timer_fires_in_real_time_though_nothing_else_happens(recordings, atte
 
 
 def test_an_earlier_timer_is_not_late_because_a_later_one_was_set_first(recordings):
-    runtime = recordings.open("thread", again=False)
+    runtime = recordings.open("thread")
     late, soon = threading.Event(), threading.Event()
     runtime.start(Bell, late).ask(3600)
     runtime.start(Bell, soon).ask(0.001)

@@ -204,7 +204,7 @@ class Starter(Actor):
 
 
 def test_a_thread_started_in_an_actors_turn_carries_that_turn_on(recordings):
-    threaded = recordings.open(again=False)
+    threaded = recordings.open()
     go = threading.Event()
     threads: list[threading.Thread] = []
     doubler = threaded.start(Doubler)

@@ -77,9 +77,10 @@ def test_a_chain_of_waits_may_be_longer_than_fits_on_one_thread(runtime):
     assert ref.ask(1) == 42
 
 
+@pytest.mark.not_repeatable("it knows an actor of the recorded runtime")
 def test_a_wait_times_out_although_the_actor_that_owes_the_answer_waits_for_longer(recordings):
     """Nothing that may wait for longer stands on the stack of a handler whose wait is limited."""
-    runtime = recordings.open("thread", again=False)
+    runtime = recordings.open("thread")
     meeting = runtime.start(Meeting)
     answer: Reply = Reply(runtime)
 
@@ -97,8 +98,9 @@ def test_a_wait_times_out_although_the_actor_that_owes_the_answer_waits_for_long
     assert meeting.ask("taken?") == ["answer"]
 
 
+@pytest.mark.not_repeatable("who is asked waits for a future of the test")
 def test_who_waits_without_limit_may_stand_below_one_that_waits_for_something_else(recordings):
-    runtime = recordings.open("thread", again=False)
+    runtime = recordings.open("thread")
     meeting = runtime.start(Meeting)
     answer: Reply = Reply(runtime)
     asks = runtime.start(Tells, meeting)
@@ -142,7 +144,7 @@ class Knocks(Actor):
 
 @pytest.mark.parametrize("opens", ["open", "open soon"])
 def test_a_handler_that_asks_again_and_again_keeps_nobody_out(recordings, opens):
-    runtime = recordings.open("thread", again=False)
+    runtime = recordings.open("thread")
     door, knocked = runtime.start(Door), threading.Event()
     knocking = runtime.start(Knocks, door, knocked).ask("knock", block=False)
     assert knocked.wait(PATIENCE_S)
@@ -178,7 +180,7 @@ class Meeting(Actor):
 
 def test_the_waiting_actor_takes_nothing_and_others_go_on(recordings):
     """Also the thread that asks another actor goes on: it may be the one to give the answer."""
-    runtime = recordings.open("thread", again=False)
+    runtime = recordings.open("thread")
     meeting, sums = runtime.start(Meeting), runtime.start(Sums)
     answer: Reply = Reply(runtime)
     meeting.tell(answer)
@@ -239,7 +241,7 @@ class Asks(Actor):
 
 @waits
 def test_asking_oneself_is_refused_with_the_circle_named(recordings, dispatcher):
-    runtime = recordings.open(dispatcher, again=False)
+    runtime = recordings.open(dispatcher)
     ref = runtime.start(Asks)
     with pytest.raises(DeadlockError) as caught:
         ref.ask([ref])
@@ -249,7 +251,7 @@ def test_asking_oneself_is_refused_with_the_circle_named(recordings, dispatcher)
 
 @waits
 def test_a_circle_of_three_is_refused_with_all_its_names_in_order(recordings, dispatcher):
-    runtime = recordings.open(dispatcher, again=False)
+    runtime = recordings.open(dispatcher)
     a, b, c = (runtime.start(Asks) for _ in range(3))
     with pytest.raises(DeadlockError) as caught:
         a.ask([b, c, a])
@@ -278,7 +280,7 @@ class Sends(Actor):
 
 
 def test_a_wait_inside_a_turn_may_time_out(recordings, connect):
-    runtime = recordings.open("stepped", again=False)
+    runtime = recordings.open("stepped")
     endpoint, _ = connect(runtime)
     ref = runtime.start(Sends, endpoint)
     assert ref.ask(("impatiently", "x")) == "gave up"
@@ -290,7 +292,7 @@ def test_a_wait_inside_a_turn_may_time_out(recordings, connect):
 
 @waits
 def test_a_synchronous_call_of_an_endpoint_splits_the_turn(recordings, dispatcher, connect):
-    runtime = recordings.open(dispatcher, again=False)
+    runtime = recordings.open(dispatcher)
     endpoint, _ = connect(runtime, at_once=frozenset({"Bind", "Connect", "Output"}))
     ref = runtime.start(Sends, endpoint)
     assert ref.ask("x") is None
@@ -301,7 +303,7 @@ def test_a_synchronous_call_of_an_endpoint_splits_the_turn(recordings, dispatche
 
 
 def test_an_actor_may_submit_thousands_of_requests_in_one_turn(recordings, connect):
-    runtime = recordings.open("thread", again=False)
+    runtime = recordings.open("thread")
     endpoint, _ = connect(runtime)
     assert runtime.start(Sends, endpoint).ask(6000, timeout=50) > 6000
 
@@ -311,7 +313,7 @@ def test_an_endpoint_can_be_made_inside_a_turn(recordings, dispatcher):
         def on_receive(self, message):
             return newton.Endpoint(self.runtime, newton.twin(label=message)).number
 
-    runtime = recordings.open(dispatcher, again=False)
+    runtime = recordings.open(dispatcher)
     number = runtime.start(Makes).ask("made", timeout=30)
     [opened] = events_of(runtime, Opened)
     assert (opened.endpoint, opened.driver) == (number, "made")

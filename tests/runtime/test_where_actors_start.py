@@ -94,7 +94,7 @@ def test_inside_a_turn_a_child_of_the_same_runtime(runtime):
 
 
 def test_a_script_starts_in_the_runtime_that_calls_it(recordings, connect):
-    runtime = recordings.open("stepped", again=False)
+    runtime = recordings.open("stepped")
     endpoint, twin = connect(runtime)
     started = []
     endpoint.output(

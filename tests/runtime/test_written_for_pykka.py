@@ -166,7 +166,7 @@ class Blocks(Actor):
 @pytest.fixture
 def blocked(recordings):
     """A runtime with an actor whose handler is stuck in the test's gate."""
-    runtime = recordings.open("thread", again=False)
+    runtime = recordings.open("thread")
     ref, gate = runtime.start(Blocks), Gate()
     gate.shut()
     ref.tell(gate)
@@ -189,7 +189,7 @@ def test_a_time_out_does_not_wait_for_a_handler_that_blocks(blocked):
 
 
 def test_who_asks_with_a_time_out_does_not_run_the_handler_itself(recordings):
-    runtime = recordings.open("thread", again=False)
+    runtime = recordings.open("thread")
     ref, gate = runtime.start(Blocks), Gate()
     gate.shut()
     with pytest.raises(pykka.Timeout):
@@ -204,7 +204,7 @@ def test_what_a_failed_turn_set_going_has_that_turn_as_its_cause(recordings):
             going.append(contextvars.copy_context())
             raise LookupError("as asked")
 
-    runtime = recordings.open("stepped", again=False)
+    runtime = recordings.open("stepped")
     going: list[contextvars.Context] = []
     ref, other = runtime.start(Fails), runtime.start(Doubler)
     ref.tell(going)
@@ -233,7 +233,7 @@ class Quits(Actor):
 
 
 def test_an_exit_in_a_handler_stops_the_actor_and_all_others(recordings, dispatcher):
-    runtime = recordings.open(dispatcher, again=False)
+    runtime = recordings.open(dispatcher)
     heard: list[str] = []
     other = runtime.start(Doubler)
     ref = runtime.start(Quits, heard)
@@ -247,7 +247,7 @@ def test_an_exit_in_a_handler_stops_the_actor_and_all_others(recordings, dispatc
 
 
 def test_an_exit_in_an_ask_reaches_the_caller_too(recordings, dispatcher):
-    runtime = recordings.open(dispatcher, again=False)
+    runtime = recordings.open(dispatcher)
     heard: list[str] = []
     with pytest.raises(SystemExit):
         runtime.start(Quits, heard).ask(3)

@@ -92,11 +92,10 @@ class Stage:
         *,
         version: tuple[int, int] | None = (2, 2),
         storage: Any = None,
-        again: bool = True,
         resolver: winsock.TwinResolver | None = None,
         **bounds: int,
     ) -> None:
-        self.runtime = recordings.open(dispatcher, storage=storage, again=again, slow_turn_s=None)
+        self.runtime = recordings.open(dispatcher, storage=storage, slow_turn_s=None)
         self.profile = profile
         self.twin = resolver or winsock.twin()
         self.app = winsock.Application(self.runtime, self.twin, profile=profile, **bounds)

@@ -379,7 +379,7 @@ def test_who_awaits_hears_that_all_is_closed(awaiting, play, what):
 
 def test_who_awaits_hears_that_the_log_failed(recordings, play):
     storage = FullStorage()
-    stage = Stage(recordings, "thread", storage=storage, again=False)
+    stage = Stage(recordings, "thread", storage=storage)
 
     async def main() -> None:
         task = asyncio.ensure_future(stage.app.host_by_name("x"))

@@ -109,7 +109,7 @@ def test_c_r8_startups_and_cleanups_in_many_threads_count(either):
 
 
 def test_c_r9_a_handle_is_not_used_again_while_its_message_waits(new_stage):
-    stage = new_stage(again=False)  # what is set below, no log tells
+    stage = new_stage()
     asked = stage.ask()
     stage.answer()
     stage.app._actor.last_handle = asked.handle - 1

@@ -180,7 +180,7 @@ def test_who_waits_hears_that_all_is_closed(threaded, what):
 
 def test_who_waits_hears_that_the_log_failed(recordings):
     storage = FullStorage()
-    stage = Stage(recordings, "thread", storage=storage, again=False)
+    stage = Stage(recordings, "thread", storage=storage)
     waiting = [Helper(stage.window.get) for _ in range(2)]
     wait_until_waiting(stage, 2)
     storage.is_full = True
