@@ -447,24 +447,21 @@ class World:
 
     def _open(self, turn: Recorded) -> Endpoint | None:
         """Bring an endpoint of a dialect to life, if the turn's call did."""
-        if turn.message.operation == OPEN:
-            if not self.known.actors:
-                return self._leave_out(turn)  # nobody who is executed has a part in them
+        is_native = turn.message.operation == OPEN
+        # Where no ordinary actor is executed, nobody who is has a part in native requests.
+        if not self.known.actors if is_native else self._wanted.only not in (0, turn.actor):
+            self.runtime.next_number()
+            self._unknown.add(turn.actor)
+            return None
+        if is_native:
             requests = Requests(self.runtime, self.runtime.next_number())
             self.runtime.residents[Requests] = requests
             self._take_over(requests)
             return requests
-        if self._wanted.only not in (0, turn.actor):
-            return self._leave_out(turn)
         check_payload(turn)
         endpoint = _OPENS[turn.message.operation](self.runtime, turn.message)
         self._endpoints[turn.actor] = endpoint
         return endpoint
-
-    def _leave_out(self, turn: Recorded) -> None:
-        """Not execute an endpoint; it keeps its number."""
-        self.runtime.next_number()
-        self._unknown.add(turn.actor)
 
     def _take_over(self, requests: Requests) -> None:
         requests.driver = NoDriver()

@@ -23,7 +23,7 @@ from weakref import WeakKeyDictionary
 
 import pytest
 
-from rescind.actors.runtime import Actor
+from rescind.actors.runtime import Actor, Runtime
 from rescind.actors.runtime._closing import Closing
 from rescind.events import declared_as, read
 from rescind.replay import Rerun
@@ -115,7 +115,7 @@ class Reruns:
 
     def summary(self) -> str:
         """Tell how many recordings came out how."""
-        told = (f"{count:,} {what}" for what, count in sorted(self._counts.items()))
+        told = (f"{count:,} {what}" for what, count in sorted((+self._counts).items()))
         return f"recordings executed again: {', '.join(told) or 'none'}"
 
 
@@ -126,8 +126,8 @@ def listen() -> None:
     """Hear of every runtime of this process that is made and closed."""
     init, finish_log = Closing.__init__, Closing._finish_log
 
-    def init_and_tell(self: Closing, *args: Any) -> None:
-        init(self, *args)
+    def init_and_tell(self: Closing, runtime: Runtime) -> None:
+        init(self, runtime)
         RERUNS.opened(self)
 
     def finish_log_and_tell(self: Closing) -> None:

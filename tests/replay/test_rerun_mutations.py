@@ -1,11 +1,10 @@
 """Today's code is changed behind a recording; each change is told at the first turn it matters in.
 
-Half of the changes are in actors of the application, half in what the dialects decide.
+Half of the changes are in actors of the application, half in what Newton and the kernel decide;
+those of the other dialects stand in ``test_rerun_mutations_of_dialects``.
 """
 
 import threading
-from dataclasses import dataclass
-from typing import Any
 
 import pytest
 from pykka import ActorRegistry
@@ -30,48 +29,15 @@ from rescind.events import (
     Rejected,
     Replied,
     Submit,
-    Unknown,
     read,
 )
 from rescind.replay import Mismatch, rerun
 
 from . import shop
 from .shop import Clerk, Deliver, Noted, Order, Paid, Pay, Porter, Remind, Till, Total
+from .taken import Taken
 
 CLASSES = [Till, Clerk, Porter, Pay, Order, Remind, Deliver, Total]
-
-
-@dataclass
-class Taken:
-    """A recording, and how to find a turn in it."""
-
-    log: Any
-
-    def turns(self):
-        return list(read(self.log))
-
-    def first(self, message, *, after=0, actor=None, holding=None, where=None):
-        """Return the first turn that takes such a message."""
-        for turn in self.turns():
-            if (
-                turn.number > after
-                and (isinstance(turn.message, message) or _name(turn.message) == message.__name__)
-                and (actor is None or turn.actor == actor)
-                and (holding is None or any(isinstance(e, holding) for e in turn.events))
-                and (where is None or where(turn))
-            ):
-                return turn.number
-        raise AssertionError(f"no turn takes {message}")
-
-    def found(self, classes=()):
-        found = rerun(read(self.log), classes=classes).divergence
-        assert found is not None
-        return found
-
-
-def _name(message):
-    value = getattr(message, "value", None)
-    return value.name.rpartition(".")[2] if isinstance(value, Unknown) else None
 
 
 # --- actors of the application --------------------------------------------------------------------

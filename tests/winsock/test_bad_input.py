@@ -271,7 +271,7 @@ def unaudited() -> Iterator[Recordings]:
     """Open runtimes whose logs are so long that their audit would take longer than all the rest."""
     made = Recordings()
     yield made
-    for runtime, _ in made._made:
+    for runtime in made._made:
         runtime.close()
 
 
