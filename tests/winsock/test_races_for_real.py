@@ -19,7 +19,7 @@ from .stage import PROFILES, RACES, code_of
 
 AT_ONCE = 20
 LONGEST_S = 0.004
-"""About as long as so many lookups take."""
+"""About as long as so many lookups take, on a machine that nobody else uses."""
 
 
 @pytest.mark.timeout(600)
@@ -33,13 +33,14 @@ def test_a_lookup_is_cancelled_in_silence_or_answered_once(
     window = app.window()
     chance = random.Random(RACES)
     outcomes: Counter[int] = Counter()
+    longest_s = LONGEST_S
     for first in range(0, RACES, AT_ONCE):
         buffers: dict[int, winsock.Buffer] = {}
         for number in range(first, min(first + AT_ONCE, RACES)):
             buffer = winsock.Buffer()
             handle = app.async_get_host_by_name(window, 1, f"r{number}.any.test", buffer)
             buffers[handle] = buffer
-        time.sleep(chance.uniform(0, LONGEST_S))  # anywhere between the questions and the answers
+        time.sleep(chance.uniform(0, longest_s))  # anywhere between the questions and the answers
         cancel = app.cancel_async_request
         codes = {handle: code_of(partial(cancel, handle)) for handle in buffers}
         late = {handle for handle, code in codes.items() if code}
@@ -51,6 +52,8 @@ def test_a_lookup_is_cancelled_in_silence_or_answered_once(
         assert sorted(heard) == sorted(late)
         assert {handle for handle, buffer in buffers.items() if buffer.entry} == late
         outcomes.update(codes.values())
+        if len(outcomes) == 1:  # the one side has won every race: give the other more time
+            longest_s *= 2 if 0 in outcomes else 0.5
     app.cleanup()
     assert window.peek() is None
     print(f"RESCIND_RACES={RACES} {profile}: {dict(outcomes)}")  # noqa: T201
