@@ -31,12 +31,12 @@ from rescind.events import (
     WorkStopped,
 )
 
-from ._case import Case
+from ._case import Case, OneCancel
 from ._describe import rules_of
 from ._from_keyframe import LedgerFromKeyframe
 from ._lives import Attempt, Call, CancelLife, Context, Endpoint, Request
 from ._model import Ledger
-from ._numbers import Numbers
+from ._numbers import Numbers, NumberSet
 from ._shelves import Memory, Shelf
 from ._sound import sound
 from ._text import Clock
@@ -248,19 +248,17 @@ class Archive:
     def taken_of(self, request: Request) -> int:
         """Return how many bytes of a request had been taken when a cancel cut it."""
         cases = (self._whole_cases.get(cancel) for cancel in request.claims)
-        lives = (case.requests.get(request.number) for case in cases if case)
-        return max((life.taken for life in lives if life), default=0)
+        return max((case.taken.get(request.number, 0) for case in cases if case), default=0)
 
     def open_windows(self, endpoint: int) -> list[int]:
         """Return the cancels of an endpoint whose windows are open where the log ends."""
         near = self.cancels_before(1 << 62)
         return [c.number for c in near if c.endpoint == endpoint and c.is_open][::-1]
 
-    def won_by(self, cancel: int) -> list[int]:
+    def won_by(self, cancel: int) -> NumberSet:
         """Return the requests that a cancel ended."""
         case = self._whole_cases.get(cancel)
-        lives = case.requests.values() if case else ()
-        return [r.number for r in lives if r.completed is not None and r.completed.by == cancel]
+        return NumberSet() if case is None else case.won
 
     def _narrow_case(self, number: int) -> Case | None:
         """Return the case of one number; of somebody who lives long, only how it began."""
@@ -287,10 +285,9 @@ class Archive:
         case = self._cases.get(number)
         return None if case is None else case.endpoints.get(number)
 
-    def _whole_case(self, number: int) -> Case:
-        """Return the case of a cancel, with what it says of all its victims."""
-        case = Case(self, None)
-        case.cancel(number)
+    def _whole_case(self, number: int) -> OneCancel:
+        """Return the case of a cancel, with whom it ended."""
+        case = OneCancel(self, number)
         for turn in self.about(number):
             case.feed(turn)
         return case

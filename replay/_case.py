@@ -1,16 +1,25 @@
 """A case: the turns that mention a few numbers, folded as a whole log would be."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from rescind.events import CancelBegan, CompletionScript, Delivered, Discarded, Turn
+from rescind.events import (
+    CancelBegan,
+    Completed,
+    CompletionScript,
+    Delivered,
+    Discarded,
+    Killed,
+    Turn,
+)
 from rescind.events._mentions import pairs_of
 
 from ._from_keyframe import LedgerFromKeyframe
 from ._lives import CancelLife, Context, Endpoint, Moment, Request
 from ._model import Ledger
+from ._numbers import Numbers, NumberSet
 
 if TYPE_CHECKING:
     from ._archive import Archive
@@ -179,3 +188,42 @@ class Case(LedgerFromKeyframe):
         self.blind_before = self._archive.blind_before(turn.number)
         if self.first is None:
             self.first = Moment(turn.number, turn.time_ns)
+
+
+class OneCancel(Case):
+    """The case of one cancel.
+
+    Of its victims, of which there may be a million, only the numbers are kept.
+
+    Attributes:
+        won: The requests that it ended.
+        taken: By request that it cut in the middle, how many bytes had been taken.
+    """
+
+    def __init__(self, archive: "Archive", number: int) -> None:
+        """Begin the case of a cancel, which is known from the start."""
+        super().__init__(archive, {number})
+        self._number = number
+        self.won = NumberSet()
+        self.taken: Mapping[int, int] = {}
+        self.cancel(number)
+
+    def begin(self, turn: Turn) -> None:
+        """Take a turn's frame, and what was cut."""
+        super().begin(turn)
+        if isinstance(turn.message, Killed) and turn.message.cancel == self._number:
+            self.taken = turn.message.taken
+
+    def apply(self, event: Any, turn: Turn) -> None:
+        """Take an event, and whom the cancel ended."""
+        super().apply(event, turn)
+        if isinstance(event, Completed) and event.by == self._number:
+            self.won.add(event.request)
+
+    def among(self, ranges: list[int]) -> Iterable[int]:
+        """Return the cancel's own number, if it is in the ranges."""
+        return [self._number] if self._number in Numbers(ranges) else []
+
+    def request(self, number: int) -> Request:
+        """Return the cancel's own request; another is for nobody to keep."""
+        return super().request(number) if number == self._number else Request(number)

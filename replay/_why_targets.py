@@ -188,7 +188,7 @@ def _plan_cancel(cancel: CancelLife, archive: Archive) -> Plan:
         names = ", ".join(f"r{n}" for n in cancel.refused[:8])
         facts.append(f"{len(cancel.refused):,} refused in its window: {names}")
     facts.append(_cancel_end(cancel, archive))
-    related = [f"r{n}" for n in [*won[:2], *cancel.refused[:2]]]
+    related = [f"r{n}" for n in [*islice(won, 2), *cancel.refused[:2]]]
     return Plan(
         f"{name} ended {count(len(won), 'request')}", moment, tuple(facts),
         (("asked for because", moment.turn, 0),), tuple(_lost_by(cancel, archive)), tuple(related),
