@@ -1,6 +1,5 @@
 """A case: the turns that mention a few numbers, folded as a whole log would be."""
 
-from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -24,6 +23,9 @@ from ._numbers import Numbers, NumberSet
 if TYPE_CHECKING:
     from ._archive import Archive
 
+WON_RANGES_MAX = 1_000_000
+"""In so many ranges whom a cancel ended is known exactly: where endpoints take turns, each is one."""
+
 _RUNS = frozenset({CancelBegan, Delivered, Discarded})
 """Events that name many at once."""
 
@@ -31,7 +33,7 @@ _RUNS = frozenset({CancelBegan, Delivered, Discarded})
 class Case(LedgerFromKeyframe):
     """The ledger of the turns that mention a few numbers; nothing is missing between them.
 
-    What it says of others is only what these turns say of them.
+    What it says of other cancels, endpoints and calls is only what these turns say of them.
     """
 
     KEEPS_CAUSES = False
@@ -45,7 +47,7 @@ class Case(LedgerFromKeyframe):
         """
         Ledger.__init__(self, archive.class_name)
         self._archive = archive
-        self._members = None if members is None else sorted(members)
+        self._members = None if members is None else NumberSet.of(members)
         self._turn: Turn | None = None
 
     def begin(self, turn: Turn) -> None:
@@ -78,12 +80,9 @@ class Case(LedgerFromKeyframe):
                 return event
 
     def _narrow(self, ranges: list[int]) -> list[int]:
-        members = self._members or []
-        kept: list[int] = []
-        for first, last in pairs_of(ranges):
-            inside = members[bisect_left(members, first) : bisect_right(members, last)]
-            kept += [number for number in inside for _ in (0, 1)]
-        return kept
+        members = self._members or NumberSet()
+        pairs = (pair for low, high in pairs_of(ranges) for pair in members.within(low, high))
+        return [number for pair in pairs for number in pair]
 
     def is_brief(self, number: int) -> bool:
         """Whether a number is a request or a cancel, of which all is read."""
@@ -123,7 +122,12 @@ class Case(LedgerFromKeyframe):
         """Hear that no turn follows; a keyframe's others are nobody's here."""
 
     def request(self, number: int) -> Request:
-        """Return a request; where its submission is gone, as a keyframe tells of it."""
+        """Return a request; where its submission is gone, as a keyframe tells of it.
+
+        Of others than the members nothing is kept: a million may be in the turns about a cancel.
+        """
+        if self._members is not None and not self._is_about(number):
+            return Request(number)
         is_new = number not in self.requests
         found = Ledger.request(self, number)
         if is_new and self._archive.names and self.is_told(number):
@@ -204,7 +208,7 @@ class OneCancel(Case):
         """Begin the case of a cancel, which is known from the start."""
         super().__init__(archive, {number})
         self._number = number
-        self.won = NumberSet()
+        self.won = NumberSet(ranges_max=WON_RANGES_MAX)
         self.taken: Mapping[int, int] = {}
         self.cancel(number)
 
@@ -223,7 +227,3 @@ class OneCancel(Case):
     def among(self, ranges: list[int]) -> Iterable[int]:
         """Return the cancel's own number, if it is in the ranges."""
         return [self._number] if self._number in Numbers(ranges) else []
-
-    def request(self, number: int) -> Request:
-        """Return the cancel's own request; another is for nobody to keep."""
-        return super().request(number) if number == self._number else Request(number)

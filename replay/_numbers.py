@@ -27,6 +27,14 @@ class NumberSet:
         """No number in the set is higher; -1 when it is empty."""
         self.is_exact = True
 
+    @classmethod
+    def of(cls, numbers: Iterable[int]) -> "NumberSet":
+        """Take numbers in any order."""
+        made = cls()
+        for number in numbers:
+            made.add(number)
+        return made
+
     def __contains__(self, number: int) -> bool:
         """Whether the number is in the set."""
         if number > self.highest:
@@ -50,11 +58,17 @@ class NumberSet:
 
     def between(self, low: int, high: int) -> Iterator[int]:
         """The numbers from ``low`` to ``high``, ascending."""
+        for first, last in self.within(low, high):
+            yield from range(first, last + 1)
+
+    def within(self, low: int, high: int) -> Iterator[tuple[int, int]]:
+        """The ranges from ``low`` to ``high``, ascending; cut where they reach further."""
         at = max(0, bisect_right(self._firsts, low) - 1)
-        for first, last in zip(self._firsts[at:], self._lasts[at:], strict=True):
-            if first > high:
-                return
-            yield from range(max(first, low), min(last, high) + 1)
+        while at < len(self._firsts) and self._firsts[at] <= high:
+            first, last = max(self._firsts[at], low), min(self._lasts[at], high)
+            if first <= last:
+                yield first, last
+            at += 1
 
     def add(self, first: int, last: int | None = None) -> None:
         """Put a number in, or a range of them."""
