@@ -15,7 +15,8 @@ import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple, fields
-from itertools import islice
+from heapq import merge
+from itertools import chain, islice
 from typing import Any, TypeAlias, TypeVar, overload
 
 from rescind.events import By, LogAccessError, LogReader, Lookup, Stopped, Turn
@@ -189,9 +190,7 @@ class ForgetfulLedger(LedgerFromKeyframe):
             if known is not None:
                 return known
             found = self.requests[number] = Request(number)
-        if len(self.requests) > self._open_max:
-            self._put_aside()
-            self.requests[number] = found
+        self._make_room(number)
         return found
 
     def settles(self, request: Request) -> None:
@@ -214,7 +213,8 @@ class ForgetfulLedger(LedgerFromKeyframe):
         if self._is_at_rest(cancel):
             self.rests(cancel)
             self._settled.append(cancel.number)
-            self._settled.extend(n for n in self.among(cancel.victims.flat))
+            victims = self.among(cancel.victims.flat)
+            self._settled.extend(n for n in victims if _at_hand(self.requests, n) is not None)
 
     def among(self, ranges: list[int]) -> Iterable[int]:
         """Return the numbers in ranges; of a range of very many those that the log has told of."""
@@ -222,8 +222,11 @@ class ForgetfulLedger(LedgerFromKeyframe):
             if last - first < self._open_max:
                 yield from range(first, last + 1)
             else:
-                at_hand = [number for number in self.requests if first <= number <= last]
-                yield from sorted({*at_hand, *self.forgotten.between(first, last)})
+                # As they are now: whoever hears of them recalls some and puts others aside.
+                at_hand = sorted(number for number in self.requests if first <= number <= last)
+                forgotten = list(self.forgotten.within(first, last))
+                ranges = (range(low, high + 1) for low, high in forgotten)
+                yield from merge(at_hand, chain.from_iterable(ranges))
 
     def _is_at_rest(self, cancel: CancelLife) -> bool:
         if cancel.ended is None or cancel.owed > 0:
@@ -262,11 +265,14 @@ class ForgetfulLedger(LedgerFromKeyframe):
                 return False
         return request.is_settled
 
-    def _put_aside(self) -> None:
-        """Make room for those that come: the oldest of all are the least likely to be next."""
+    def _make_room(self, newest: int) -> None:
+        """Put some aside when there are too many: the oldest are the least likely to be next."""
+        if len(self.requests) <= self._open_max:
+            return
         if self._aside is None:
             self._aside = _Aside()
-        oldest = list(islice(self.requests.values(), self._open_max // 4))
+        oldest = list(islice(self.requests.values(), self._open_max // 4 + 1))
+        oldest = [request for request in oldest if request.number != newest]
         self._aside.put(oldest)
         for request in oldest:
             del self.requests[request.number]
@@ -279,6 +285,7 @@ class ForgetfulLedger(LedgerFromKeyframe):
         aside = self._aside.take(number) if self._aside is not None else None
         if aside is not None:
             self.requests[number] = aside
+            self._make_room(number)
             return
         if self._recalls_left == 0:
             self.requests[number] = Request(number, is_lost=True)
