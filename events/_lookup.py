@@ -3,8 +3,10 @@
 A pass over ten million turns takes a minute; a question about one of them takes milliseconds.
 """
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Protocol, TypeAlias
 
 from ._codec import Body, Epochs, decode_turn, unpack_body
@@ -238,8 +240,12 @@ class LogLookup:
 
     def cancels(self) -> Iterator[int]:
         """The numbers of cancels that were requested, ascending; likewise."""
-        every = {number for shelf, _, _ in self._reach(1, None) for number in shelf.cancels()}
-        return iter(sorted(every))
+        every = array("Q")
+        for shelf, _, _ in self._reach(1, None):
+            every.extend(shelf.cancels())
+        if any(before >= after for before, after in pairwise(every)):  # of a log of ours, never
+            every = array("Q", sorted(set(every)))
+        return iter(every)
 
     def nearest(self, number: int, count: int) -> list[int]:
         """The ``count`` mentioned numbers that are nearest to a number, ascending; without it."""

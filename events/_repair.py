@@ -5,6 +5,7 @@ records are gone stands a gap, so that whoever reads it is told what was lost an
 """
 
 import os
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -60,11 +61,21 @@ class Recovery:
         return sum(last - first + 1 for first, last in self.lost)
 
 
-def recover(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> Recovery:
+def recover(
+    source: str | os.PathLike[str],
+    target: str | os.PathLike[str],
+    *,
+    progress: Callable[[int], None] | None = None,
+) -> Recovery:
     """Save all that can be read of a log into a new one.
 
     The source is not changed.  Segments are read in order and written one by one, so memory does
     not depend on the log's size; the target is durable on return.
+
+    Args:
+        source: The log's path.
+        target: The new log's path.
+        progress: Told after each batch how many turns were saved.
 
     Raises:
         NotALogError: The source is no log, or the target's path is taken by something else.
@@ -78,13 +89,17 @@ def recover(source: str | os.PathLike[str], target: str | os.PathLike[str]) -> R
         made.lock()
         if made.segments():
             raise UsageError(f"{target}: there is a log already; recover to a new path")
-        return _Copy(place, made).run(Path(source), Path(target))
+        return _Copy(place, made).run(Path(source), Path(target), progress or _unheard)
     except OSError as error:
         message = f"{source}: cannot be recovered to {target}: {error.strerror}"
         raise LogAccessError(message, target) from error
     finally:
         made.close()
         place.close()
+
+
+def _unheard(records: int) -> None:
+    del records
 
 
 class _Copy:
@@ -120,10 +135,11 @@ class _Copy:
                     return found.preamble.log
         return bytes(16)
 
-    def run(self, source: Path, target: Path) -> Recovery:
+    def run(self, source: Path, target: Path, progress: Callable[[int], None]) -> Recovery:
         """Copy, and say how it went."""
         for batch in self._scan.run(Selection(), verify_chain=True):
             self._copy_batch(batch)
+            progress(self._records)
         at_most = self._end_with_what_is_open()
         self._close()
         return Recovery(

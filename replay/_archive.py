@@ -9,7 +9,8 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from functools import cached_property
-from itertools import islice
+from heapq import merge
+from itertools import groupby, islice
 from typing import Any, TypeAlias
 
 from rescind.events import (
@@ -198,15 +199,16 @@ class Archive:
     @cached_property
     def cancel_numbers(self) -> "array[int]":
         """The numbers of all cancels, in order."""
-        found = set(self.lookup.cancels())
+        more: set[int] = set()
         if self.names is not None:
-            found.update(self.names.cancels)
+            more.update(self.names.cancels)
         for _, last in self.gaps:
             # Whoever was asked for where turns are missing shows by what it does behind them.
             for turn in self.turns(last + 1, last + _BEHIND_A_GAP_MAX):
-                found.update(map(_cancel_in, turn.events))
-        found.discard(0)
-        return array("q", sorted(found))
+                more.update(map(_cancel_in, turn.events))
+        more.discard(0)
+        every = merge(self.lookup.cancels(), sorted(more))
+        return array("q", (number for number, _ in groupby(every)))
 
     def cancels_before(self, number: int) -> Iterator[CancelLife]:
         """Yield a few cancels with lower numbers, which were asked for before; the last first."""

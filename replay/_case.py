@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from ._archive import Archive
 
 WON_RANGES_MAX = 1_000_000
-"""In so many ranges whom a cancel ended is known exactly: where endpoints take turns, each is one."""
+"""In so many ranges it is known exactly whom a cancel ended: each in one, at the worst."""
 
 _RUNS = frozenset({CancelBegan, Delivered, Discarded})
 """Events that name many at once."""

@@ -4,7 +4,7 @@ Times are not compared, nor numbers, nor the order in which different actors too
 """
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 
@@ -18,6 +18,10 @@ from ._sound import sound
 
 SHOWN_MAX = 10
 """Differences that are told unless more are asked for."""
+READINGS = 2
+"""How often each recording is read whole."""
+PROGRESS_TURNS = 10_000
+"""How often it says how far it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,13 @@ class Diff:
         return not any(self.changes.values())
 
 
-def diff(a: Iterable[Turn], b: Iterable[Turn], *, limit: int | None = SHOWN_MAX) -> Diff:
+def diff(
+    a: Iterable[Turn],
+    b: Iterable[Turn],
+    *,
+    limit: int | None = SHOWN_MAX,
+    progress: Callable[[int], None] | None = None,
+) -> Diff:
     """Compare two recordings.
 
     Each is read twice, and once more for what is told; what is kept of a turn are 12 bytes.
@@ -96,16 +106,40 @@ def diff(a: Iterable[Turn], b: Iterable[Turn], *, limit: int | None = SHOWN_MAX)
         a: The first one: a ``LogReader``, or turns that can be iterated again and again.
         b: The second one.
         limit: So many differences are told; None tells all that were kept, a thousand at most.
+        progress: Told every few thousand turns how many were read, of both and in each reading.
 
     Raises:
         LogDamagedError: A turn is well framed and its fields make no sense.
     """
+    reading = _Reading(progress)
     with ExitStack() as files:
-        surveys = Survey(a, _class_name(a), files), Survey(b, _class_name(b), files)
+        surveys = (
+            Survey(reading.of(a), _class_name(a), files),
+            Survey(reading.of(b), _class_name(b), files),
+        )
         # Where several answers are as good, the one found must not depend on who is called A.
         if _weight(surveys[1]) < _weight(surveys[0]):
-            return _mirrored(_compared(b, a, inputs_of(*reversed(surveys)), files, limit))
-        return _compared(a, b, inputs_of(*surveys), files, limit)
+            inputs = inputs_of(*reversed(surveys))
+            return _mirrored(_compared(b, a, inputs, files, limit, reading))
+        return _compared(a, b, inputs_of(*surveys), files, limit, reading)
+
+
+class _Reading:
+    """Counts the turns that are read."""
+
+    def __init__(self, progress: Callable[[int], None] | None) -> None:
+        self._progress = progress
+        self._read = 0
+
+    def of(self, log: Iterable[Turn]) -> Iterable[Turn]:
+        return log if self._progress is None else self._counted(log, self._progress)
+
+    def _counted(self, log: Iterable[Turn], progress: Callable[[int], None]) -> Iterator[Turn]:
+        for turn in log:
+            self._read += 1
+            if self._read % PROGRESS_TURNS == 0:
+                progress(self._read)
+            yield turn
 
 
 def _weight(survey: Survey) -> tuple[int, int]:
@@ -118,9 +152,10 @@ def _compared(
     inputs: tuple[Inputs, Inputs],
     files: ExitStack,
     limit: int | None,
+    reading: "_Reading",
 ) -> Diff:
-    in_a = Units(a, inputs[0], _class_name(a), files)
-    in_b = Units(b, inputs[1], _class_name(b), files)
+    in_a = Units(reading.of(a), inputs[0], _class_name(a), files)
+    in_b = Units(reading.of(b), inputs[1], _class_name(b), files)
     walk = Walk(in_a, in_b)
     told = walk.heads[:limit]
     scene = _Scene(_Side(a, in_a), _Side(b, in_b), walk)

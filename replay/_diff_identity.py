@@ -8,7 +8,7 @@ turn that made it.
 What a turn *says* is hashed apart from what it *is*: two turns can be the same one and differ.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias, cast
 
@@ -112,9 +112,13 @@ _UNSAID = frozenset({"SlowTurn"})
 
 def words_of(turn: Turn, identify: Identify) -> Words:
     """Return what a turn says."""
-    events = [said(event, identify) for event in turn.events if kind_name(event) not in _UNSAID]
-    is_outcome = any(isinstance(event, _OUTCOMES) for event in turn.events)
-    return Words(mixed(said(turn.message, identify)), mixed(events), is_outcome)
+    return Words(mixed(said(turn.message, identify)), *decided(turn.events, identify))
+
+
+def decided(events: Sequence[Any], identify: Identify) -> tuple[int, bool]:
+    """Return what was decided, hashed, and whether something ended."""
+    told = [said(event, identify) for event in events if kind_name(event) not in _UNSAID]
+    return mixed(told), any(isinstance(event, _OUTCOMES) for event in events)
 
 
 def said(kind: Any, identify: Identify) -> Any:

@@ -7,14 +7,23 @@ leave together is chance.
 from array import array
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import replace
 from struct import Struct
 from tempfile import SpooledTemporaryFile
 from typing import NamedTuple
 
 from rescind.events import Delivered, Origin, ScriptRunning, Turn
 
-from ._diff_identity import Ordinals, Words, made_by, mixed, run_of, said, sort_of, words_of
+from ._diff_identity import (
+    Ordinals,
+    Words,
+    decided,
+    made_by,
+    mixed,
+    run_of,
+    said,
+    sort_of,
+    words_of,
+)
 from ._diff_inputs import ClassName, Inputs, born_in, is_input
 from ._pages import Pages
 from ._sound import sound
@@ -104,11 +113,10 @@ class Units:
         identity = mixed(key, self._ordinals.next(key))
         run = list(run_of(turn))
         self._learn(turn, identity)
-        words = words_of(turn, self.identify)
         if run:
             identity = self._take_run(turn, run, cause)
         else:
-            self._add(turn, 0, cause, identity, words)
+            self._add(turn, 0, cause, identity, words_of(turn, self.identify))
         self._turns[turn.number] = identity
         self._units[turn.number] = len(self)
 
@@ -131,21 +139,15 @@ class Units:
 
     def _take_run(self, turn: Turn, run: list[int], cause: int) -> int:
         """Take each completion that leaves in this turn; return what the last one is."""
-        kind = type(turn.message).__name__
-        manner = getattr(turn.message, "manner", "")
-        rest = [e for e in turn.events if not isinstance(e, Delivered | ScriptRunning)]
-        identity = 0
-        for place, request in enumerate(run):
+        took = mixed(type(turn.message).__name__, getattr(turn.message, "manner", ""))
+        nothing = Words(took, *decided((), self.identify))
+        for place, request in enumerate(run[:-1]):
             identity = _delivered(self.identify(request), self._ordinals)
-            is_last = place == len(run) - 1
-            ends = words_of(replace(turn, events=tuple(rest) if is_last else ()), self.identify)
-            self._add(
-                turn,
-                place,
-                cause,
-                identity,
-                Words(mixed(kind, manner), ends.events, ends.is_outcome),
-            )
+            self._add(turn, place, cause, identity, nothing)
+        identity = _delivered(self.identify(run[-1]), self._ordinals)
+        rest = [e for e in turn.events if not isinstance(e, Delivered | ScriptRunning)]
+        words = Words(took, *decided(rest, self.identify))
+        self._add(turn, len(run) - 1, cause, identity, words)
         return identity
 
     def _add(self, turn: Turn, place: int, cause: int, identity: int, words: Words) -> None:

@@ -8,7 +8,7 @@ takes for markup, made plain as for a terminal; the page's script puts it on the
 import re
 from base64 import b64encode
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from hashlib import sha256
@@ -106,6 +106,7 @@ def html_of(
     last: int | None = None,
     name: str = "",
     history: History | None = None,
+    progress: Callable[[int], None] | None = None,
 ) -> HtmlPage:
     """Make a page of a log; by default of its newest `TURNS_MAX` turns.
 
@@ -118,6 +119,7 @@ def html_of(
         last: Not after this turn.
         name: What the page calls the log.
         history: What knows the states of the application's classes; see ``_state_classes``.
+        progress: Told how many turns were taken, after each and after each cancellation.
 
     Raises:
         SelectorError: The selector means nothing in this log, or no turn is left.
@@ -132,12 +134,17 @@ def html_of(
     world = _world_before(log, scope.first, lookup)
     own = None if history is None else OwnFields(history, world.copy(), scope.last)
     rows.begin(standings_in(world, ledger), own.initial() if own else {})
+    tell = progress or _unheard
     for turn in sound(lookup.turns(scope.first, scope.last)):
         ledger.feed(turn)
         rows.take(turn, own.take(turn) if own else [])
+        tell(len(rows))
     cancels = [one.number for one in ledger.cancels.values() if _concerns(one, rows)]
     # Cut one by one: a cancellation may have a hundred thousand victims.
-    cards = [_card(sequence_of(number, archive)) for number in cancels[-SEQUENCES_MAX:]]
+    cards: list[dict[str, Any]] = []
+    for number in cancels[-SEQUENCES_MAX:]:
+        cards.append(_card(sequence_of(number, archive)))
+        tell(len(rows))
     charts = _charts(archive, cards, scope)
     notes = _notes(rows, scope, len(cancels) - len(cards)) + (own.notes if own else [])
     begin_ns = ledger.first.time_ns if ledger.first else 0
@@ -164,6 +171,10 @@ def html_of(
         log_first=lookup.first, log_last=lookup.last,
         sequences=len(cards), charts=len(charts), notes=tuple(notes), damage=tuple(lookup.damage),
     )  # fmt: skip
+
+
+def _unheard(turns: int) -> None:
+    del turns
 
 
 def _world_before(log: Iterable[Turn], first: int, lookup: Lookup) -> World:

@@ -13,7 +13,7 @@ import sys
 import sysconfig
 import tempfile
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +23,8 @@ from rescind.events import Turn, UsageError, read
 from ._rerun_place import TIME_LIMIT_S, Place
 from ._rerun_result import CodeLine, Divergence, Rerun, rerun_of_json
 
+_TELLS_S = 0.1
+"""How often it is told how far it is."""
 _OURS = str(Path(__file__).parents[1]) + os.sep
 _STANDARD = sysconfig.get_path("stdlib") + os.sep
 _FRAME = re.compile(r'^  File "(?P<file>.*)", line (?P<line>\d+) in (?P<function>.*)$')
@@ -91,7 +93,7 @@ def rerun_logs(  # noqa: PLR0913  # each is chosen by its name
         begin: Begin with the process life that this turn is of; 0 for all.
         time_limit_s: How long one turn may compute before it counts as hanging.
         jobs: So many at a time; one for each processor by default.
-        progress: Called with how many are done, and of how many, from any thread.
+        progress: Called with how many are done, and of how many: now and then, and after each.
 
     Raises:
         UsageError: A class cannot be imported from its module by its name.
@@ -112,6 +114,8 @@ def rerun_logs(  # noqa: PLR0913  # each is chosen by its name
         try:
             done: list[LogRerun] = []
             for future in futures:
+                while progress is not None and wait((future,), _TELLS_S).not_done:
+                    progress(len(done), len(logs))
                 done.append(future.result())
                 if progress is not None:
                     progress(len(done), len(logs))

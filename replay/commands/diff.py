@@ -6,10 +6,10 @@ import click
 
 from rescind.events import read
 from rescind.replay._archive import Archive
-from rescind.replay._diff import SHOWN_MAX, diff
+from rescind.replay._diff import READINGS, SHOWN_MAX, diff
 from rescind.replay._diff_screen import diff_json, diff_lines
 
-from ._shared import ALL, BAD, DAMAGED, FINE, JSON, print_json, show, tell_damage
+from ._shared import ALL, BAD, DAMAGED, FINE, JSON, Progress, print_json, show, tell_damage
 
 
 @click.command("diff")
@@ -26,7 +26,9 @@ def command(a: Path, b: Path, *, show_all: bool, as_json: bool) -> None:
     actors took their turns are not compared.  Exit code 1 when something differs.
     """
     first, second = read(a), read(b)
-    found = diff(first, second, limit=None if show_all else SHOWN_MAX)
+    turns = READINGS * (first.lookup().last + second.lookup().last)
+    with Progress(turns, "turns") as bar:
+        found = diff(first, second, limit=None if show_all else SHOWN_MAX, progress=bar.at)
     names = Archive(first), Archive(second)
     if as_json:
         print_json("diff", a, {"other": str(b), **diff_json(found, *names)})

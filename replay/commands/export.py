@@ -25,6 +25,7 @@ from ._shared import (
     LOG,
     NOTHING,
     Damageable,
+    Progress,
     bounds_of,
     complain,
     json_text,
@@ -79,10 +80,12 @@ def _html(asked: _Asked) -> _Made:
     wanted = asked.filters
     first, last = turns_of(wanted["since"], wanted["until"], asked.reader.lookup())
     name = asked.log.name
-    page = html_of(
-        asked.reader, of=wanted["about"], first=first, last=last, name=name,
-        history=_history(asked.reader, asked.modules),
-    )  # fmt: skip
+    history = _history(asked.reader, asked.modules)
+    with Progress(None, "turns") as bar:
+        page = html_of(
+            asked.reader, of=wanted["about"], first=first, last=last, name=name, history=history,
+            progress=bar.at,
+        )  # fmt: skip
     return _Made(map(str.encode, page.parts), page, html_lines(page, str(asked.out)))
 
 

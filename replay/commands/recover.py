@@ -7,7 +7,7 @@ import click
 from rescind.events import LogReader, NotALogError, read, recover
 from rescind.replay._recover_screen import recover_json, recover_lines, rescue_of
 
-from ._shared import ALL, DAMAGED, FINE, JSON, LOG, hint, print_json, show
+from ._shared import ALL, DAMAGED, FINE, JSON, LOG, Progress, hint, print_json, show
 
 
 @click.command("recover")
@@ -24,8 +24,11 @@ def command(log: Path, *, target: Path, show_all: bool, as_json: bool) -> None:
     Says exactly what is lost, and why.  The log itself is not changed; turns keep their numbers.
     Exit code 3 when turns were lost.
     """
-    read(log).close()  # what is no log at all says so here, before anything is made
-    recovery = recover(log, target)
+    reader = read(log)  # what is no log at all says so here, before anything is made
+    last = reader.lookup().last
+    reader.close()
+    with Progress(last, "turns") as bar:
+        recovery = recover(log, target, progress=bar.at)
     rescue = rescue_of(recovery, _reader_of(target))
     if as_json:
         print_json("recover", log, recover_json(rescue))

@@ -58,7 +58,8 @@ def command(logs: tuple[Path, ...], *, selector: str | None, as_json: bool, **ho
     """
     found = [log for each in logs for log in find_logs(each)]
     only = _actor(selector)
-    with Progress(len(found), "recordings") as bar:
+    # Of a single one nobody knows how far it is.
+    with Progress(len(found) if len(found) > 1 else None, "recordings") as bar:
         done = rerun_logs(found, only=only, progress=lambda done, _: bar.at(done), **how)
     if as_json:
         print_json("rerun", Path(commonpath(logs)), {"logs": [log_json(each) for each in done]})

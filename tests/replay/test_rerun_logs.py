@@ -169,7 +169,8 @@ def test_recordings_of_a_directory_come_in_the_order_of_their_names(logs):
     done = rerun_logs([logs], modules=["counter"], jobs=2, progress=lambda *each: told.append(each))
     assert [each.path.name for each in done] == ["monday", "tuesday", "wednesday"]
     assert all(each.is_equal for each in done), "\n".join(map(str, done))
-    assert told == [(1, 3), (2, 3), (3, 3)]
+    assert told == sorted(told)
+    assert {(1, 3), (2, 3), (3, 3)} <= set(told) <= {(ended, 3) for ended in range(4)}
 
 
 def test_what_has_changed_in_one_recording_is_told_of_that_one(logs):
