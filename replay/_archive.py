@@ -32,7 +32,7 @@ from rescind.events import (
     WorkStopped,
 )
 
-from ._case import Case, OneCancel
+from ._case import Case, OneCancel, OneCase
 from ._describe import rules_of
 from ._from_keyframe import LedgerFromKeyframe
 from ._lives import Attempt, Call, CancelLife, Context, Endpoint, Request
@@ -264,7 +264,7 @@ class Archive:
 
     def _narrow_case(self, number: int) -> Case | None:
         """Return the case of one number; of somebody who lives long, only how it began."""
-        case = Case(self, {number})
+        case = OneCase(self, number)
         is_known = is_told = case.is_told(number)
         for place, turn in enumerate(self.about(number)):
             case.feed(case.narrowed(turn))

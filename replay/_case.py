@@ -23,9 +23,6 @@ from ._numbers import Numbers, NumberSet
 if TYPE_CHECKING:
     from ._archive import Archive
 
-WON_RANGES_MAX = 1_000_000
-"""In so many ranges it is known exactly whom a cancel ended: each in one, at the worst."""
-
 _RUNS = frozenset({CancelBegan, Delivered, Discarded})
 """Events that name many at once."""
 
@@ -33,7 +30,7 @@ _RUNS = frozenset({CancelBegan, Delivered, Discarded})
 class Case(LedgerFromKeyframe):
     """The ledger of the turns that mention a few numbers; nothing is missing between them.
 
-    What it says of other cancels, endpoints and calls is only what these turns say of them.
+    What it says of others is only what these turns say of them.
     """
 
     KEEPS_CAUSES = False
@@ -122,12 +119,7 @@ class Case(LedgerFromKeyframe):
         """Hear that no turn follows; a keyframe's others are nobody's here."""
 
     def request(self, number: int) -> Request:
-        """Return a request; where its submission is gone, as a keyframe tells of it.
-
-        Of others than the members nothing is kept: a million may be in the turns about a cancel.
-        """
-        if self._members is not None and not self._is_about(number):
-            return Request(number)
+        """Return a request; where its submission is gone, as a keyframe tells of it."""
         is_new = number not in self.requests
         found = Ledger.request(self, number)
         if is_new and self._archive.names and self.is_told(number):
@@ -136,7 +128,7 @@ class Case(LedgerFromKeyframe):
                 found.endpoint, found.operation = named.endpoint, named.operation
                 found.asynchronous, found.timeout_ns = named.asynchronous, named.timeout_ns
                 found.before = named.before
-                self.endpoint(found.endpoint).pending[number] = None
+                self.endpoint(found.endpoint).pending.add(number)
         return found
 
     def cancel(self, number: int) -> CancelLife:
@@ -194,10 +186,24 @@ class Case(LedgerFromKeyframe):
             self.first = Moment(turn.number, turn.time_ns)
 
 
-class OneCancel(Case):
-    """The case of one cancel.
+class OneCase(Case):
+    """The case of one number: of others that are requests nothing is kept.
 
-    Of its victims, of which there may be a million, only the numbers are kept.
+    In the turns about a cancel there may be a million of them.
+    """
+
+    def __init__(self, archive: "Archive", number: int) -> None:
+        """Begin the case of a number."""
+        super().__init__(archive, {number})
+        self._number = number
+
+    def request(self, number: int) -> Request:
+        """Return the request whose case this is; another is for nobody to keep."""
+        return super().request(number) if number == self._number else Request(number)
+
+
+class OneCancel(OneCase):
+    """The case of one cancel; of its victims the numbers are kept.
 
     Attributes:
         won: The requests that it ended.
@@ -206,9 +212,8 @@ class OneCancel(Case):
 
     def __init__(self, archive: "Archive", number: int) -> None:
         """Begin the case of a cancel, which is known from the start."""
-        super().__init__(archive, {number})
-        self._number = number
-        self.won = NumberSet(ranges_max=WON_RANGES_MAX)
+        super().__init__(archive, number)
+        self.won = NumberSet.exact()
         self.taken: Mapping[int, int] = {}
         self.cancel(number)
 

@@ -135,9 +135,12 @@ def _cancel_began(living: Living, event: CancelBegan, _actor: int, at: Moment) -
     cancel = living.cancels.get(event.cancel)
     if cancel is not None:
         living.cancels[event.cancel] = cancel._replace(began=at)
-    doomed = Mark(event.cancel, at)
+    # Most victims have no other mark, and a million of them may share one mapping.
+    doomed = {"doomed": Mark(event.cancel, at)}
     for number in each(event.victims):
-        _mark_request(living, number, doomed=doomed)
+        if number in living.accepted:
+            marks = living.marks.get(number)
+            living.marks[number] = doomed if marks is None else {**marks, **doomed}
 
 
 def _cancel_outcome(living: Living, event: CancelOutcome, _actor: int, _at: Moment) -> None:

@@ -47,7 +47,7 @@ Forgotten: TypeAlias = Request | CancelLife | Endpoint | Call | tuple[int, int]
 
 KEPT_SETTLED = 10_000
 """So many settled requests stay at hand: what is said late is mostly said soon."""
-OPEN_MAX = 100_000
+OPEN_MAX = 50_000
 """More requests at once are put aside."""
 RECALLS_MAX = 5_000
 """Recalls cost milliseconds each, and a log that needs so many of them is made to cost time."""

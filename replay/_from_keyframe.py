@@ -135,7 +135,7 @@ class LedgerFromKeyframe(Ledger):
             request.endpoint, request.operation = told.endpoint, told.operation
             request.asynchronous, request.timeout_ns = told.asynchronous, told.timeout_ns
             if not request.is_settled:
-                self.endpoint(request.endpoint).pending[request.number] = None
+                self.endpoint(request.endpoint).pending.add(request.number)
         done = told.completed
         if request.completed is None and done is not None and done.turn < self.blind_before:
             request.before = done

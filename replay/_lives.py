@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from rescind.events import By
 
-from ._numbers import Numbers
+from ._numbers import Numbers, NumberSet
 
 
 class Moment(NamedTuple):
@@ -188,8 +188,8 @@ class Endpoint:
     state: int | None = None
     changed: Moment | None = None
     windows: list[int] = field(default_factory=list[int])
-    pending: dict[int, None] = field(default_factory=dict[int, None])
-    """Accepted and not settled, in order of submission."""
+    pending: NumberSet = field(default_factory=NumberSet.exact)
+    """Accepted and not settled."""
 
 
 @dataclass(slots=True)

@@ -1,5 +1,6 @@
 """What lives at one moment, as immutable values: a copy of all costs one reference for each."""
 
+import marshal
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self, TypeAlias
@@ -104,19 +105,35 @@ Decode: TypeAlias = Callable[[Any], Any]
 Thing: TypeAlias = Held | Place | OpenCall | Life
 """What a keyframe has an entry for."""
 
-Fact: TypeAlias = tuple[int, int, Any, Decode | None]
-"""Turn and time of an event, and the event: as it is on the wire where something decodes it."""
+Fact: TypeAlias = tuple[int, int, Any, Decode | None] | bytes
+"""Turn and time of an event, and the event: as it is on the wire where something decodes it.
+
+Packed where it may be: a million requests may live at once, and of tuples each takes 400 bytes.
+"""
+
+
+def packed(number: int, time_ns: int, wire: Any, epoch: int) -> bytes:
+    """Return the fact that an event on the wire was in a turn.
+
+    Raises:
+        ValueError: Something stands in the event that cannot be packed.
+    """
+    return marshal.dumps((number, time_ns, wire, epoch))
 
 
 def _done(at: Moment, event: Completed) -> Done:
     return Done(event.code, event.how, event.by, at)
 
 
-def _event_in(fact: Fact | None) -> tuple[Moment, Any] | None:
+def _event_in(fact: Fact | None, decoders: Mapping[int, Decode]) -> tuple[Moment, Any] | None:
     """Return when an event was and the event, decoded; None for none, or one without sense."""
     if fact is None:
         return None
-    number, time_ns, event, decode = fact
+    if isinstance(fact, bytes):
+        number, time_ns, event, epoch = marshal.loads(fact)  # noqa: S302  # packed by this process
+        decode = decoders[epoch]
+    else:
+        number, time_ns, event, decode = fact
     try:
         event = event if decode is None else decode(event)
     except (TypeError, ValueError, IndexError):
@@ -145,11 +162,12 @@ class Living:
         places: Endpoints that are open.
         calls: Calls that are open.
         lives: Actors that have not stopped.
+        decoders: By epoch, what decodes its facts.
     """
 
     __slots__ = (
-        "accepted", "calls", "cancels", "done", "epoch", "is_whole", "lives", "marks", "number",
-        "places", "time_ns",
+        "accepted", "calls", "cancels", "decoders", "done", "epoch", "is_whole", "lives", "marks",
+        "number", "places", "time_ns",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -165,6 +183,7 @@ class Living:
         self.places: dict[int, Place] = {}
         self.calls: dict[int, OpenCall] = {}
         self.lives: dict[int, Life] = {}
+        self.decoders: dict[int, Decode] = {}
 
     def copy(self) -> Self:
         """Return a world that stands at the same turn and goes its own way."""
@@ -181,11 +200,11 @@ class Living:
 
     def request(self, number: int) -> Held | None:
         """Return a request; None when it does not live, or what is said of it makes no sense."""
-        told = _event_in(self.accepted.get(number))
+        told = _event_in(self.accepted.get(number), self.decoders)
         if told is None:
             return None
         at, event = told
-        ended = _event_in(self.done.get(number))
+        ended = _event_in(self.done.get(number), self.decoders)
         done = None if ended is None else _done(*ended)
         marks = self.marks.get(number, NO_MARKS)
         if not event.started and "started" not in marks:

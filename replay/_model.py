@@ -353,7 +353,7 @@ def _accepted(ledger: Ledger, event: Accepted, turn: Turn) -> None:
     request.submitted = Moment(turn.number, turn.time_ns)
     request.by = turn.by
     request.inside = ledger.context_in(turn)
-    ledger.endpoint(event.endpoint).pending[event.request] = None
+    ledger.endpoint(event.endpoint).pending.add(event.request)
 
 
 def _rejected(ledger: Ledger, event: Rejected, turn: Turn) -> None:
@@ -393,7 +393,7 @@ def _delivered(ledger: Ledger, event: Delivered, turn: Turn) -> None:
             request.delivered = Delivery(turn.number, turn.time_ns, event.manner, place)
             if request.has_completed:
                 ledger.settles(request)
-        ledger.endpoint(request.endpoint).pending.pop(number, None)
+        ledger.endpoint(request.endpoint).pending.discard(number)
 
 
 def _discarded(ledger: Ledger, event: Discarded, turn: Turn) -> None:
@@ -403,7 +403,7 @@ def _discarded(ledger: Ledger, event: Discarded, turn: Turn) -> None:
             request.discarded = Discard(turn.number, turn.time_ns, event.reason, event.by)
             if request.has_completed:
                 ledger.settles(request)
-        ledger.endpoint(request.endpoint).pending.pop(number, None)
+        ledger.endpoint(request.endpoint).pending.discard(number)
 
 
 def _answer_ignored(ledger: Ledger, event: AnswerIgnored, turn: Turn) -> None:

@@ -1,5 +1,6 @@
 """Numbers as ranges: those of a log are dense, so that millions of them take a few ranges."""
 
+import sys
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import chain
@@ -34,6 +35,17 @@ class NumberSet:
         for number in numbers:
             made.add(number)
         return made
+
+    @classmethod
+    def exact(cls) -> "NumberSet":
+        """Make a set that holds as many ranges as it takes; begin empty."""
+        return cls(ranges_max=sys.maxsize)
+
+    def __eq__(self, other: object) -> bool:
+        """Whether they are the same numbers."""
+        return isinstance(other, NumberSet) and self.ranges == other.ranges
+
+    __hash__ = None  # type: ignore[assignment]  # they grow
 
     def __contains__(self, number: int) -> bool:
         """Whether the number is in the set."""

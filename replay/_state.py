@@ -341,8 +341,8 @@ class Look:
         """Cancel to the requests that it means to end and that are not through yet."""
         if self._victims is None:
             self._victims = {}
-            for number, marks in sorted(self.world.marks.items()):
-                doomed = marks.get("doomed")
+            for number in sorted(self.world.marks):
+                doomed = self.world.marks[number].get("doomed")
                 if doomed is not None and doomed.value != number:
                     self._victims.setdefault(doomed.value, []).append(number)
         return self._victims

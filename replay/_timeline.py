@@ -108,6 +108,8 @@ class Timeline:
         return made
 
     def _leave(self, world: World) -> None:
+        if len(world) > CHECKPOINT_ENTRIES_MAX:
+            return
         at = bisect_right(self._checkpoints, world.number, key=lambda each: each.number)
         if at and self._checkpoints[at - 1].number == world.number:
             return

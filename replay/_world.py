@@ -25,7 +25,7 @@ from rescind.events import (
 from ._changes import BY_NAME, CHANGES, timer_fired
 from ._entries import thing_of, windows_of
 from ._lives import Moment
-from ._living import Held, Life, Living, OpenCall, Place
+from ._living import Fact, Held, Life, Living, OpenCall, Place, packed
 from ._model import SENSELESS
 from ._sound import is_sound
 
@@ -72,7 +72,8 @@ class World(Living):
         hundreds of thousands of turns lie between two keyframes, and shall cost half a second.
         """
         self.epoch = batch.epoch
-        kinds = _Kinds(batch.bindings)
+        kinds = _Kinds(batch.bindings, batch.epoch)
+        self.decoders[batch.epoch] = kinds.decode
         first = bisect_right(batch.numbers, self.number)
         behind = bisect_right(batch.numbers, last)
         numbers, records = batch.numbers, batch.records
@@ -104,9 +105,9 @@ class World(Living):
             if kind is None:
                 continue
             if kind is Accepted and wire[1].__class__ is int:
-                self.accepted[wire[1]] = (number, time_ns, wire, kinds.decode)
+                self.accepted[wire[1]] = kinds.fact(number, time_ns, wire)
             elif kind is Completed and wire[1] in self.accepted:
-                self.done[wire[1]] = (number, time_ns, wire, kinds.decode)
+                self.done[wire[1]] = kinds.fact(number, time_ns, wire)
             else:
                 self._change(kinds.decode(wire), actor, Moment(number, time_ns))
 
@@ -149,12 +150,20 @@ class World(Living):
 class _Kinds(dict[int, type | None]):
     """Which kind ids of an epoch change anything: the kind, or None."""
 
-    __slots__ = ("_bindings", "decode")
+    __slots__ = ("_bindings", "_epoch", "decode")
 
-    def __init__(self, bindings: Bindings) -> None:
+    def __init__(self, bindings: Bindings, epoch: int) -> None:
         super().__init__()
         self._bindings = bindings
+        self._epoch = epoch
         self.decode = bindings.decode
+
+    def fact(self, number: int, time_ns: int, wire: Any) -> Fact:
+        """Return that an event was in a turn, packed if it can be."""
+        try:
+            return packed(number, time_ns, wire, self._epoch)
+        except ValueError:
+            return number, time_ns, wire, self.decode
 
     def __missing__(self, number: int) -> type | None:
         kind = self._bindings.kinds.get(number)

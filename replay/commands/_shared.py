@@ -239,15 +239,28 @@ def json_text(schema: str, log: Path, body: dict[str, Any], *, width: int | None
 class Documents:
     """Documents, printed as they are made: as one that holds them all, or live, each on a line."""
 
-    def __init__(self, schema: str, log: Path, one: str, *, is_live: bool) -> None:
+    def __init__(
+        self,
+        schema: str,
+        log: Path,
+        one: str = "",
+        *,
+        is_live: bool = False,
+        name: str = "",
+        **body: Any,
+    ) -> None:
         """Begin.
 
         Args:
-            schema: The schema of the document that holds them; its list has the same name.
+            schema: The schema of the document that holds them.
             log: Where they come from.
             one: The schema of a single one, when they are printed live.
             is_live: Whether they are.
+            name: What the list of them is called; as the schema without.
+            body: What stands before it.
         """
+        self._name = name or schema
+        self._body = body
         self._schema = schema
         self._log = log
         self._one = one
@@ -267,9 +280,8 @@ class Documents:
 
     def _begin(self) -> None:
         if not self._taken:
-            head = {"schema": f"rescind.{self._schema}", "version": VERSION, "log": str(self._log)}
-            opened = json.dumps(head, indent=2, ensure_ascii=True).removesuffix("\n}")
-            print(f'{opened},\n  "{self._schema}": [', end="")
+            head = json_text(self._schema, self._log, self._body, width=2)
+            print(head.removesuffix("\n}") + f',\n  "{self._name}": [', end="")
 
     def end(self) -> None:
         """Print what closes the document that holds them all."""

@@ -20,7 +20,7 @@ from rescind.replay._text import Clock
 from rescind.replay._timeline import Timeline
 from rescind.replay._units import parse_bound
 
-from ._shared import ALL, CLASSES, JSON, LOG, hint, leave, print_json, show
+from ._shared import ALL, CLASSES, JSON, LOG, Documents, hint, leave, print_json, show
 
 
 @click.command("state")
@@ -69,11 +69,10 @@ def command(  # noqa: PLR0913  # click hands options over one by one
         assert target is not None
         states = iter([find(world, reader, target, own)])
     if as_json:
-        print_json(
-            "state",
-            log,
-            {"at": world.number, "time_ns": world.time_ns, "actors": list(map(state_json, states))},
-        )
+        documents = Documents("state", log, name="actors", at=world.number, time_ns=world.time_ns)
+        for state in states:
+            documents.take(state_json(state))
+        documents.end()
     elif target is None:
         show([head])
         show(cut_lines(states, show_all=show_all))

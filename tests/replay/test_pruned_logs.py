@@ -162,7 +162,7 @@ def hold_against_whole(ledger, whole, lost):
         if lost.start == 1:  # else an end may be lost whose beginning is not
             assert list(endpoint.pending) == list(same.pending)
             assert endpoint.windows == same.windows
-        assert endpoint.pending.keys() >= same.pending.keys()
+        assert set(endpoint.pending) >= set(same.pending)
     for number, cancel in ledger.cancels.items():
         same = whole.cancels[number]
         assert cancel.endpoint in (same.endpoint, 0)
