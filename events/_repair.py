@@ -135,7 +135,9 @@ class _Copy:
                     return found.preamble.log
         return bytes(16)
 
-    def run(self, source: Path, target: Path, progress: Callable[[int], None]) -> Recovery:
+    def run(
+        self, source: Path, target: Path, progress: Callable[[int], None] = _unheard
+    ) -> Recovery:
         """Copy, and say how it went."""
         for batch in self._scan.run(Selection(), verify_chain=True):
             self._copy_batch(batch)

@@ -225,8 +225,8 @@ class ForgetfulLedger(LedgerFromKeyframe):
                 # As they are now: whoever hears of them recalls some and puts others aside.
                 at_hand = sorted(number for number in self.requests if first <= number <= last)
                 forgotten = list(self.forgotten.within(first, last))
-                ranges = (range(low, high + 1) for low, high in forgotten)
-                yield from merge(at_hand, chain.from_iterable(ranges))
+                runs = (range(low, high + 1) for low, high in forgotten)
+                yield from merge(at_hand, chain.from_iterable(runs))
 
     def _is_at_rest(self, cancel: CancelLife) -> bool:
         if cancel.ended is None or cancel.owed > 0:

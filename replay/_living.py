@@ -129,6 +129,7 @@ def _event_in(fact: Fact | None, decoders: Mapping[int, Decode]) -> tuple[Moment
     """Return when an event was and the event, decoded; None for none, or one without sense."""
     if fact is None:
         return None
+    decode: Decode | None
     if isinstance(fact, bytes):
         number, time_ns, event, epoch = marshal.loads(fact)  # noqa: S302  # packed by this process
         decode = decoders[epoch]
