@@ -95,7 +95,9 @@ def test_a_million_victims_share_what_dooms_them(log):
     assert all(each is marks[0] for each in marks)
     assert marks[0]["doomed"].value == cancel
     assert all(isinstance(fact, bytes) for fact in world.accepted.values())
-    assert world.request(2).operation == "Output"
+    found = world.request(2)
+    assert found is not None
+    assert found.operation == "Output"
 
 
 def test_the_sequence_of_a_cancel_of_many_is_whole(log):
