@@ -98,7 +98,7 @@ class HtmlPage:
             file.writelines(self.parts)
 
 
-def html_of(
+def html_of(  # noqa: PLR0913  # each is chosen by its name
     log: Iterable[Turn],
     *,
     of: str | None = None,

@@ -1,11 +1,11 @@
 """What lives at one moment, as immutable values: a copy of all costs one reference for each."""
 
-import marshal
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, Self, TypeAlias
 
 from rescind.events import Completed, Unknown
+from rescind.events._msgpack import pack, unpacker
 
 from ._lives import Moment
 from ._sound import is_sound
@@ -116,13 +116,16 @@ def packed(number: int, time_ns: int, wire: Any, epoch: int) -> bytes:
     """Return the fact that an event on the wire was in a turn.
 
     Raises:
-        ValueError: Something stands in the event that cannot be packed.
+        *CANNOT_PACK: Something stands in the event that cannot be packed.
     """
-    return marshal.dumps((number, time_ns, wire, epoch))
+    return pack((number, time_ns, wire, epoch))
 
 
 def _done(at: Moment, event: Completed) -> Done:
     return Done(event.code, event.how, event.by, at)
+
+
+_AS_IT_WAS = {"use_list": False, "strict_map_key": False, "unicode_errors": "surrogateescape"}
 
 
 def _event_in(fact: Fact | None, decoders: Mapping[int, Decode]) -> tuple[Moment, Any] | None:
@@ -131,7 +134,7 @@ def _event_in(fact: Fact | None, decoders: Mapping[int, Decode]) -> tuple[Moment
         return None
     decode: Decode | None
     if isinstance(fact, bytes):
-        number, time_ns, event, epoch = marshal.loads(fact)  # noqa: S302  # packed by this process
+        number, time_ns, event, epoch = next(unpacker(fact, len(fact), **_AS_IT_WAS))
         decode = decoders[epoch]
     else:
         number, time_ns, event, decode = fact

@@ -21,6 +21,7 @@ from rescind.events import (
     Turn,
     Unknown,
 )
+from rescind.events._msgpack import CANNOT_PACK
 
 from ._changes import BY_NAME, CHANGES, timer_fired
 from ._entries import thing_of, windows_of
@@ -162,7 +163,7 @@ class _Kinds(dict[int, type | None]):
         """Return that an event was in a turn, packed if it can be."""
         try:
             return packed(number, time_ns, wire, self._epoch)
-        except ValueError:
+        except CANNOT_PACK:
             return number, time_ns, wire, self.decode
 
     def __missing__(self, number: int) -> type | None:

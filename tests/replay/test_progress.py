@@ -59,7 +59,7 @@ def on_a_terminal(*arguments):
 def commands(log, tmp_path):
     return [
         ["diff", log, log],
-        ["recover", log, "--to", tmp_path / "saved.log"],
+        ["recover", log, "--out", tmp_path / "saved.log"],
         ["export", log, "--to", "html", "--out", tmp_path / "page.html"],
     ]
 
