@@ -362,7 +362,11 @@ class _Aside:
     """Requests that memory has no room for, in a file that only this process sees."""
 
     def __init__(self) -> None:
-        self._database = sqlite3.connect("")  # its own temporary file, which goes with it
+        # Its own temporary file, which goes with it.  Nothing is undone: a journal of what could be
+        # would grow in memory.
+        self._database = sqlite3.connect("", isolation_level=None)
+        self._database.execute("PRAGMA temp_store = FILE")
+        self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute("CREATE TABLE aside (number TEXT PRIMARY KEY, request TEXT)")
 
     def put(self, requests: Iterable[Request]) -> None:
