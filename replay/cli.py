@@ -15,8 +15,8 @@ from typing import NoReturn
 import click
 
 from rescind.events import LogDamagedError, RescindError
+from rescind.replay._words.text import MARGIN
 
-from ._text import MARGIN
 from .commands._shared import DAMAGED, FINE, INTERRUPTED, NOTHING, complain
 
 COMMANDS = (

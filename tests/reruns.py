@@ -27,7 +27,7 @@ from rescind.actors.runtime import Actor, Runtime
 from rescind.actors.runtime._closing import Closing
 from rescind.events import declared_as, read
 from rescind.replay import Rerun
-from rescind.replay._rerun import rerun
+from rescind.replay._rerun.rerun import rerun
 
 TURNS_MAX = int(os.environ.get("RESCIND_RERUN_TURNS", "50000"))
 """Longer recordings are left out."""

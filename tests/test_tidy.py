@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("actors", "events", "replay")
 LINES_MAX = 600
 LONG_FOR_A_REASON = "# over 600 lines because"
-MAY_PRINT = {"replay/commands/_shared.py", "replay/_demo.py"}
+MAY_PRINT = {"replay/commands/_shared.py", "replay/_demo/demo.py"}
 BANNED_CALLS = {"eval", "exec"}
 BANNED_MODULES = {"marshal", "pickle", "shelve"}
 # Chance, clocks, threads and the world come from other floors; these would be a second source.

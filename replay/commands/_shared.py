@@ -21,10 +21,10 @@ from rich.console import Console
 from rich.text import Text
 
 from rescind.events import Damage, LogReader, Lookup, UsageError
-from rescind.replay._archive import Archive
-from rescind.replay._select import Kind, SelectorError, Target, check_kind, parse, resolve
-from rescind.replay._text import Line, Span, as_text, line, plain
-from rescind.replay._units import Bound, parse_bound
+from rescind.replay._archive.archive import Archive
+from rescind.replay._archive.select import Kind, SelectorError, Target, check_kind, parse, resolve
+from rescind.replay._words.text import Line, Span, as_text, line, plain
+from rescind.replay._words.units import Bound, parse_bound
 
 F = TypeVar("F", bound=Callable[..., Any])
 

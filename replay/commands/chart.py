@@ -7,14 +7,14 @@ from pathlib import Path
 import click
 
 from rescind.events import read
-from rescind.replay._archive import Archive
-from rescind.replay._chart import Chart
-from rescind.replay._chart_mermaid import chart_mermaid
-from rescind.replay._chart_of import draw_chart
-from rescind.replay._chart_screen import GLYPHS, chart_json, chart_lines
-from rescind.replay._chart_svg import chart_svg
-from rescind.replay._text import MARGIN, Line, as_text, count, line
-from rescind.replay._units import Bound
+from rescind.replay._archive.archive import Archive
+from rescind.replay._chart.chart import Chart
+from rescind.replay._chart.mermaid import chart_mermaid
+from rescind.replay._chart.of import draw_chart
+from rescind.replay._chart.screen import GLYPHS, chart_json, chart_lines
+from rescind.replay._chart.svg import chart_svg
+from rescind.replay._words.text import MARGIN, Line, as_text, count, line
+from rescind.replay._words.units import Bound
 
 from ._shared import (
     ALL,

@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from rescind.events import LogReader, read
-from rescind.replay._check import (
+from rescind.replay._laws.check import (
     Noted,
     bounded_court,
     check,
@@ -21,10 +21,10 @@ from rescind.replay._check import (
     news_line,
     report_of,
 )
-from rescind.replay._laws import Court, Finding, Law, Verdict
-from rescind.replay._laws_keyframes import KeyframesTell
-from rescind.replay._sound import sound
-from rescind.replay._units import parse_head
+from rescind.replay._laws.keyframes import KeyframesTell
+from rescind.replay._laws.law import Court, Finding, Law, Verdict
+from rescind.replay._ledger.sound import sound
+from rescind.replay._words.units import parse_head
 
 from ._shared import ALL, BAD, CLASSES, FINE, JSON, LOG, Progress, leave, print_json, read_by, show
 
@@ -81,7 +81,7 @@ def _with_classes(
     if not modules:
         return laws
     # Loads the actors and runs the application's code, so only where somebody asks for it.
-    from rescind.replay._state_classes import classes_in, keyframe_law  # noqa: PLC0415
+    from rescind.replay._state.classes import classes_in, keyframe_law  # noqa: PLC0415
 
     law = keyframe_law(reader, classes_in(modules))
     return [law if each is KeyframesTell else each for each in laws]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from rescind.replay._demo import demo_json, demo_lines, run_demo
+from rescind.replay._demo.demo import demo_json, demo_lines, run_demo
 
 from ._shared import BAD, FINE, JSON, ourselves, print_json, show
 

@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 
 from rescind.events import read
-from rescind.replay._archive import Archive
-from rescind.replay._diff import READINGS, SHOWN_MAX, diff
-from rescind.replay._diff_screen import diff_json, diff_lines
+from rescind.replay._archive.archive import Archive
+from rescind.replay._diff.diff import READINGS, SHOWN_MAX, diff
+from rescind.replay._diff.screen import diff_json, diff_lines
 
 from ._shared import ALL, BAD, DAMAGED, FINE, JSON, Progress, print_json, show, tell_damage
 

@@ -11,13 +11,13 @@ from typing import Any, NamedTuple
 import click
 
 from rescind.events import LogReader, UsageError, read
-from rescind.replay._archive import Archive
-from rescind.replay._html import html_lines, html_of
-from rescind.replay._jsonl import turn_documents
-from rescind.replay._perfetto import perfetto_trace
-from rescind.replay._state import History
-from rescind.replay._text import Line, count, line
-from rescind.replay._turns import TurnFilter
+from rescind.replay._archive.archive import Archive
+from rescind.replay._export.jsonl import turn_documents
+from rescind.replay._export.perfetto import perfetto_trace
+from rescind.replay._html.html import html_lines, html_of
+from rescind.replay._state.state import History
+from rescind.replay._words.text import Line, count, line
+from rescind.replay._words.turns import TurnFilter
 
 from ._shared import (
     CLASSES,
@@ -93,7 +93,7 @@ def _history(reader: LogReader, modules: tuple[str, ...]) -> History | None:
     if not modules:
         return None
     # Loads the actors and runs the application's code, so only where somebody asks for it.
-    from rescind.replay._state_classes import OwnStates, classes_in  # noqa: PLC0415
+    from rescind.replay._state.classes import OwnStates, classes_in  # noqa: PLC0415
 
     return OwnStates(reader, classes_in(modules)).history
 

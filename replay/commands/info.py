@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from rescind.events import read
-from rescind.replay._info import info, info_json, info_lines
+from rescind.replay._upkeep.info import info, info_json, info_lines
 
 from ._shared import JSON, LOG, Progress, hint, leave, print_json, show
 

@@ -7,9 +7,9 @@ from typing import Any
 import click
 
 from rescind.events import Retention, Turn, UsageError, prune, read
-from rescind.replay._prune_screen import Pruning, prune_json, prune_lines
-from rescind.replay._text import Clock
-from rescind.replay._units import parse_days, parse_size
+from rescind.replay._upkeep.prune import Pruning, prune_json, prune_lines
+from rescind.replay._words.text import Clock
+from rescind.replay._words.units import parse_days, parse_size
 
 from ._shared import DAMAGED, FINE, JSON, LOG, hint, print_json, read_by, show
 

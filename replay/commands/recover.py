@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from rescind.events import LogReader, NotALogError, read, recover
-from rescind.replay._recover_screen import recover_json, recover_lines, rescue_of
+from rescind.replay._upkeep.recover import recover_json, recover_lines, rescue_of
 
 from ._shared import ALL, DAMAGED, FINE, JSON, LOG, Progress, hint, print_json, show
 

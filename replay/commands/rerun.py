@@ -6,10 +6,10 @@ from typing import Any
 
 import click
 
-from rescind.replay._rerun_logs import LogRerun, find_logs, rerun_logs
-from rescind.replay._rerun_place import TIME_LIMIT_S
-from rescind.replay._rerun_screen import log_json, log_lines, logs_lines
-from rescind.replay._select import Kind, SelectorError, parse
+from rescind.replay._archive.select import Kind, SelectorError, parse
+from rescind.replay._rerun.logs import LogRerun, find_logs, rerun_logs
+from rescind.replay._rerun.place import TIME_LIMIT_S
+from rescind.replay._rerun.screen import log_json, log_lines, logs_lines
 
 from ._shared import (
     BAD,

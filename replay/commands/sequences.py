@@ -8,12 +8,17 @@ from typing import Any
 import click
 
 from rescind.events import LogReader, read
-from rescind.replay._archive import Archive
-from rescind.replay._laws import Verdict
-from rescind.replay._sequences import Sequence, SequenceFilter, sequence_of, sequences_live
-from rescind.replay._sequences_screen import Tally, sequence_json, sequence_lines
-from rescind.replay._text import line
-from rescind.replay._units import Bound
+from rescind.replay._archive.archive import Archive
+from rescind.replay._laws.law import Verdict
+from rescind.replay._sequences.screen import Tally, sequence_json, sequence_lines
+from rescind.replay._sequences.sequences import (
+    Sequence,
+    SequenceFilter,
+    sequence_of,
+    sequences_live,
+)
+from rescind.replay._words.text import line
+from rescind.replay._words.units import Bound
 
 from ._shared import (
     ALL,

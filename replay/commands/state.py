@@ -6,9 +6,8 @@ from pathlib import Path
 import click
 
 from rescind.events import LogReader, UsageError, read
-from rescind.replay._select import Kind, Target, parse
-from rescind.replay._state import Look, Own, differences, find
-from rescind.replay._state_screen import (
+from rescind.replay._archive.select import Kind, Target, parse
+from rescind.replay._state.screen import (
     cut_lines,
     difference_json,
     difference_lines,
@@ -16,9 +15,10 @@ from rescind.replay._state_screen import (
     state_head,
     state_json,
 )
-from rescind.replay._text import Clock
-from rescind.replay._timeline import Timeline
-from rescind.replay._units import parse_bound
+from rescind.replay._state.state import Look, Own, differences, find
+from rescind.replay._words.text import Clock
+from rescind.replay._words.units import parse_bound
+from rescind.replay._world.timeline import Timeline
 
 from ._shared import ALL, CLASSES, JSON, LOG, Documents, hint, leave, print_json, show
 
@@ -101,6 +101,6 @@ def _own(reader: LogReader, modules: Iterable[str]) -> Own | None:
     if not modules:
         return None
     # Loads the actors and runs the application's code, so only where somebody asks for it.
-    from rescind.replay._state_classes import OwnStates, classes_in  # noqa: PLC0415
+    from rescind.replay._state.classes import OwnStates, classes_in  # noqa: PLC0415
 
     return OwnStates(reader, classes_in(modules)).behind

@@ -8,11 +8,11 @@ from typing import Any
 import click
 
 from rescind.events import LogReader, Turn, read
-from rescind.replay._archive import Archive
-from rescind.replay._labels import Labels
-from rescind.replay._text import line
-from rescind.replay._turns import TurnFilter, turn_json, turn_lines, turns_head
-from rescind.replay._units import Bound
+from rescind.replay._archive.archive import Archive
+from rescind.replay._words.labels import Labels
+from rescind.replay._words.text import line
+from rescind.replay._words.turns import TurnFilter, turn_json, turn_lines, turns_head
+from rescind.replay._words.units import Bound
 
 from ._shared import (
     FINE,

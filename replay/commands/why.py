@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 
 from rescind.events import read
-from rescind.replay._archive import Archive
-from rescind.replay._select import FORMS
-from rescind.replay._why import story_of
-from rescind.replay._why_screen import story_json, story_lines
+from rescind.replay._archive.archive import Archive
+from rescind.replay._archive.select import FORMS
+from rescind.replay._why.screen import story_json, story_lines
+from rescind.replay._why.why import story_of
 
 from ._shared import ALL, JSON, LOG, hint, leave, print_json, show, target_of
 

@@ -198,7 +198,7 @@ def pytest_runtest_makereport(
 
 def _story(item: pytest.Item, runtime: "SteppedRuntime", seed: int | None) -> str:
     from rescind.events import RescindError, read
-    from rescind.replay._sequences_screen import last_sequences
+    from rescind.replay._sequences.screen import last_sequences
 
     try:
         if not runtime.closing:

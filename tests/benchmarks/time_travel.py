@@ -33,8 +33,8 @@ def ours(n: int) -> Mapping[str, float]:
 def within_ms(n: int, middle: int) -> Mapping[str, float]:
     """The medians within one process, which has looked once."""
     from rescind.events import read
-    from rescind.replay._state import Look
-    from rescind.replay._timeline import Timeline
+    from rescind.replay._state.state import Look
+    from rescind.replay._world.timeline import Timeline
 
     log = read(log_of(n))
     timeline = Timeline(log)

@@ -1,7 +1,7 @@
 """The picture of a chart in the docs is the program's own."""
 
-from rescind.replay._chart_screen import chart_lines
-from rescind.replay._text import as_text
+from rescind.replay._chart.screen import chart_lines
+from rescind.replay._words.text import as_text
 
 from .stop_button import PICTURE, chart, picture
 

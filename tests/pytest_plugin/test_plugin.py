@@ -7,7 +7,8 @@ import pytest
 
 import rescind.actors.native
 from rescind.events import read
-from rescind.replay import _sequences_screen, sequences
+from rescind.replay import sequences
+from rescind.replay._sequences import screen as _sequences_screen
 
 pytest_plugins = ["pytester"]
 

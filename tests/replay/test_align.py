@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rescind.replay import _align
-from rescind.replay._align import align
+from rescind.replay._diff import align as _align
+from rescind.replay._diff.align import align
 
 SEQUENCES = st.lists(st.integers(0, 3), max_size=14)
 

@@ -8,14 +8,14 @@ import pytest
 
 from rescind.events import By, CancelEnded, Cause, TurnsLookup, read
 from rescind.replay import SelectorError, chart_of, fold
-from rescind.replay._archive import Archive
-from rescind.replay._chart import Look, ShadeKind
-from rescind.replay._chart_draw import LANES_MAX
-from rescind.replay._chart_mermaid import chart_mermaid
-from rescind.replay._chart_of import ALL_ROWS_MAX, ROWS_MAX
-from rescind.replay._chart_screen import WIDTH_MIN, chart_json, chart_lines
-from rescind.replay._chart_svg import chart_svg
-from rescind.replay._text import as_text
+from rescind.replay._archive.archive import Archive
+from rescind.replay._chart.chart import Look, ShadeKind
+from rescind.replay._chart.draw import LANES_MAX
+from rescind.replay._chart.mermaid import chart_mermaid
+from rescind.replay._chart.of import ALL_ROWS_MAX, ROWS_MAX
+from rescind.replay._chart.screen import WIDTH_MIN, chart_json, chart_lines
+from rescind.replay._chart.svg import chart_svg
+from rescind.replay._words.text import as_text
 
 from .recording import MS, Recording, everything, incident, save
 

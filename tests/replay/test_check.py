@@ -35,8 +35,8 @@ from rescind.events import (
     Turn,
 )
 from rescind.replay import LAWS, Law, Verdict, check
-from rescind.replay._check import bounded_court, check_json, check_lines
-from rescind.replay._text import MARGIN, as_text
+from rescind.replay._laws.check import bounded_court, check_json, check_lines
+from rescind.replay._words.text import MARGIN, as_text
 
 from .recording import MAIN, Recording, everything, incident
 

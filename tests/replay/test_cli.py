@@ -24,9 +24,9 @@ from rescind.events import (
     recover,
 )
 from rescind.replay import Ledger, TurnFilter
-from rescind.replay._labels import LOOKUPS_MAX
-from rescind.replay._text import MARGIN, Clock, as_text
-from rescind.replay._turns import turn_lines
+from rescind.replay._words.labels import LOOKUPS_MAX
+from rescind.replay._words.text import MARGIN, Clock, as_text
+from rescind.replay._words.turns import turn_lines
 from rescind.replay.cli import cli
 
 from .recording import Recording, everything, flush, incident, save, spoil

@@ -21,8 +21,8 @@ from rescind.events import (
 )
 from rescind.events._mentions import NUMBER_FIELDS, RANGES_FIELDS
 from rescind.replay import Archive, Change, diff, fold
-from rescind.replay._diff_screen import diff_json, diff_lines
-from rescind.replay._text import as_text
+from rescind.replay._diff.screen import diff_json, diff_lines
+from rescind.replay._words.text import as_text
 
 from .recording import MS, Recording, everything, incident, save
 

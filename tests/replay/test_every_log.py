@@ -9,7 +9,7 @@ import pytest
 
 from rescind import Runtime, Stepped, newton
 from rescind.events import Origin, Tell, Unknown
-from rescind.replay._text import MARGIN
+from rescind.replay._words.text import MARGIN
 from rescind.replay.cli import COMMANDS, main
 
 from .hostile import VALUES, hostile

@@ -20,11 +20,12 @@ from rescind.events import (
     Submit,
     read,
 )
-from rescind.replay import LAWS, Court, Ledger, Verdict, _forgetting, check, info
-from rescind.replay._census import Census
-from rescind.replay._forgetting import ForgetfulLedger
-from rescind.replay._numbers import NumberSet
-from rescind.replay._sound import sound
+from rescind.replay import LAWS, Court, Ledger, Verdict, check, info
+from rescind.replay._ledger import forgetting as _forgetting
+from rescind.replay._ledger.forgetting import ForgetfulLedger
+from rescind.replay._ledger.numbers import NumberSet
+from rescind.replay._ledger.sound import sound
+from rescind.replay._upkeep.census import Census
 
 from .mutations.stories import NAMES, recorded
 from .mutations.table import TABLE

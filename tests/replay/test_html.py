@@ -14,11 +14,12 @@ from pathlib import Path
 import pytest
 
 from rescind.events import LogFormatError, NotALogError, Origin, Tell, read
-from rescind.replay import SelectorError, _html
-from rescind.replay._html import html_json, html_lines, html_of
-from rescind.replay._html_rows import EVENTS_MAX, VALUE_MAX, encode
-from rescind.replay._html_standings import LIVE, OVER, OWED
-from rescind.replay._text import MARGIN, as_text, plain
+from rescind.replay import SelectorError
+from rescind.replay._html import html as _html
+from rescind.replay._html.html import html_json, html_lines, html_of
+from rescind.replay._html.rows import EVENTS_MAX, VALUE_MAX, encode
+from rescind.replay._html.standings import LIVE, OVER, OWED
+from rescind.replay._words.text import MARGIN, as_text, plain
 
 from .hostile import ALARM, HOSTILE, hostile
 from .recording import Recording, everything, incident, save

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from rescind.replay._html import html_of
+from rescind.replay._html.html import html_of
 
 from .chromium import Chromium, chromium_here
 from .hostile import HOSTILE, hostile

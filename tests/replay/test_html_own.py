@@ -5,13 +5,14 @@ from click.testing import CliRunner
 
 from rescind import Actor, Runtime, Stepped, event, message
 from rescind.events import read
-from rescind.replay import _html, _html_own
-from rescind.replay._html import html_of
-from rescind.replay._html_own import VALUE_MAX
-from rescind.replay._state import Look
-from rescind.replay._state_classes import OwnStates
-from rescind.replay._text import clip, plain, value_text
-from rescind.replay._timeline import Timeline
+from rescind.replay._html import html as _html
+from rescind.replay._html import own as _html_own
+from rescind.replay._html.html import html_of
+from rescind.replay._html.own import VALUE_MAX
+from rescind.replay._state.classes import OwnStates
+from rescind.replay._state.state import Look
+from rescind.replay._words.text import clip, plain, value_text
+from rescind.replay._world.timeline import Timeline
 from rescind.replay.cli import cli
 
 from .chromium import Chromium, chromium_here

@@ -4,8 +4,8 @@ import pytest
 
 from rescind.events import Entry, Log, read, recover
 from rescind.replay import info
-from rescind.replay._info import info_json, info_lines
-from rescind.replay._text import MARGIN, as_text
+from rescind.replay._upkeep.info import info_json, info_lines
+from rescind.replay._words.text import MARGIN, as_text
 
 from .recording import Recording, everything, incident, save, spoil
 

@@ -7,8 +7,8 @@ import pytest
 
 from rescind.events import Origin, Tell, read
 from rescind.replay import TurnFilter, fold
-from rescind.replay._jsonl import turn_documents
-from rescind.replay._turns import turn_json
+from rescind.replay._export.jsonl import turn_documents
+from rescind.replay._words.turns import turn_json
 
 from .recording import Recording, everything, incident, save
 

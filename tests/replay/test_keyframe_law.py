@@ -12,10 +12,10 @@ from rescind import Actor, Runtime, Stepped
 from rescind.actors.native import Twin
 from rescind.events import Retention, prune, read
 from rescind.replay import Verdict, check
-from rescind.replay._fold import new_ledger
-from rescind.replay._laws import Court
-from rescind.replay._laws_keyframes import KeyframesTell
-from rescind.replay._state_classes import keyframe_law
+from rescind.replay._laws.keyframes import KeyframesTell
+from rescind.replay._laws.law import Court
+from rescind.replay._ledger.fold import new_ledger
+from rescind.replay._state.classes import keyframe_law
 from rescind.replay.cli import cli
 from tests.native.stores import Asker, Kept, Put, Store, Wait
 

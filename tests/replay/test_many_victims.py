@@ -7,10 +7,10 @@ import pytest
 
 from rescind.events import CancelBegan, Cause, Completed, How, Origin, Turn, read
 from rescind.replay import Archive, sequences, why
-from rescind.replay._case import OneCancel
-from rescind.replay._forgetting import ForgetfulLedger
-from rescind.replay._sound import sound
-from rescind.replay._timeline import Timeline
+from rescind.replay._archive.case import OneCancel
+from rescind.replay._ledger.forgetting import ForgetfulLedger
+from rescind.replay._ledger.sound import sound
+from rescind.replay._world.timeline import Timeline
 
 from .recording import CANCELED, Recording, save
 

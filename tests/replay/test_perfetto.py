@@ -10,9 +10,10 @@ from rescind.events import (
     SlowTurn,
     Tell,
 )
-from rescind.replay import TurnFilter, _perfetto
-from rescind.replay._perfetto import FLOWS_MAX, perfetto_trace
-from rescind.replay._perfetto_wire import number, varint
+from rescind.replay import TurnFilter
+from rescind.replay._export import perfetto as _perfetto
+from rescind.replay._export.perfetto import FLOWS_MAX, perfetto_trace
+from rescind.replay._export.wire import number, varint
 
 from .recording import CANCELED, MS, Recording, everything, incident
 from .trace_processor import TraceProcessor

@@ -14,7 +14,7 @@ from .recording import incident, save
 SOURCE = str(Path(rescind.__file__).parents[1])
 IMPATIENT = """
 import sys
-from rescind.replay import _diff
+from rescind.replay._diff import diff as _diff
 from rescind.replay.commands import _shared
 _diff.PROGRESS_TURNS = 1
 _shared.PATIENCE_S = 0

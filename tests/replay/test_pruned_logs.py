@@ -12,14 +12,14 @@ from rescind import Runtime, Stepped, newton
 from rescind.actors.kernel._request import Status
 from rescind.events import Entry, Log, Pace, Retention, Tell, prune, read
 from rescind.replay import Archive, Verdict, check, info
-from rescind.replay._fold import fold
-from rescind.replay._info import info_lines
-from rescind.replay._model import Ledger
-from rescind.replay._sequences import sequences
-from rescind.replay._sequences_screen import sequence_json, sequence_lines
-from rescind.replay._text import Clock, as_text
-from rescind.replay._why import why
-from rescind.replay._why_screen import story_lines
+from rescind.replay._ledger.fold import fold
+from rescind.replay._ledger.model import Ledger
+from rescind.replay._sequences.screen import sequence_json, sequence_lines
+from rescind.replay._sequences.sequences import sequences
+from rescind.replay._upkeep.info import info_lines
+from rescind.replay._why.screen import story_lines
+from rescind.replay._why.why import why
+from rescind.replay._words.text import Clock, as_text
 from rescind.replay.cli import cli
 from tests.events.logs import record
 

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from rescind.events import read
-from rescind.replay._text import MARGIN
+from rescind.replay._words.text import MARGIN
 from rescind.replay.cli import cli
 
 from .recording import everything, save, spoil

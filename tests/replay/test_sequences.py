@@ -15,10 +15,10 @@ from rescind.events import (
     read,
 )
 from rescind.replay import Archive, Verdict, sequences
-from rescind.replay._lives import Moment
-from rescind.replay._sequences import SequenceFilter, sequence_of, sequences_live
-from rescind.replay._sequences_screen import Tally, sequence_json, sequence_lines
-from rescind.replay._text import MARGIN, Clock, as_text
+from rescind.replay._ledger.lives import Moment
+from rescind.replay._sequences.screen import Tally, sequence_json, sequence_lines
+from rescind.replay._sequences.sequences import SequenceFilter, sequence_of, sequences_live
+from rescind.replay._words.text import MARGIN, Clock, as_text
 
 from .recording import (
     BEGIN,

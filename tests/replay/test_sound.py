@@ -20,14 +20,14 @@ from rescind.events import (
     Unknown,
 )
 from rescind.replay import Archive, SelectorError, Verdict, check, fold, why
-from rescind.replay._check import check_json, check_lines
-from rescind.replay._model import Ledger
-from rescind.replay._sequences import sequence_of
-from rescind.replay._sequences_screen import sequence_json, sequence_lines
-from rescind.replay._sound import is_sound, sound
-from rescind.replay._text import Clock, as_text
-from rescind.replay._turns import turn_json, turn_lines
-from rescind.replay._why_screen import story_lines
+from rescind.replay._laws.check import check_json, check_lines
+from rescind.replay._ledger.model import Ledger
+from rescind.replay._ledger.sound import is_sound, sound
+from rescind.replay._sequences.screen import sequence_json, sequence_lines
+from rescind.replay._sequences.sequences import sequence_of
+from rescind.replay._why.screen import story_lines
+from rescind.replay._words.text import Clock, as_text
+from rescind.replay._words.turns import turn_json, turn_lines
 
 from .recording import everything
 

@@ -21,12 +21,12 @@ from rescind.events import (
     Submit,
     read,
 )
-from rescind.replay._select import SelectorError
-from rescind.replay._state import Kind, Look, cut_at, differences, state_of
-from rescind.replay._state_classes import OwnStates
-from rescind.replay._state_screen import cut_lines, one_lines
-from rescind.replay._text import as_text
-from rescind.replay._timeline import Timeline
+from rescind.replay._archive.select import SelectorError
+from rescind.replay._state.classes import OwnStates
+from rescind.replay._state.screen import cut_lines, one_lines
+from rescind.replay._state.state import Kind, Look, cut_at, differences, state_of
+from rescind.replay._words.text import as_text
+from rescind.replay._world.timeline import Timeline
 from rescind.replay.cli import cli
 from tests.events.logs import open_log, record
 from tests.native.stores import Asker, Put, Store, Wait

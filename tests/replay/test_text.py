@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rescind.events import Opaque
-from rescind.replay._text import (
+from rescind.replay._words.text import (
     Clock,
     clip,
     clip_left,

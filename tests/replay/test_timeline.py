@@ -6,10 +6,10 @@ from itertools import pairwise
 import pytest
 
 from rescind.events import Accepted, Completed, Delivered, Opened, Start, Submit, read
-from rescind.replay._select import SelectorError
-from rescind.replay._state import Look
-from rescind.replay._timeline import CHECKPOINT_TURNS, Timeline
-from rescind.replay._world import World
+from rescind.replay._archive.select import SelectorError
+from rescind.replay._state.state import Look
+from rescind.replay._world.timeline import CHECKPOINT_TURNS, Timeline
+from rescind.replay._world.world import World
 from tests.events.logs import open_log, record
 
 from .plot import Plot

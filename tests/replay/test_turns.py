@@ -13,9 +13,9 @@ from rescind.events import (
     Violation,
 )
 from rescind.replay import Ledger, TurnFilter, turns
-from rescind.replay._describe import describe_item, event_text, kind_text, numbers_text
-from rescind.replay._text import MARGIN, Clock, as_text
-from rescind.replay._turns import turn_json, turn_lines
+from rescind.replay._words.describe import describe_item, event_text, kind_text, numbers_text
+from rescind.replay._words.text import MARGIN, Clock, as_text
+from rescind.replay._words.turns import turn_json, turn_lines
 
 from .recording import everything, incident
 

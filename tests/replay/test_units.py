@@ -3,7 +3,7 @@
 import pytest
 
 from rescind.events import UsageError
-from rescind.replay._units import parse_days, parse_head, parse_size, parse_time
+from rescind.replay._words.units import parse_days, parse_head, parse_size, parse_time
 
 DAY_NS = 86_400 * 10**9
 

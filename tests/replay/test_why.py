@@ -20,9 +20,9 @@ from rescind.events import (
     read,
 )
 from rescind.replay import Archive, SelectorError, why
-from rescind.replay._text import MARGIN, Clock, as_text
-from rescind.replay._why import STEPS_MAX
-from rescind.replay._why_screen import story_json, story_lines
+from rescind.replay._why.screen import story_json, story_lines
+from rescind.replay._why.why import STEPS_MAX
+from rescind.replay._words.text import MARGIN, Clock, as_text
 
 from .recording import IN_PROGRESS, MAIN, MS, STOP_BUTTON, Recording, everything, incident, save
 

@@ -20,13 +20,13 @@ from rescind.events import (
     digest_of,
     read,
 )
-from rescind.replay._describe import event_text, message_text
-from rescind.replay._model import Ledger
-from rescind.replay._rerun import rerun
-from rescind.replay._rerun_result import rerun_json
-from rescind.replay._rerun_screen import rerun_lines
-from rescind.replay._text import Clock, as_text, error_text, jsonable, value_text
-from rescind.replay._turns import turn_json, turn_lines
+from rescind.replay._ledger.model import Ledger
+from rescind.replay._rerun.rerun import rerun
+from rescind.replay._rerun.result import rerun_json
+from rescind.replay._rerun.screen import rerun_lines
+from rescind.replay._words.describe import event_text, message_text
+from rescind.replay._words.text import Clock, as_text, error_text, jsonable, value_text
+from rescind.replay._words.turns import turn_json, turn_lines
 
 SECRET = "4111 1111 1111 1111"
 GONE: Any = Withheld(None, None)

@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from rescind.events import CancelBegan, Completed, How, UsageError
 from rescind.replay import LAWS, Court, Law, LawFailedError, Verdict, check, law
-from rescind.replay._check import laws_in
+from rescind.replay._laws.check import laws_in
 from rescind.replay.cli import cli
 
 from .recording import incident, save

@@ -12,7 +12,7 @@ import pytest
 
 from rescind.actors.runtime import Actor, Reply, Runtime, VirtualClock
 from rescind.events import Ask, Log, SlowTurn, Suspended, read
-from rescind.replay._rerun import rerun
+from rescind.replay._rerun.rerun import rerun
 
 from .actors import Bell, Doubler, Sums
 from .helpers import PATIENCE_S, Helper

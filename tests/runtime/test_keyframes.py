@@ -15,7 +15,7 @@ from rescind.actors.runtime import Actor
 from rescind.actors.runtime import _numbers as numbers
 from rescind.actors.runtime._numbers import numbers_kept
 from rescind.events import Log, Pace, Submit, read
-from rescind.replay._model import Ledger
+from rescind.replay._ledger.model import Ledger
 from tests.determinism.program import Clerk, Story, Tally
 from tests.events.logs import segments_of
 

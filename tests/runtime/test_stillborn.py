@@ -5,7 +5,7 @@ import pytest
 from rescind import Actor, Runtime, Stepped
 from rescind.actors.runtime import UsageError
 from rescind.events import Failed, Stopped, read
-from rescind.replay._rerun import rerun
+from rescind.replay._rerun.rerun import rerun
 
 
 class Stillborn(Actor):

@@ -20,7 +20,7 @@ from rescind.events import (
     Supervised,
     read,
 )
-from rescind.replay._rerun import rerun
+from rescind.replay._rerun.rerun import rerun
 
 from .family import Account, Add, Break, Child, Parent, Plain, Says, Sink
 from .recordings import events_of, story, turns

@@ -26,7 +26,7 @@ from rescind.events import (
     Turn,
 )
 from rescind.replay import Ledger, fold
-from rescind.replay._dialects import tables
+from rescind.replay._ledger.dialects import tables
 
 from .alter import (
     STRANGER,

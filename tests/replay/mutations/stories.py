@@ -9,7 +9,7 @@ from rescind import Stepped, newton, winsock
 from rescind.actors.native import Twin
 from rescind.actors.runtime import Runtime
 from rescind.events import Turn, read
-from rescind.replay._sound import sound
+from rescind.replay._ledger.sound import sound
 from tests.determinism.program import Story
 from tests.native.actors import Boss, Crawl, Crawler, Fetch, Patient
 from tests.replay.recording import everything

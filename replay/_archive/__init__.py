@@ -1,0 +1,1 @@
+"""One question of a large log: what is asked for, found by the index."""

@@ -1,0 +1,1 @@
+"""``chart``: who told whom what, as a picture."""

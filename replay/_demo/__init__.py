@@ -1,0 +1,1 @@
+"""``demo``: a program that cancels, recorded and explained."""

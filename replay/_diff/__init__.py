@@ -1,0 +1,1 @@
+"""``diff``: two recordings, aligned by cause."""

@@ -1,0 +1,1 @@
+"""``export``: a recording for other programs."""

@@ -1,0 +1,1 @@
+"""``export --to html``: one page that needs no network."""

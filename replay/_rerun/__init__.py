@@ -1,0 +1,1 @@
+"""``rerun``: a recording, executed again by today's code."""

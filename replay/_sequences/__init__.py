@@ -1,0 +1,1 @@
+"""``sequences``: every cancellation as one object."""

@@ -1,0 +1,1 @@
+"""``state``: an actor, or all of them, at a moment."""

@@ -1,0 +1,1 @@
+"""``info``, ``prune`` and ``recover``: a log as files that somebody keeps."""

@@ -1,0 +1,1 @@
+"""``why``: from an outcome back to the input from outside that began it."""

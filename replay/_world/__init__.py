@@ -1,0 +1,1 @@
+"""The state of everything at any turn, from the nearest keyframe."""
