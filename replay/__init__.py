@@ -10,8 +10,17 @@ actors, and is itself loaded when it is asked for.
 from typing import TYPE_CHECKING, Any
 
 from ._archive.archive import Archive
-from ._archive.select import Kind, SelectorError, Target, resolve
-from ._chart.chart import Arrow, Chart, Lane, LaneKind, Look, Row, Shade, ShadeKind
+from ._archive.select import SelectorError, Target, TargetKind, resolve
+from ._chart.chart import (
+    Arrow,
+    ArrowLook,
+    Chart,
+    ChartLane,
+    ChartRow,
+    ChartShade,
+    LaneKind,
+    ShadeKind,
+)
 from ._chart.mermaid import chart_mermaid
 from ._chart.of import chart_of
 from ._chart.svg import chart_svg
@@ -21,11 +30,11 @@ from ._html.html import HtmlPage, html_of
 from ._laws.check import LAWS, CheckReport, check
 from ._laws.law import Court, Finding, Law, LawFailedError, LawReport, Verdict, law
 from ._ledger.fold import fold
-from ._ledger.lives import CancelLife, Endpoint, Request
+from ._ledger.lives import CancelLife, EndpointLife, RequestLife
 from ._ledger.model import Ledger
 from ._rerun.logs import LogRerun, rerun_logs
 from ._rerun.result import CodeLine, Divergence, Mismatch, Rerun
-from ._sequences.sequences import Asked, Loser, Refusal, Sequence, Victim, sequences
+from ._sequences.sequences import Asker, CancelSequence, Loser, Refusal, Victim, sequences
 from ._state.state import ActorDifference, ActorState, FieldChange, cut_at, differences, state_of
 from ._upkeep.census import Census
 from ._upkeep.info import Overview, info
@@ -42,46 +51,46 @@ __all__ = [
     "ActorState",
     "Archive",
     "Arrow",
-    "Asked",
+    "ArrowLook",
+    "Asker",
     "Branch",
     "CancelLife",
+    "CancelSequence",
     "Census",
     "Change",
     "Chart",
+    "ChartLane",
+    "ChartRow",
+    "ChartShade",
     "CheckReport",
     "CodeLine",
     "Court",
     "Diff",
     "Difference",
     "Divergence",
-    "Endpoint",
+    "EndpointLife",
     "FieldChange",
     "Finding",
     "HtmlPage",
-    "Kind",
-    "Lane",
     "LaneKind",
     "Law",
     "LawFailedError",
     "LawReport",
     "Ledger",
     "LogRerun",
-    "Look",
     "Loser",
     "Mismatch",
     "Overview",
     "Refusal",
-    "Request",
+    "RequestLife",
     "Rerun",
-    "Row",
     "SelectorError",
-    "Sequence",
-    "Shade",
     "ShadeKind",
     "Spot",
     "Step",
     "Story",
     "Target",
+    "TargetKind",
     "Timeline",
     "TurnFilter",
     "Verdict",

@@ -32,7 +32,14 @@ from rescind.events import (
     WorkStopped,
 )
 from rescind.replay._ledger.from_keyframe import LedgerFromKeyframe
-from rescind.replay._ledger.lives import Attempt, Call, CancelLife, Context, Endpoint, Request
+from rescind.replay._ledger.lives import (
+    Attempt,
+    CallLife,
+    CancelLife,
+    Context,
+    EndpointLife,
+    RequestLife,
+)
 from rescind.replay._ledger.model import Ledger
 from rescind.replay._ledger.numbers import Numbers, NumberSet
 from rescind.replay._ledger.sound import sound
@@ -247,7 +254,7 @@ class Archive:
         for name in ("_first", "cancel_numbers", "names"):
             self.__dict__.pop(name, None)
 
-    def taken_of(self, request: Request) -> int:
+    def taken_of(self, request: RequestLife) -> int:
         """Return how many bytes of a request had been taken when a cancel cut it."""
         cases = (self._whole_cases.get(cancel) for cancel in request.claims)
         return max((case.taken.get(request.number, 0) for case in cases if case), default=0)
@@ -275,15 +282,15 @@ class Archive:
         case.meet(number)
         return case if is_known else None
 
-    def _request(self, number: int) -> Request | None:
+    def _request(self, number: int) -> RequestLife | None:
         case = self._cases.get(number)
         return None if case is None else case.requests.get(number)
 
-    def _call(self, number: int) -> Call | None:
+    def _call(self, number: int) -> CallLife | None:
         case = self._cases.get(number)
         return None if case is None else case.calls.get(number)
 
-    def _endpoint(self, number: int) -> Endpoint | None:
+    def _endpoint(self, number: int) -> EndpointLife | None:
         case = self._cases.get(number)
         return None if case is None else case.endpoints.get(number)
 

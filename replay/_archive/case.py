@@ -15,7 +15,7 @@ from rescind.events import (
 )
 from rescind.events._mentions import pairs_of
 from rescind.replay._ledger.from_keyframe import LedgerFromKeyframe
-from rescind.replay._ledger.lives import CancelLife, Context, Endpoint, Moment, Request
+from rescind.replay._ledger.lives import CancelLife, Context, EndpointLife, Moment, RequestLife
 from rescind.replay._ledger.model import Ledger
 from rescind.replay._ledger.numbers import Numbers, NumberSet
 
@@ -117,7 +117,7 @@ class Case(LedgerFromKeyframe):
     def end(self) -> None:
         """Hear that no turn follows; a keyframe's others are nobody's here."""
 
-    def request(self, number: int) -> Request:
+    def request(self, number: int) -> RequestLife:
         """Return a request; where its submission is gone, as a keyframe tells of it."""
         is_new = number not in self.requests
         found = Ledger.request(self, number)
@@ -141,7 +141,7 @@ class Case(LedgerFromKeyframe):
                 found.asked_by, found.trigger = named.asked_by, named.trigger
         return found
 
-    def endpoint(self, number: int) -> Endpoint:
+    def endpoint(self, number: int) -> EndpointLife:
         """Return an endpoint, introduced by the archive: few turns say who theirs is."""
         is_new = number not in self.endpoints
         found = super().endpoint(number)
@@ -196,9 +196,9 @@ class OneCase(Case):
         super().__init__(archive, {number})
         self._number = number
 
-    def request(self, number: int) -> Request:
+    def request(self, number: int) -> RequestLife:
         """Return the request whose case this is; another is for nobody to keep."""
-        return super().request(number) if number == self._number else Request(number)
+        return super().request(number) if number == self._number else RequestLife(number)
 
 
 class OneCancel(OneCase):

@@ -20,7 +20,7 @@ FORMS = "1234 (a turn), r17 (a request), c3 (a cancel), a5 (an actor), code=-360
 _NEAREST_MAX = 8
 
 
-class Kind(StrEnum):
+class TargetKind(StrEnum):
     """What a selector can mean."""
 
     TURN = "turn"
@@ -33,7 +33,7 @@ class Kind(StrEnum):
 class Target:
     """What a selector means in a given log."""
 
-    kind: Kind
+    kind: TargetKind
     number: int
 
     def __str__(self) -> str:
@@ -41,7 +41,12 @@ class Target:
         return f"{_LETTER[self.kind]}{self.number}"
 
 
-_LETTER = {Kind.TURN: "", Kind.REQUEST: "r", Kind.CANCEL: "c", Kind.ACTOR: "a"}
+_LETTER = {
+    TargetKind.TURN: "",
+    TargetKind.REQUEST: "r",
+    TargetKind.CANCEL: "c",
+    TargetKind.ACTOR: "a",
+}
 _KIND = {letter: kind for kind, letter in _LETTER.items()}
 
 
@@ -61,7 +66,7 @@ class SelectorError(UsageError):
         super().__init__(text + hint)
 
 
-def parse(text: str) -> tuple[Kind, int] | None:
+def parse(text: str) -> tuple[TargetKind, int] | None:
     """Return kind and number of a selector that carries a number, None for another form.
 
     >>> parse("r17"), parse("1234"), parse("last")
@@ -86,10 +91,10 @@ def resolve(text: str, archive: Archive) -> Target:
     if numbered is None:
         raise SelectorError(text, f"{text!r} is no selector; the forms are: {FORMS}")
     kind, number = numbered
-    if kind is Kind.TURN:
+    if kind is TargetKind.TURN:
         return _turn(number, archive)
-    if kind is Kind.CANCEL and number not in archive.cancels and _tried(number, archive):
-        return Target(Kind.REQUEST, number)  # a cancel that was refused never became one
+    if kind is TargetKind.CANCEL and number not in archive.cancels and _tried(number, archive):
+        return Target(TargetKind.REQUEST, number)  # a cancel that was refused never became one
     if not _knows(kind, number, archive):
         raise SelectorError(
             text, f"the log knows no {kind} {text}", _nearest(kind, number, archive)
@@ -117,11 +122,11 @@ def check_kind(name: str, reader: LogReader) -> None:
     raise SelectorError(name, text, islice(nearest, _NEAREST_MAX))
 
 
-def _knows(kind: Kind, number: int, archive: Archive) -> bool:
+def _knows(kind: TargetKind, number: int, archive: Archive) -> bool:
     match kind:
-        case Kind.REQUEST:
+        case TargetKind.REQUEST:
             return number in archive.requests
-        case Kind.CANCEL:
+        case TargetKind.CANCEL:
             return number in archive.cancels
         case _:
             return number in archive.requests or archive.is_lasting(number)
@@ -135,11 +140,11 @@ def _tried(number: int, archive: Archive) -> bool:
 _CANCELLING = frozenset({"Cancel", "Disconnect"})
 
 
-def _nearest(kind: Kind, number: int, archive: Archive) -> list[str]:
+def _nearest(kind: TargetKind, number: int, archive: Archive) -> list[str]:
     """Return what the number would mean as another kind, and its nearest neighbours of this one."""
-    others = (each for each in _KIND.values() if each not in (kind, Kind.TURN))
+    others = (each for each in _KIND.values() if each not in (kind, TargetKind.TURN))
     nearest = [str(Target(each, number)) for each in others if _knows(each, number, archive)][:1]
-    if kind is Kind.ACTOR and number in archive.cancels:
+    if kind is TargetKind.ACTOR and number in archive.cancels:
         nearest = [f"c{number}"]
     near = [n for n in archive.lookup.nearest(number, _NEAR_MAX) if _knows(kind, n, archive)]
     near = sorted(near, key=lambda n: (abs(n - number), n))[: _NEAREST_MAX // 2]
@@ -161,7 +166,7 @@ def _turn(number: int, archive: Archive) -> Target:
         if lost <= number <= end:
             text = f"turn {number} is missing: the log lost turns {lost}..{end}"
             raise SelectorError(str(number), text, [str(lost - 1), str(end + 1)])
-    return Target(Kind.TURN, number)
+    return Target(TargetKind.TURN, number)
 
 
 def _ended(turn: Turn) -> Iterator[Completed | Rejected]:
@@ -177,7 +182,7 @@ def _by_code(text: str, code: int, archive: Archive) -> Target:
     if len(fitting) <= _NEAREST_MAX:
         fitting = {number: None for number in fitting if number in archive.requests}
     if len(fitting) == 1:
-        return Target(Kind.REQUEST, next(iter(fitting)))
+        return Target(TargetKind.REQUEST, next(iter(fitting)))
     if fitting:
         shown = [f"r{n}" for n in islice(fitting, _NEAREST_MAX)]
         many = f"more than {_COUNTED_MAX:,}" if len(fitting) > _COUNTED_MAX else f"{len(fitting):,}"
@@ -206,13 +211,13 @@ def _last(archive: Archive) -> Target:
             if end.request not in archive.requests:
                 continue  # a later version, or a damaged log, may end what is no request here
             if isinstance(end, Rejected) or end.code is not None or end.how != How.RESULT:
-                return Target(Kind.REQUEST, end.request)
+                return Target(TargetKind.REQUEST, end.request)
             result = result or end.request
         if result and turn.number < archive.lookup.last - _LAST_MAX:
             break
     if not result:
         raise SelectorError("last", "the log has no outcome yet")
-    return Target(Kind.REQUEST, result)
+    return Target(TargetKind.REQUEST, result)
 
 
 _LAST_MAX = 200_000

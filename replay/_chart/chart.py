@@ -26,7 +26,7 @@ class LaneKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Lane:
+class ChartLane:
     """One column of a chart.
 
     Attributes:
@@ -38,7 +38,7 @@ class Lane:
     title: str
 
 
-class Look(StrEnum):
+class ArrowLook(StrEnum):
     """How something came out, which is what its colour and its line tell."""
 
     PLAIN = "plain"
@@ -72,7 +72,7 @@ class Arrow:
 
     source: int
     target: int
-    look: Look
+    look: ArrowLook
     before: str
     numbers: tuple[int, ...] = ()
     after: str = ""
@@ -88,7 +88,7 @@ class Arrow:
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ChartRow:
     """One turn, several alike, or a break in the chart.
 
     Attributes:
@@ -143,7 +143,7 @@ class ShadeKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Shade:
+class ChartShade:
     """A piece of a lane, from row to row.
 
     Attributes:
@@ -188,7 +188,7 @@ class Chart:
     title: str
     zero_ns: int
     begin_ns: int
-    lanes: tuple[Lane, ...]
-    rows: tuple[Row, ...]
-    shades: tuple[Shade, ...]
+    lanes: tuple[ChartLane, ...]
+    rows: tuple[ChartRow, ...]
+    shades: tuple[ChartShade, ...]
     notes: tuple[str, ...]

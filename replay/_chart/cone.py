@@ -21,8 +21,8 @@ from rescind.events import (
 )
 from rescind.events._mentions import pairs_of
 from rescind.replay._archive.archive import Archive, script_of
-from rescind.replay._archive.select import Kind, Target
-from rescind.replay._ledger.lives import CancelLife, Request
+from rescind.replay._archive.select import Target, TargetKind
+from rescind.replay._ledger.lives import CancelLife, RequestLife
 from rescind.replay._words.turns import mentions_of
 
 NEAR_TURNS = 1_000
@@ -36,13 +36,13 @@ LIVES_MAX = 1_000
 def cone_of(target: Target, archive: Archive) -> Iterator[Turn]:
     """Return the turns of a target's cone, ascending."""
     match target.kind:
-        case Kind.CANCEL:
+        case TargetKind.CANCEL:
             return _of_cancel(archive.cancels[target.number], archive)
-        case Kind.REQUEST:
+        case TargetKind.REQUEST:
             return _of_request(target.number, archive)
-        case Kind.TURN:
+        case TargetKind.TURN:
             return _of_turns([target.number], archive)
-        case Kind.ACTOR:  # whoever lives long has no cone but all that is said of it
+        case TargetKind.ACTOR:  # whoever lives long has no cone but all that is said of it
             return archive.about(target.number)
 
 
@@ -137,7 +137,7 @@ def _of_cancel(cancel: CancelLife, archive: Archive) -> Iterator[Turn]:
     yield from archive.some(number for number in near if number > last)
 
 
-def _turns_of(life: Request) -> list[int]:
+def _turns_of(life: RequestLife) -> list[int]:
     ends = (
         life.submitted, life.timed_out, life.completed, life.delivered, life.discarded,
         life.late_answer,

@@ -23,7 +23,7 @@ from rescind.events import (
 from rescind.events._mentions import pairs_of
 from rescind.replay._words.text import clip, count
 
-from .chart import Arrow, Lane, LaneKind, Row, Shade, ShadeKind
+from .chart import Arrow, ChartLane, ChartRow, ChartShade, LaneKind, ShadeKind
 from .says import APPLICATION, Place, Remark, Speaker
 
 LANES_MAX = 10
@@ -315,7 +315,7 @@ class Drawing:
 
     # --- the end ---------------------------------------------------------------------------------
 
-    def finish(self) -> tuple[tuple[Lane, ...], tuple[Row, ...], tuple[Shade, ...]]:
+    def finish(self) -> tuple[tuple[ChartLane, ...], tuple[ChartRow, ...], tuple[ChartShade, ...]]:
         """Return what has become of the turns."""
         self._loop = []
         if len(self._rows) > self._head + self._tail + 1:
@@ -325,13 +325,15 @@ class Drawing:
         used = {place for row in self._rows for r in row.remarks for place in (r.source, r.target)}
         places = self._lanes(used)
         index = {place: at for at, place in enumerate(places)}
-        lanes = tuple(Lane(kind, number, self._title((kind, number))) for kind, number in places)
+        lanes = tuple(
+            ChartLane(kind, number, self._title((kind, number))) for kind, number in places
+        )
         rows = tuple(_row(draft, index) for draft in self._rows)
         return lanes, rows, tuple(self._shades(index))
 
-    def _shades(self, index: dict[Place, int]) -> Iterator[Shade]:
+    def _shades(self, index: dict[Place, int]) -> Iterator[ChartShade]:
         at = {id(row): place for place, row in enumerate(self._rows)}
-        found: dict[tuple[ShadeKind, int, int, int, int], Shade] = {}
+        found: dict[tuple[ShadeKind, int, int, int, int], ChartShade] = {}
         for one in (*self._shadings, *self._windows.values(), *self._scripts.values()):
             first = 0 if one.first is None else at[id(one.first.row())]
             end = one.last or one.seen
@@ -347,7 +349,7 @@ class Drawing:
             is_whole = one.last is not None
             until = 0 if is_whole else self._end_of(one)
             total = one.count + more
-            found[key] = Shade(one.kind, lane, first, last, begun_by, total, is_whole, until)
+            found[key] = ChartShade(one.kind, lane, first, last, begun_by, total, is_whole, until)
         yield from sorted(found.values(), key=lambda shade: (shade.first, -shade.last))
 
     def _end_of(self, shading: _Shading) -> int:
@@ -371,8 +373,8 @@ def _moved(remark: Remark, source: Place, target: Place) -> Remark:
     )  # fmt: skip
 
 
-def _row(draft: _Draft, index: dict[Place, int]) -> Row:
-    return Row(
+def _row(draft: _Draft, index: dict[Place, int]) -> ChartRow:
+    return ChartRow(
         draft.first, draft.last, draft.count, draft.time_ns, draft.cause, draft.depth,
         tuple(_arrows(draft, index)), draft.by, draft.says,
     )  # fmt: skip

@@ -8,11 +8,15 @@ from collections.abc import Iterator
 
 from rescind.replay._words.text import count, plain
 
-from .chart import Arrow, Chart, Lane, Look, Row, Shade, ShadeKind
+from .chart import Arrow, ArrowLook, Chart, ChartLane, ChartRow, ChartShade, ShadeKind
 
 _SAFE = frozenset(" .,()_+/'=")
 _WINDOW = "rgba(242, 178, 44, 0.15)"
-_HEADS: dict[Look, str] = {Look.REFUSED: "-x", Look.LOST: "--x", Look.QUIET: "-->>"}
+_HEADS: dict[ArrowLook, str] = {
+    ArrowLook.REFUSED: "-x",
+    ArrowLook.LOST: "--x",
+    ArrowLook.QUIET: "-->>",
+}
 _ARROW = "->>"
 
 
@@ -28,11 +32,11 @@ def chart_mermaid(chart: Chart) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _name(lane: Lane) -> str:
+def _name(lane: ChartLane) -> str:
     return _safe(lane.title)
 
 
-def _row(row: Row, lanes: int) -> Iterator[str]:
+def _row(row: ChartRow, lanes: int) -> Iterator[str]:
     if row.is_break:
         ends = "L0" if lanes == 1 else f"L0,L{lanes - 1}"
         yield f"Note over {ends}: {_safe(row.says)}"
@@ -51,7 +55,7 @@ def _said(arrow: Arrow, words: str) -> str:
     return f"L{arrow.source}{head}L{arrow.target}: {_safe(words)}"
 
 
-def _opening(shades: tuple[Shade, ...], at: int) -> Iterator[str]:
+def _opening(shades: tuple[ChartShade, ...], at: int) -> Iterator[str]:
     """Begin what is shaded: the window as a coloured block, a script as an active lane.
 
     Mermaid's blocks nest; a window that overlaps another one is an active lane instead.
@@ -62,20 +66,20 @@ def _opening(shades: tuple[Shade, ...], at: int) -> Iterator[str]:
             yield f"rect {_WINDOW}" if block else f"activate L{shade.lane}"
 
 
-def _closing(shades: tuple[Shade, ...], at: int) -> Iterator[str]:
+def _closing(shades: tuple[ChartShade, ...], at: int) -> Iterator[str]:
     for shade in sorted(shades, key=lambda each: -each.first):
         if shade.last == at:
             yield "end" if _is_block(shade, shades) else f"deactivate L{shade.lane}"
 
 
-def _is_block(shade: Shade, shades: tuple[Shade, ...]) -> bool:
+def _is_block(shade: ChartShade, shades: tuple[ChartShade, ...]) -> bool:
     if shade.kind is not ShadeKind.WINDOW:
         return False
     windows = [each for each in shades if each.kind is ShadeKind.WINDOW]
     return not any(_crosses(shade, other) for other in windows)
 
 
-def _crosses(one: Shade, other: Shade) -> bool:
+def _crosses(one: ChartShade, other: ChartShade) -> bool:
     first, second = sorted((one, other), key=lambda each: (each.first, -each.last))
     return first.first < second.first <= first.last < second.last
 

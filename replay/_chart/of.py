@@ -5,7 +5,7 @@ from itertools import dropwhile
 
 from rescind.events import Turn
 from rescind.replay._archive.archive import AnyLog, Archive, archive_of
-from rescind.replay._archive.select import Kind, Target, resolve
+from rescind.replay._archive.select import Target, TargetKind, resolve
 from rescind.replay._words.text import count
 
 from .chart import Chart
@@ -56,7 +56,7 @@ def draw_chart(
     is_open = target is None and first is None and last is None
     cancels = list(archive.cancel_numbers) if is_open else []
     if cancels:
-        target = Target(Kind.CANCEL, cancels[-1])
+        target = Target(TargetKind.CANCEL, cancels[-1])
         total = len(cancels)
         which = "the only cancellation" if total == 1 else f"the last of {total:,} cancellations"
         notes.append(f"{which}; --of shows something else, --since and --until a range of turns")
@@ -85,19 +85,21 @@ def draw_chart(
 
 def _is_cone(target: Target | None) -> bool:
     """Whether a chart has an end of its own; an actor's ends where the log does."""
-    return target is not None and target.kind is not Kind.ACTOR
+    return target is not None and target.kind is not TargetKind.ACTOR
 
 
 def _turns(target: Target | None, first: int, last: int | None, archive: Archive) -> Iterable[Turn]:
     if target is None:
         return archive.turns(first, last)
-    if target.kind is Kind.ACTOR:
+    if target.kind is TargetKind.ACTOR:
         return archive.about(target.number, first=first, last=last)
     return cone_of(target, archive)
 
 
 def _left_out(target: Target | None, archive: Archive) -> list[str]:
-    cancel = archive.cancels.get(target.number) if target and target.kind is Kind.CANCEL else None
+    cancel = (
+        archive.cancels.get(target.number) if target and target.kind is TargetKind.CANCEL else None
+    )
     more = len(cancel.victims) - LIVES_MAX if cancel else 0
     return [f"the calls of {count(more, 'further victim')} are left out"] if more > 0 else []
 
@@ -112,11 +114,11 @@ def _within(turns: Iterable[Turn], first: int, last: int | None) -> Iterator[Tur
 def _title(target: Target | None, archive: Archive, first: int, last: int) -> str:
     if target is None:
         return f"turns {first} to {last}" if first else "no turns"
-    if target.kind is Kind.TURN:
+    if target.kind is TargetKind.TURN:
         return f"turn {target.number}"
     name = archive.label(target.number)
     cancel = archive.cancels.get(target.number)
-    if target.kind is not Kind.CANCEL or cancel is None:
+    if target.kind is not TargetKind.CANCEL or cancel is None:
         return name
     endpoint = archive.endpoints.get(cancel.endpoint)
     driver = f" ({endpoint.driver})" if endpoint and endpoint.driver else ""
@@ -128,11 +130,11 @@ def _zero(target: Target | None, archive: Archive) -> int:
     """Return the moment from which times count: when a cancel was asked for, or how it ended."""
     if target is None:
         return 0
-    if target.kind is Kind.CANCEL:
+    if target.kind is TargetKind.CANCEL:
         cancel = archive.cancels[target.number]
         begin = cancel.requested or cancel.began
         return begin.time_ns if begin else 0
-    if target.kind is Kind.REQUEST:
+    if target.kind is TargetKind.REQUEST:
         request = archive.requests[target.number]
         end = request.completed or request.rejected or request.submitted
         return end.time_ns if end else 0

@@ -51,7 +51,7 @@ from rescind.replay._words.describe import event_text, message_text, rules_of, s
 from rescind.replay._words.text import clip, count, duration, error_text, plain
 from rescind.replay._words.turns import kind_name
 
-from .chart import LaneKind, Look
+from .chart import ArrowLook, LaneKind
 
 _DETAILS_MAX = 3
 _TEXT_MAX, _NAME_MAX = 60, 24
@@ -70,7 +70,7 @@ class Remark:
 
     source: Place
     target: Place
-    look: Look
+    look: ArrowLook
     kind: str
     before: str = ""
     numbers: tuple[int, ...] = ()
@@ -169,26 +169,26 @@ class Speaker:
                     place = self.place(event.cancel)
                     code = said(event.code, self.names, event.cancel)
                     yield Remark(
-                        place, place, Look.CANCEL, "CancelEnded", "", _one(event.cancel),
+                        place, place, ArrowLook.CANCEL, "CancelEnded", "", _one(event.cancel),
                         f" ended: {code}", "c",
                     )  # fmt: skip
                 case Discarded():
                     place = self.place(event.requests[0] if event.requests else turn.actor)
                     yield Remark(
-                        place, APPLICATION, Look.LOST, "Discarded", "nobody hears of ",
+                        place, APPLICATION, ArrowLook.LOST, "Discarded", "nobody hears of ",
                         tuple(event.requests), f": {clip(event.reason, _TEXT_MAX)}",
                     )  # fmt: skip
                 case _:
                     pass
         for words, targets in losses.items():
             place, numbers = first.target, tuple(_ranges(targets))
-            yield Remark(place, place, Look.LOST, "CancelOutcome", words, numbers)
+            yield Remark(place, place, ArrowLook.LOST, "CancelOutcome", words, numbers)
 
     def _began(self, event: CancelBegan) -> Remark:
         place = self.place(event.cancel)
         victims = len(Numbers(event.victims))
         words = f"{count(victims, 'victim')}: " if victims else "no victims: nothing is outstanding"
-        return Remark(place, place, Look.CANCEL, "CancelBegan", words, tuple(event.victims))
+        return Remark(place, place, ArrowLook.CANCEL, "CancelBegan", words, tuple(event.victims))
 
     def _detail(self, event: Any) -> str:
         match event:
@@ -212,24 +212,24 @@ def _anything(speaker: Speaker, turn: Turn) -> Remark:
     source, target = speaker.ends(turn)
     name = kind_name(turn.message) if turn.message is not None else "nothing"
     words = clip(message_text(turn.message, speaker.names), _TEXT_MAX)
-    return Remark(source, target, Look.PLAIN, name, words)
+    return Remark(source, target, ArrowLook.PLAIN, name, words)
 
 
 def _start(speaker: Speaker, turn: Turn) -> Remark:
-    return Remark(*speaker.ends(turn), Look.PLAIN, "Start", "Start")
+    return Remark(*speaker.ends(turn), ArrowLook.PLAIN, "Start", "Start")
 
 
 def _submit(speaker: Speaker, turn: Turn) -> Remark:
     source, target = speaker.ends(turn)
     message: Submit = turn.message
-    said_so = Remark(source, target, Look.PLAIN, "Submit", _name(message.operation))
+    said_so = Remark(source, target, ArrowLook.PLAIN, "Submit", _name(message.operation))
     asked = _first(turn, CancelRequested)
     refused = _first(turn, Rejected)
     accepted = _first(turn, Accepted)
     if refused is not None:
         code = said(refused.code, speaker.names, refused.endpoint)
         return replace(
-            said_so, look=Look.REFUSED, numbers=_one(refused.request),
+            said_so, look=ArrowLook.REFUSED, numbers=_one(refused.request),
             after=f" refused: {code}", details=(plain(refused.rule),),
         )  # fmt: skip
     if asked is not None:
@@ -244,11 +244,11 @@ def _submit(speaker: Speaker, turn: Turn) -> Remark:
     return replace(said_so, numbers=_one(accepted.request), after=blocks + limit)
 
 
-def _look_of_cancel(turn: Turn) -> Look:
+def _look_of_cancel(turn: Turn) -> ArrowLook:
     """A cancel that got nobody and was too late for somebody has lost."""
     began = _first(turn, CancelBegan)
     has_lost = _first(turn, CancelOutcome) is not None and not (began and began.victims)
-    return Look.LOST if has_lost else Look.CANCEL
+    return ArrowLook.LOST if has_lost else ArrowLook.CANCEL
 
 
 def _answer(speaker: Speaker, turn: Turn) -> Remark:
@@ -259,11 +259,11 @@ def _answer(speaker: Speaker, turn: Turn) -> Remark:
         return _completion(speaker, ended, source, target, "Answer")
     code = said(message.code, speaker.names, message.request)
     answered = Remark(
-        source, target, Look.PLAIN, "Answer", "", _one(message.request), f" answered: {code}"
+        source, target, ArrowLook.PLAIN, "Answer", "", _one(message.request), f" answered: {code}"
     )
     if _first(turn, AnswerIgnored) is None:
         return answered
-    return replace(answered, look=Look.LOST, after=f" answered {code} too late, ignored")
+    return replace(answered, look=ArrowLook.LOST, after=f" answered {code} too late, ignored")
 
 
 def _cancel(speaker: Speaker, turn: Turn) -> Remark:
@@ -278,7 +278,7 @@ def _cancel(speaker: Speaker, turn: Turn) -> Remark:
         words = _name(asked.trigger)
         return Remark(source, target, look, "Cancel", words, _one(asked.cancel), letter="c")
     words = f"told of c{number}: " if turn.actor != number else ""
-    return Remark(source, target, Look.QUIET, "told", words, _one(turn.actor))
+    return Remark(source, target, ArrowLook.QUIET, "told", words, _one(turn.actor))
 
 
 def _result(speaker: Speaker, turn: Turn) -> Remark:
@@ -295,7 +295,7 @@ def _completion(
     """Tell an end; the ends of different operations fold together where codes are the same."""
     code = end_text(rules_of(speaker.names, ended.request), ended.code, ended.how)
     is_cancel = ended.request in speaker.names.cancels
-    letter, look = ("c", Look.CANCEL) if is_cancel else ("r", _look(ended))
+    letter, look = ("c", ArrowLook.CANCEL) if is_cancel else ("r", _look(ended))
     request = speaker.names.requests.get(ended.request)
     words = _name(request.operation) if request else ""
     return Remark(source, target, look, kind, words, _one(ended.request), f": {code}", letter)
@@ -312,23 +312,23 @@ def _script(speaker: Speaker, turn: Turn) -> Remark:
     return Remark(place, target, look, kind, before, ranges, after + code)
 
 
-def _brought(speaker: Speaker, ranges: list[int]) -> tuple[Look, str]:
+def _brought(speaker: Speaker, ranges: list[int]) -> tuple[ArrowLook, str]:
     """Return what a run of deliveries brings, if it is the same in all."""
-    found: set[tuple[Look, str]] = set()
+    found: set[tuple[ArrowLook, str]] = set()
     for number in islice(Numbers(ranges), _LOOKED_AT_MAX):
         done = speaker.end_of(number)
         if done is None:
-            return Look.PLAIN, ""
+            return ArrowLook.PLAIN, ""
         code = end_text(rules_of(speaker.names, number), done.code, done.how)
         own = number in speaker.names.cancels
-        found.add((Look.CANCEL if own else _look(done), f": {code}"))
-    return found.pop() if len(found) == 1 else (Look.PLAIN, "")
+        found.add((ArrowLook.CANCEL if own else _look(done), f": {code}"))
+    return found.pop() if len(found) == 1 else (ArrowLook.PLAIN, "")
 
 
 def _to_application(speaker: Speaker, turn: Turn) -> Remark:
     place = speaker.place(turn.actor)
     words = message_text(turn.message, speaker.names)
-    return Remark(place, APPLICATION, Look.PLAIN, kind_name(turn.message), words)
+    return Remark(place, APPLICATION, ArrowLook.PLAIN, kind_name(turn.message), words)
 
 
 def _returned(speaker: Speaker, turn: Turn) -> Remark:
@@ -336,17 +336,17 @@ def _returned(speaker: Speaker, turn: Turn) -> Remark:
     message: Returned = turn.message
     words, numbers = "script of ", _one(message.request)
     if message.error is None:
-        return Remark(source, target, Look.QUIET, "Returned", words, numbers, " returns")
+        return Remark(source, target, ArrowLook.QUIET, "Returned", words, numbers, " returns")
     error = clip(error_text(message.error), _TEXT_MAX)
     return Remark(
-        source, target, Look.FAILED, "Returned", words, numbers, " raised", details=(error,)
+        source, target, ArrowLook.FAILED, "Returned", words, numbers, " raised", details=(error,)
     )
 
 
 def _serve(speaker: Speaker, turn: Turn) -> Remark:
     source, target = speaker.ends(turn)
     numbers = _one(turn.message.request)
-    return Remark(source, target, Look.PLAIN, "Serve", "takes up ", numbers)
+    return Remark(source, target, ArrowLook.PLAIN, "Serve", "takes up ", numbers)
 
 
 def _killed(speaker: Speaker, turn: Turn) -> Remark:
@@ -356,7 +356,7 @@ def _killed(speaker: Speaker, turn: Turn) -> Remark:
     taken = taken_text(message).removeprefix(", ")
     details = (clip(taken, _TEXT_MAX),) if taken else ()
     return Remark(
-        source, target, Look.CANCEL, "Killed", "work of ", _one(message.cancel),
+        source, target, ArrowLook.CANCEL, "Killed", "work of ", _one(message.cancel),
         f" has stopped{code}", "c", details,
     )  # fmt: skip
 
@@ -368,7 +368,7 @@ def _timed_out(speaker: Speaker, turn: Turn) -> Remark:
     after = " ran out" + (f" ({duration(limit)})" if limit else "")
     ended = request.completed if request else None
     is_late = ended is not None and ended.turn < turn.number
-    look = Look.LOST if is_late else Look.CANCEL
+    look = ArrowLook.LOST if is_late else ArrowLook.CANCEL
     numbers = _one(turn.message.request)
     return Remark(place, place, look, "TimedOut", "deadline of ", numbers, after)
 
@@ -400,13 +400,13 @@ _MESSAGES: dict[type, Callable[[Speaker, Turn], Remark]] = {
 }
 
 
-def _look(ended: Completed | Ending) -> Look:
+def _look(ended: Completed | Ending) -> ArrowLook:
     """Return how an end looks, from a completion or from what a ledger keeps of one."""
     if ended.how in (How.CANCELLED, How.TIMED_OUT):
-        return Look.CANCELLED
+        return ArrowLook.CANCELLED
     if ended.how in (How.ABANDONED, How.RECOVERED):
-        return Look.FAILED
-    return Look.WELL if ended.code is None and ended.how == How.RESULT else Look.FAILED
+        return ArrowLook.FAILED
+    return ArrowLook.WELL if ended.code is None and ended.how == How.RESULT else ArrowLook.FAILED
 
 
 def _name(operation: str) -> str:

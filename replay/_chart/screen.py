@@ -8,7 +8,7 @@ from typing import Any
 
 from rescind.replay._words.text import Clock, Line, Span, by_json, clip, line, offset, plain
 
-from .chart import Arrow, Chart, Look, Row, Shade, ShadeKind
+from .chart import Arrow, ArrowLook, Chart, ChartRow, ChartShade, ShadeKind
 
 WIDTH_MIN = 72
 """A narrower terminal breaks the lines itself."""
@@ -17,17 +17,17 @@ _GAP_MIN, _GAP_MAX = 3, 12
 _GRAPH_SHARE = 0.36
 """How much of a wide line the lanes may take."""
 
-_STYLES: dict[Look, str] = {
-    Look.PLAIN: "",
-    Look.QUIET: "dim",
-    Look.CANCEL: "bold yellow",
-    Look.WELL: "green",
-    Look.FAILED: "red",
-    Look.CANCELLED: "yellow",
-    Look.REFUSED: "bold red",
-    Look.LOST: "magenta",
+_STYLES: dict[ArrowLook, str] = {
+    ArrowLook.PLAIN: "",
+    ArrowLook.QUIET: "dim",
+    ArrowLook.CANCEL: "bold yellow",
+    ArrowLook.WELL: "green",
+    ArrowLook.FAILED: "red",
+    ArrowLook.CANCELLED: "yellow",
+    ArrowLook.REFUSED: "bold red",
+    ArrowLook.LOST: "magenta",
 }
-_CROSSED = frozenset({Look.REFUSED, Look.LOST})
+_CROSSED = frozenset({ArrowLook.REFUSED, ArrowLook.LOST})
 """What did not get in or did not count: its arrow ends in a cross."""
 
 _CROSS = "\N{MULTIPLICATION SIGN}"
@@ -77,7 +77,7 @@ class _Screen:
             lines += [line(), line(Span(clip(note, self._width), "dim"))]
         return lines
 
-    def _after(self, row: Row) -> str:
+    def _after(self, row: ChartRow) -> str:
         return "" if row.is_break else offset(row.time_ns - self._chart.zero_ns)
 
     def _heads(self) -> list[Line]:
@@ -89,7 +89,7 @@ class _Screen:
             lines.append(line(" " * self._left, Span(before, "dim"), Span(title, "bold cyan")))
         return lines
 
-    def _row(self, at: int, row: Row) -> list[Line]:
+    def _row(self, at: int, row: ChartRow) -> list[Line]:
         if row.is_break:
             return [line("  ", Span(clip(f"… {row.says} …", self._width - 2), "dim"))]
         lines: list[Line] = []
@@ -105,7 +105,7 @@ class _Screen:
             left = [Span(" " * self._left)]
         return lines
 
-    def _says(self, row: Row, arrow: Arrow, *, is_first: bool) -> list[Span]:
+    def _says(self, row: ChartRow, arrow: Arrow, *, is_first: bool) -> list[Span]:
         room = self._words
         indent = "  " * min(row.depth, 4)
         many = f" ({row.count:,} turns)" if row.count > 1 and is_first else ""
@@ -146,14 +146,14 @@ class _Screen:
             cells[start] = Span(mark, style)
             return
         step = 1 if end > start else -1
-        dash = "╌" if arrow.look is Look.LOST else "─"
+        dash = "╌" if arrow.look is ArrowLook.LOST else "─"
         for x in range(start + step, end, step):
             cells[x] = Span("┼" if x in self._at else dash, style)
         head = "▶" if step > 0 else "◀"
         cells[end - step] = Span(_CROSS if arrow.look in _CROSSED else head, style)
 
 
-def _covers(shade: Shade, at: int, lane: int) -> bool:
+def _covers(shade: ChartShade, at: int, lane: int) -> bool:
     return shade.lane == lane and shade.first <= at <= shade.last
 
 
@@ -197,7 +197,7 @@ def chart_json(chart: Chart) -> dict[str, Any]:
     }
 
 
-def _row_json(row: Row) -> dict[str, Any]:
+def _row_json(row: ChartRow) -> dict[str, Any]:
     return {
         "first": row.first or None,
         "last": row.last or None,

@@ -11,7 +11,7 @@ from html import escape
 from rescind.replay._words.text import Clock, clip, offset, plain
 from rescind.replay._words.text import count as counted
 
-from .chart import Arrow, Chart, Look, Row, Shade, ShadeKind
+from .chart import Arrow, ArrowLook, Chart, ChartRow, ChartShade, ShadeKind
 
 _MARGIN = 24.0
 _GUTTER = 138.0
@@ -182,7 +182,7 @@ class _Picture:
             )
             yield _text(x, _HEAD_TOP + 19.5, lane.title, "lane")
 
-    def _span(self, shade: Shade) -> tuple[float, float]:
+    def _span(self, shade: ChartShade) -> tuple[float, float]:
         """Return where a shade begins and ends."""
         top = self._tops[shade.first] + 8
         is_open = shade.kind is ShadeKind.WINDOW and not shade.is_whole
@@ -219,7 +219,7 @@ class _Picture:
                 taken.add(y)
                 yield _text(self._width - 16, y, shade.says, "small end cancel")
 
-    def _row(self, at: int, row: Row) -> Iterator[str]:
+    def _row(self, at: int, row: ChartRow) -> Iterator[str]:
         y = self._tops[at]
         if row.is_break:
             middle = y + _BREAK / 2 + 2
@@ -243,13 +243,13 @@ class _Picture:
             y += _height(row, arrow)
         yield "</g>\n"
 
-    def _about(self, row: Row) -> str:
+    def _about(self, row: ChartRow) -> str:
         """Return what a pointer over a row is told: when, because of what, and what was clipped."""
         cause = f", because of turn {row.cause}" if row.cause else ""
         says = [" ".join(filter(None, (each.says, each.detail))) for each in _told(row)]
         return f"turn {row.turns}, {self._clock.moment(row.time_ns)}{cause}: {'; '.join(says)}"
 
-    def _arrow(self, row: Row, arrow: Arrow, y: float) -> Iterator[str]:
+    def _arrow(self, row: ChartRow, arrow: Arrow, y: float) -> Iterator[str]:
         label, detail = _label(row, arrow), _detail(row, arrow)
         start, end = self._x[arrow.source], self._x[arrow.target]
         look = str(arrow.look)
@@ -291,10 +291,10 @@ class _Picture:
 
 
 def _is_crossed(arrow: Arrow) -> bool:
-    return arrow.look in (Look.REFUSED, Look.LOST)
+    return arrow.look in (ArrowLook.REFUSED, ArrowLook.LOST)
 
 
-def _told(row: Row) -> list[Arrow]:
+def _told(row: ChartRow) -> list[Arrow]:
     return [arrow for arrow in row.arrows if not arrow.is_onward]
 
 
@@ -302,16 +302,16 @@ def _leftmost(arrow: Arrow) -> int:
     return min(arrow.source, arrow.target)
 
 
-def _height(row: Row, arrow: Arrow) -> float:
+def _height(row: ChartRow, arrow: Arrow) -> float:
     return _ROW + (_DETAIL if _detail(row, arrow) else 0.0)
 
 
-def _label(row: Row, arrow: Arrow) -> str:
+def _label(row: ChartRow, arrow: Arrow) -> str:
     many = f" ({counted(row.count, 'turn')})" if row.count > 1 and arrow is row.arrows[0] else ""
     return clip(arrow.says, _LABEL_MAX - len(many)) + many
 
 
-def _detail(row: Row, arrow: Arrow) -> str:
+def _detail(row: ChartRow, arrow: Arrow) -> str:
     parts = [arrow.detail] if arrow.detail else []
     if row.caller and arrow is row.arrows[0]:
         parts.append(row.caller)

@@ -12,7 +12,7 @@ from rescind.events import UsageError, read
 from rescind.replay._archive.archive import Archive
 from rescind.replay._laws.law import Verdict
 from rescind.replay._sequences.screen import sequence_json, sequence_lines
-from rescind.replay._sequences.sequences import Sequence, sequences
+from rescind.replay._sequences.sequences import CancelSequence, sequences
 from rescind.replay._why.screen import story_json, story_lines
 from rescind.replay._why.why import why
 from rescind.replay._words.text import Line, line
@@ -37,7 +37,7 @@ class Demo:
     log: Path
     terminal: Terminal
     peer: dict[str, Any]
-    found: list[Sequence]
+    found: list[CancelSequence]
 
     @property
     def is_good(self) -> bool:
@@ -114,7 +114,7 @@ def _none(peer: dict[str, Any]) -> str:
     return "some, which must not be" if peer["marker"] else "none"
 
 
-def _examples(found: list[Sequence]) -> tuple[str, str]:
+def _examples(found: list[CancelSequence]) -> tuple[str, str]:
     """Return the first victim and the first refusal, as selectors."""
     victims = [victim.request for one in found for victim in one.victims]
     refusals = [refusal.request for one in found for refusal in one.refused]

@@ -7,7 +7,7 @@ from typing import Any
 
 from rescind.events import How, Turn
 from rescind.replay._ledger.dialects import code_text, end_text
-from rescind.replay._ledger.lives import Request
+from rescind.replay._ledger.lives import RequestLife
 from rescind.replay._words.describe import Names, event_text, message_text, rules_of
 from rescind.replay._words.text import MARGIN, Line, Span, clip, count, duration, line, plain, site
 from rescind.replay._words.turns import turn_json
@@ -169,7 +169,7 @@ def _ends(spot: Spot, a: Names, b: Names) -> Iterator[str]:
     yield f"{name}: {said_here} in A, {said_there} in B"
 
 
-def _end(request: Request, names: Names) -> str:
+def _end(request: RequestLife, names: Names) -> str:
     """Return how a request ended and when, counted from its submission."""
     rules = rules_of(names, request.number)
     if request.rejected is not None:

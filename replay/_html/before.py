@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from rescind.replay._ledger.dialects import end_text, state_text
-from rescind.replay._ledger.lives import Call
+from rescind.replay._ledger.lives import CallLife
 from rescind.replay._ledger.model import Ledger
 from rescind.replay._words.describe import rules_of
 from rescind.replay._words.text import clip
@@ -23,7 +23,7 @@ def standings_in(world: World, ledger: Ledger) -> Iterator[Standing]:
         text = state_text(rules_of(ledger, number), place.state.value)
         yield Standing("e", number, LIVE, clip(text, TEXT_MAX))
     for number, call in world.calls.items():
-        ledger.calls[number] = Call(number, call.endpoint)
+        ledger.calls[number] = CallLife(number, call.endpoint)
         text = state_text(rules_of(ledger, number), call.state.value)
         yield Standing("k", number, LIVE, clip(text, TEXT_MAX))
     for number in world.accepted:

@@ -18,14 +18,14 @@ from typing import Any
 
 from rescind.events import Damage, LogReader, Lookup, Turn
 from rescind.replay._archive.archive import Archive
-from rescind.replay._archive.select import Kind, SelectorError, Target, resolve
+from rescind.replay._archive.select import SelectorError, Target, TargetKind, resolve
 from rescind.replay._chart.of import draw_chart
 from rescind.replay._chart.svg import chart_svg
 from rescind.replay._ledger.fold import new_ledger
 from rescind.replay._ledger.lives import CancelLife
 from rescind.replay._ledger.sound import sound
 from rescind.replay._sequences.screen import sequence_json
-from rescind.replay._sequences.sequences import Sequence as Cancellation
+from rescind.replay._sequences.sequences import CancelSequence as Cancellation
 from rescind.replay._sequences.sequences import sequence_of
 from rescind.replay._state.state import History
 from rescind.replay._words.text import Clock, Line, Span, count, line
@@ -203,7 +203,7 @@ class _Scope:
         if target is None:
             asked = cards[-1]["asked"]["turn"] if cards else None
             return {"turn": asked or self.first, "about": "", "cancel": 0}
-        if target.kind is Kind.TURN:
+        if target.kind is TargetKind.TURN:
             return {"turn": target.number, "about": "", "cancel": 0, "chart": str(target)}
         asked = [one["asked"]["turn"] for one in cards if one["cancel"] == target.number]
         cancel = target.number if asked else 0
@@ -235,10 +235,10 @@ def _scope(archive: Archive, of: str | None, first: int | None, last: int | None
 def _story(target: Target, archive: Archive) -> tuple[int, int]:
     """Return the turns between which something has its story, and some around."""
     number, lookup = target.number, archive.lookup
-    if target.kind is Kind.TURN:
+    if target.kind is TargetKind.TURN:
         begin, end = number, number
     else:
-        cancel = archive.cancels.get(number) if target.kind is Kind.CANCEL else None
+        cancel = archive.cancels.get(number) if target.kind is TargetKind.CANCEL else None
         victims = cancel.victims[:MEMBERS_MAX] if cancel else ()
         begin = min(_born(each, lookup) for each in (number, *victims))
         end = _last_about(number, lookup)
@@ -314,7 +314,7 @@ def _charts(archive: Archive, cards: Sequence[dict[str, Any]], scope: _Scope) ->
     """Return charts as SVG by their selectors: the newest, of bounded number and length."""
     charts: dict[str, str] = {}
     room = CHARTS_CHARS_MAX
-    wanted = [Target(Kind.CANCEL, one["cancel"]) for one in reversed(cards)][:CHARTS_MAX]
+    wanted = [Target(TargetKind.CANCEL, one["cancel"]) for one in reversed(cards)][:CHARTS_MAX]
     if scope.target is not None and scope.target not in wanted:
         wanted.insert(0, scope.target)
     for target in wanted:
@@ -388,12 +388,9 @@ def html_lines(page: HtmlPage, target: str) -> list[Line]:
     ]
 
 
-def html_json(page: HtmlPage, target: str) -> dict[str, Any]:
+def html_json(page: HtmlPage) -> dict[str, Any]:
     """Return the same as JSON."""
     return {
-        "to": "html",
-        "out": target,
-        "bytes": page.size,
         "first": page.first,
         "last": page.last,
         "turns": page.turns,

@@ -53,7 +53,7 @@ from rescind.events import (
     Violation,
     WorkStopped,
 )
-from rescind.replay._ledger.lives import CancelLife, Request
+from rescind.replay._ledger.lives import CancelLife, RequestLife
 from rescind.replay._ledger.numbers import NumberSet
 
 from .law import Court, Law
@@ -137,7 +137,7 @@ class BirthAndClosing(Law):
         if request is not None and request.endpoint not in self._closers:
             self._is_not_behind_closing(request, what, turn)
 
-    def _is_submitted(self, number: int, what: str, turn: Turn) -> Request | None:
+    def _is_submitted(self, number: int, what: str, turn: Turn) -> RequestLife | None:
         request = self.ledger.requests.get(number)
         if request is None or request.submitted is None:
             text = f"r{number} {what} and was never submitted"
@@ -145,7 +145,7 @@ class BirthAndClosing(Law):
             self.broken(f"r{number}", [turn.number], text, number, blind=blind)
         return request
 
-    def _is_not_behind_closing(self, request: Request, what: str, turn: Turn) -> None:
+    def _is_not_behind_closing(self, request: RequestLife, what: str, turn: Turn) -> None:
         owner = self.ledger.endpoints.get(request.endpoint)
         if owner is not None and owner.closed is not None and owner.closed.turn < turn.number:
             text = f"r{request.number} {what} when a{request.endpoint} was closed and silent"

@@ -21,7 +21,7 @@ from rescind.events import (
     Turn,
 )
 from rescind.replay._ledger.dialects import TIME_OUT
-from rescind.replay._ledger.lives import Attempt, CancelLife, Request
+from rescind.replay._ledger.lives import Attempt, CancelLife, RequestLife
 from rescind.replay._ledger.model import BY_A_CANCEL
 
 from .law import Court, Law
@@ -118,7 +118,7 @@ class OneOutcome(Law):
                 if is_waiting and number not in cancel.told:
                     self._is_served(cancel, victim, turn)
 
-    def _is_served(self, cancel: CancelLife, victim: Request, turn: Turn) -> None:
+    def _is_served(self, cancel: CancelLife, victim: RequestLife, turn: Turn) -> None:
         if not victim.is_settled:
             text = f"c{cancel.number} ended before its victim r{victim.number} was served"
             turns = [cancel.began.turn if cancel.began else 0, turn.number]
@@ -218,7 +218,7 @@ class OneWinner(Law):
             blind = self.court.is_blind(cancel)
             self.broken(name, [began, turn.number], text, *about, blind=blind)
 
-    def _has_code(self, event: Completed, request: Request, turn: Turn) -> None:
+    def _has_code(self, event: Completed, request: RequestLife, turn: Turn) -> None:
         allowed = self.court.tables_of(request.endpoint).cancelled_codes
         if allowed is None or request.submitted is None or event.code in allowed(request):
             return
@@ -313,11 +313,11 @@ class DeliveryOrder(Law):
             if cancel is not None and rank is not None:
                 self._follows(cancel, request, rank, turn)
 
-    def _cancel_of(self, request: Request) -> CancelLife | None:
+    def _cancel_of(self, request: RequestLife) -> CancelLife | None:
         by = request.completed.by if request.completed else 0
         return self.ledger.cancels.get(request.number) or self.ledger.cancels.get(by)
 
-    def _rank(self, request: Request, cancel: CancelLife) -> int | None:
+    def _rank(self, request: RequestLife, cancel: CancelLife) -> int | None:
         rules = self.court.tables_of(cancel.endpoint)
         if rules.delivery_rank is None or request.submitted is None:
             return None
@@ -328,7 +328,7 @@ class DeliveryOrder(Law):
             return rules.synchronous_rank
         return rules.delivery_rank.get(request.operation)
 
-    def _follows(self, cancel: CancelLife, request: Request, rank: int, turn: Turn) -> None:
+    def _follows(self, cancel: CancelLife, request: RequestLife, rank: int, turn: Turn) -> None:
         submitted = request.submitted.turn if request.submitted else 0
         key = (rank, submitted, request.number)
         latest, place = self._latest.get(cancel.number, (key, turn.number))

@@ -15,7 +15,7 @@ from typing import Any, ClassVar, TypeAlias
 from rescind.events import Damage, Keyframe, RescindError, Turn, UsageError
 from rescind.events._keyframe import Part
 from rescind.replay._ledger.dialects import Tables, tables
-from rescind.replay._ledger.lives import CancelLife, Request
+from rescind.replay._ledger.lives import CancelLife, RequestLife
 from rescind.replay._ledger.model import Ledger
 
 KEPT_MAX = 1_000
@@ -332,15 +332,15 @@ class Court:
         found = self.ledger.endpoints.get(endpoint)
         return tables(found.dialect, found.profile) if found else tables("")
 
-    def is_blind(self, thing: Request | CancelLife | None) -> bool:
+    def is_blind(self, thing: RequestLife | CancelLife | None) -> bool:
         """Whether facts about a thing may be missing: before the log's beginning, or in a gap."""
-        if isinstance(thing, Request) and thing.is_lost:
+        if isinstance(thing, RequestLife) and thing.is_lost:
             return True
         if self.ledger.blind_before == 1:
             return False
         if thing is None:
             return True
-        begun = thing.submitted if isinstance(thing, Request) else thing.requested
+        begun = thing.submitted if isinstance(thing, RequestLife) else thing.requested
         return begun is None or begun.turn < self.ledger.blind_before
 
 

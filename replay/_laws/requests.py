@@ -32,7 +32,7 @@ from rescind.events import (
     Suspended,
     Turn,
 )
-from rescind.replay._ledger.lives import Request
+from rescind.replay._ledger.lives import RequestLife
 from rescind.replay._ledger.numbers import NumberSet
 
 from .law import Court, Law
@@ -111,7 +111,7 @@ class OneCompletion(Law):
             if request.is_pending:
                 self._pending(request)
 
-    def _pending(self, request: Request) -> None:
+    def _pending(self, request: RequestLife) -> None:
         name = f"r{request.number}"
         end = request.delivered or request.discarded
         if end is not None:
@@ -149,13 +149,13 @@ class OneEnd(Law):
             if request is not None:
                 self._ended_before(request, turn)
 
-    def _completed_before(self, number: int, request: Request | None, turn: Turn) -> None:
+    def _completed_before(self, number: int, request: RequestLife | None, turn: Turn) -> None:
         if request is None or not request.has_completed:
             text = f"r{number} reached its end before any completion of it"
             blind = self.court.is_blind(request)
             self.broken(f"r{number}", [turn.number], text, number, blind=blind)
 
-    def _ended_before(self, request: Request, turn: Turn) -> None:
+    def _ended_before(self, request: RequestLife, turn: Turn) -> None:
         for end in (request.delivered, request.discarded):
             # A completion whose delivery was not acknowledged is delivered again after recovery.
             if end is not None and end.turn >= self.court.epoch_first:

@@ -11,7 +11,7 @@ from functools import cache
 
 from rescind.events import How
 
-from .lives import CancelLife, Request
+from .lives import CancelLife, RequestLife
 
 TIME_OUT = "time-out"
 """The trigger of a cancel that nobody called."""
@@ -52,7 +52,7 @@ class Tables:
     states: dict[int, str] = field(default_factory=dict[int, str])
     window_operations: frozenset[str] = frozenset()
     window_code: int | None = None
-    cancelled_codes: Callable[[Request], frozenset[int | None]] | None = None
+    cancelled_codes: Callable[[RequestLife], frozenset[int | None]] | None = None
     delivery_rank: dict[str, int] | None = None
     cancel_rank: int = 0
     synchronous_rank: int = 0
@@ -113,7 +113,7 @@ def _newton(profile_name: str) -> Tables:
 
     profile = _protocol.PROFILES.get(profile_name, _protocol.GUIDE)
 
-    def cancelled_codes(request: Request) -> frozenset[int | None]:
+    def cancelled_codes(request: RequestLife) -> frozenset[int | None]:
         codes = {int(_protocol.cancelled_code(request.operation, profile))}
         if request.operation in _protocol.RECEIVES:
             codes.add(int(profile.release_input_code))
@@ -157,7 +157,7 @@ def _winsock(_profile: str) -> Tables:
     # Imported here for the same reason.
     from rescind.actors.winsock import _codes, _protocol  # noqa: PLC0415
 
-    def cancelled_codes(request: Request) -> frozenset[int | None]:
+    def cancelled_codes(request: RequestLife) -> frozenset[int | None]:
         return frozenset({_protocol.cancelled_code(request.operation)})
 
     return Tables(

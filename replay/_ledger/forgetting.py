@@ -24,16 +24,16 @@ from rescind.events import By, LogAccessError, LogReader, Lookup, Stopped, Turn
 from .from_keyframe import LedgerFromKeyframe
 from .lives import (
     Before,
-    Call,
+    CallLife,
     CancelLife,
     Context,
     Delivery,
     Discard,
     Ending,
-    Endpoint,
+    EndpointLife,
     Moment,
     Refused,
-    Request,
+    RequestLife,
 )
 from .model import ClassName, Ledger
 from .numbers import NumberSet
@@ -42,7 +42,7 @@ from .sound import sound
 T = TypeVar("T")
 D = TypeVar("D")
 
-Forgotten: TypeAlias = Request | CancelLife | Endpoint | Call | tuple[int, int]
+Forgotten: TypeAlias = RequestLife | CancelLife | EndpointLife | CallLife | tuple[int, int]
 """What a ledger forgets; a pair is an actor's epoch and class binding."""
 
 KEPT_SETTLED = 10_000
@@ -181,7 +181,7 @@ class ForgetfulLedger(LedgerFromKeyframe):
 
     # --- forgetting ------------------------------------------------------------------------------
 
-    def request(self, number: int) -> Request:
+    def request(self, number: int) -> RequestLife:
         """Return a request, a stub when the log has not told of its submission."""
         if self._told:
             found = super().request(number)
@@ -189,11 +189,11 @@ class ForgetfulLedger(LedgerFromKeyframe):
             known = self.requests.get(number)
             if known is not None:
                 return known
-            found = self.requests[number] = Request(number)
+            found = self.requests[number] = RequestLife(number)
         self._make_room(number)
         return found
 
-    def settles(self, request: Request) -> None:
+    def settles(self, request: RequestLife) -> None:
         """Hear that nothing more is owed for a request."""
         self._settled.append(request.number)
         for number in request.claims:
@@ -258,7 +258,7 @@ class ForgetfulLedger(LedgerFromKeyframe):
             self.forgets(self.requests.pop(number))
         self.forgotten.add(number)
 
-    def _may_go(self, request: Request) -> bool:
+    def _may_go(self, request: RequestLife) -> bool:
         for number in request.claims:
             cancel = _at_hand(self.cancels, number)
             if cancel is not None and not self._is_at_rest(cancel):
@@ -288,7 +288,7 @@ class ForgetfulLedger(LedgerFromKeyframe):
             self._make_room(number)
             return
         if self._recalls_left == 0:
-            self.requests[number] = Request(number, is_lost=True)
+            self.requests[number] = RequestLife(number, is_lost=True)
             return
         self._recalls_left -= 1
         self.recalled.add(number)
@@ -297,7 +297,7 @@ class ForgetfulLedger(LedgerFromKeyframe):
             for turn in self._turns_about(number):
                 recollection.feed(turn)
         except LogAccessError:  # pruned while it was read
-            self.requests[number] = Request(number, is_lost=True)
+            self.requests[number] = RequestLife(number, is_lost=True)
             return
         self._take_back(number, recollection)
 
@@ -328,7 +328,7 @@ class ForgetfulLedger(LedgerFromKeyframe):
 
     # --- what the laws ask -----------------------------------------------------------------------
 
-    def present(self) -> Iterator[Request]:
+    def present(self) -> Iterator[RequestLife]:
         """Yield the requests that are not forgotten, those put aside first."""
         if self._aside is not None:
             yield from self._aside
@@ -345,9 +345,9 @@ class Recollection(Ledger):
         super().__init__()
         self._number = number
 
-    def request(self, number: int) -> Request:
+    def request(self, number: int) -> RequestLife:
         """Return the request, or one that nobody keeps."""
-        return super().request(number) if number == self._number else Request(number)
+        return super().request(number) if number == self._number else RequestLife(number)
 
     def among(self, ranges: list[int]) -> Iterable[int]:
         """Return the number if it is in the ranges."""
@@ -369,11 +369,11 @@ class _Aside:
         self._database.execute("PRAGMA journal_mode = OFF")
         self._database.execute("CREATE TABLE aside (number TEXT PRIMARY KEY, request TEXT)")
 
-    def put(self, requests: Iterable[Request]) -> None:
+    def put(self, requests: Iterable[RequestLife]) -> None:
         rows = ((str(each.number), _packed(each)) for each in requests)
         self._database.executemany("REPLACE INTO aside VALUES (?, ?)", rows)
 
-    def take(self, number: int) -> Request | None:
+    def take(self, number: int) -> RequestLife | None:
         key = [str(number)]
         rows = self._database.execute("SELECT request FROM aside WHERE number = ?", key)
         found = rows.fetchone()
@@ -382,12 +382,12 @@ class _Aside:
         self._database.execute("DELETE FROM aside WHERE number = ?", key)
         return _unpacked(found[0])
 
-    def __iter__(self) -> Iterator[Request]:
+    def __iter__(self) -> Iterator[RequestLife]:
         for (packed,) in self._database.execute("SELECT request FROM aside ORDER BY rowid"):
             yield _unpacked(packed)
 
 
-_FIELDS = tuple(each.name for each in fields(Request))
+_FIELDS = tuple(each.name for each in fields(RequestLife))
 _MADE_OF: dict[str, Callable[..., Any]] = {
     "submitted": Moment,
     "by": By,
@@ -404,18 +404,18 @@ _MADE_OF: dict[str, Callable[..., Any]] = {
 """Fields of a request that are more than a number or a text, and what they are made of."""
 
 
-def _packed(request: Request) -> str:
+def _packed(request: RequestLife) -> str:
     """Return a request as text; of what a script raised only the text is kept."""
     values = [getattr(request, name) for name in _FIELDS]
     return json.dumps([astuple(v) if isinstance(v, By) else v for v in values], default=str)
 
 
-def _unpacked(packed: str) -> Request:
+def _unpacked(packed: str) -> RequestLife:
     values: dict[str, Any] = dict(zip(_FIELDS, json.loads(packed), strict=True))
     for name, make in _MADE_OF.items():
         if values[name] is not None:
             values[name] = make(*values[name])
-    return Request(**values)
+    return RequestLife(**values)
 
 
 def _surplus(mapping: dict[int, Any]) -> list[int]:

@@ -24,7 +24,7 @@ from rescind.events import (
 )
 
 from .dialects import TIME_OUT
-from .lives import Before, Call, Endpoint, Request
+from .lives import Before, CallLife, EndpointLife, RequestLife
 from .model import BY_A_CANCEL, ClassName, Ledger
 
 
@@ -71,7 +71,7 @@ class LedgerFromKeyframe(Ledger):
             case _:
                 pass
 
-    def _place_victim(self, request: Request, by: int) -> None:
+    def _place_victim(self, request: RequestLife, by: int) -> None:
         cancel = self.cancels.get(by)
         if cancel is not None:
             request.endpoint = request.endpoint or cancel.endpoint
@@ -94,7 +94,7 @@ class LedgerFromKeyframe(Ledger):
                 case {"kind": "request"}:
                     self._hear_of_request(entry)
                 case {"kind": "call", "endpoint": int(endpoint), "state": int(state)}:
-                    self.calls.setdefault(entry.actor, Call(entry.actor, endpoint, state=state))
+                    self.calls.setdefault(entry.actor, CallLife(entry.actor, endpoint, state=state))
                 case _:
                     pass
         for entry in endpoints:  # now that the requests are known that their cancels began with
@@ -110,7 +110,7 @@ class LedgerFromKeyframe(Ledger):
         for number in list(self._told):
             self.request(number)
 
-    def request(self, number: int) -> Request:
+    def request(self, number: int) -> RequestLife:
         """Return a request; where its submission is gone, as a keyframe tells of it."""
         found = super().request(number)
         told = self._told.pop(number, None)
@@ -130,7 +130,7 @@ class LedgerFromKeyframe(Ledger):
 
     # --- what a keyframe tells -------------------------------------------------------------------
 
-    def _name(self, request: Request, told: _Told) -> None:
+    def _name(self, request: RequestLife, told: _Told) -> None:
         if request.submitted is None:
             request.endpoint, request.operation = told.endpoint, told.operation
             request.asynchronous, request.timeout_ns = told.asynchronous, told.timeout_ns
@@ -172,7 +172,7 @@ class LedgerFromKeyframe(Ledger):
             case _:
                 pass
 
-    def _hear_of_window(self, window: Any, endpoint: Endpoint) -> None:
+    def _hear_of_window(self, window: Any, endpoint: EndpointLife) -> None:
         """A cancel that was under way where turns are missing; its end, if it comes, is told."""
         match window:
             case {

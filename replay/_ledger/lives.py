@@ -80,7 +80,7 @@ class Context(NamedTuple):
 
 
 @dataclass(slots=True)
-class Request:
+class RequestLife:
     """One request's life, as far as the log tells it.
 
     ``submitted`` is None when the log begins after the submission.
@@ -175,7 +175,7 @@ class CancelLife:
 
 
 @dataclass(slots=True)
-class Endpoint:
+class EndpointLife:
     """An endpoint: what it is, how it stands, which cancel windows are open beside it."""
 
     number: int
@@ -193,7 +193,7 @@ class Endpoint:
 
 
 @dataclass(slots=True)
-class Call:
+class CallLife:
     """A call: groups requests of one endpoint."""
 
     number: int

@@ -46,17 +46,17 @@ from rescind.events import (
 
 from .lives import (
     Attempt,
-    Call,
+    CallLife,
     CancelLife,
     Context,
     Delivery,
     Discard,
     Ending,
-    Endpoint,
+    EndpointLife,
     Gap,
     Moment,
     Refused,
-    Request,
+    RequestLife,
 )
 from .numbers import Numbers
 
@@ -95,10 +95,10 @@ class Ledger:
     def __init__(self, class_name: ClassName | None = None) -> None:
         """Start with nothing known; ``class_name`` tells what a class binding stands for."""
         self._class_name = class_name
-        self.requests: dict[int, Request] = {}
+        self.requests: dict[int, RequestLife] = {}
         self.cancels: dict[int, CancelLife] = {}
-        self.endpoints: dict[int, Endpoint] = {}
-        self.calls: dict[int, Call] = {}
+        self.endpoints: dict[int, EndpointLife] = {}
+        self.calls: dict[int, CallLife] = {}
         self.classes: dict[int, tuple[int, int]] = {}
         """Actor to the epoch of its birth and the class binding of that epoch."""
         self.births: dict[int, Moment] = {}
@@ -202,11 +202,11 @@ class Ledger:
         request = cause.request or self.scripts.get(cause.number, 0)
         return Context(cause.number, request) if request and cause.number else None
 
-    def request(self, number: int) -> Request:
+    def request(self, number: int) -> RequestLife:
         """Return a request, a stub when the log has not told of its submission."""
         found = self.requests.get(number)
         if found is None:
-            found = self.requests[number] = Request(number)
+            found = self.requests[number] = RequestLife(number)
         return found
 
     def cancel(self, number: int) -> CancelLife:
@@ -216,11 +216,11 @@ class Ledger:
             found = self.cancels[number] = CancelLife(number)
         return found
 
-    def endpoint(self, number: int) -> Endpoint:
+    def endpoint(self, number: int) -> EndpointLife:
         """Return an endpoint, a stub when the log has not told of its opening."""
         found = self.endpoints.get(number)
         if found is None:
-            found = self.endpoints[number] = Endpoint(number)
+            found = self.endpoints[number] = EndpointLife(number)
         return found
 
     def owner_of(self, number: int) -> int:
@@ -248,7 +248,7 @@ class Ledger:
     def ends(self, cancel: CancelLife) -> None:
         """Hear that a cancel ended."""
 
-    def settles(self, request: Request) -> None:
+    def settles(self, request: RequestLife) -> None:
         """Hear that nothing more is owed for a request."""
 
     def among(self, ranges: list[int]) -> Iterable[int]:
@@ -270,11 +270,11 @@ class Ledger:
         is_waiting = next(self.unsettled(), None) is not None
         return is_waiting or any(cancel.is_open for cancel in self.cancels.values())
 
-    def unsettled(self) -> Iterator[Request]:
+    def unsettled(self) -> Iterator[RequestLife]:
         """Yield the requests for which something is still owed, in the order of their coming."""
         return (request for request in self.present() if not request.is_settled)
 
-    def present(self) -> Iterator[Request]:
+    def present(self) -> Iterator[RequestLife]:
         """Yield the requests that are not forgotten, in the order of their coming."""
         return iter(self.requests.values())
 
@@ -491,7 +491,7 @@ def _closed(ledger: Ledger, event: Closed, turn: Turn) -> None:
 
 
 def _call_opened(ledger: Ledger, event: CallOpened, turn: Turn) -> None:
-    call = ledger.calls.setdefault(event.call, Call(event.call, event.endpoint))
+    call = ledger.calls.setdefault(event.call, CallLife(event.call, event.endpoint))
     if call.opened is None:
         call.opened = Moment(turn.number, turn.time_ns)
 

@@ -33,14 +33,14 @@ from rescind.replay._words.text import (
 
 from .sequences import (
     LAWS_OF_A_SEQUENCE,
-    Asked,
+    Asker,
     Loser,
     Loss,
     Refusal,
     Victim,
     sequences,
 )
-from .sequences import Sequence as Cancellation
+from .sequences import CancelSequence as Cancellation
 
 HEAD_MAX = 5
 """Victims shown from the beginning of a long list."""
@@ -121,7 +121,7 @@ _WIDTH = MARGIN - 16
 """What is left beside the words in the margin."""
 
 
-def _who(asked: Asked) -> str:
+def _who(asked: Asker) -> str:
     if not asked.handler:
         return site(asked.by) if asked.by else "outside"
     took_up = f", which took up r{asked.inside.request}" if asked.inside else ""
@@ -251,7 +251,7 @@ def _refused_lines(one: Cancellation, *, show_all: bool) -> list[Line]:
     return lines
 
 
-def _caller(asked: Asked) -> list[str]:
+def _caller(asked: Asker) -> list[str]:
     by = "from outside" if asked.by is None else f"by {site(asked.by)}"
     inside = asked.inside
     if inside is None:
@@ -443,7 +443,7 @@ def context_json(context: Context | None) -> dict[str, int] | None:
     return None if context is None else {"turn": context.turn, "request": context.request}
 
 
-def _asked_json(asked: Asked) -> dict[str, Any]:
+def _asked_json(asked: Asker) -> dict[str, Any]:
     return {
         "turn": asked.turn or None,
         "time_ns": asked.time_ns if asked.turn else None,

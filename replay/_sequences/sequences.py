@@ -30,7 +30,7 @@ from rescind.replay._ledger.lives import (
     Discard,
     Ending,
     Moment,
-    Request,
+    RequestLife,
 )
 from rescind.replay._ledger.model import Ledger, each
 from rescind.replay._ledger.sound import sound
@@ -45,7 +45,7 @@ LAWS_OF_A_SEQUENCE = ("L1", "L2", "L3", "L4", "L5", "L6")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Asker:
     """Who asked for something, and from inside what.
 
     Attributes:
@@ -94,7 +94,7 @@ class Refusal:
     operation: str
     code: int
     rule: str
-    asked: Asked
+    asked: Asker
 
 
 class Loss(StrEnum):
@@ -127,7 +127,7 @@ class Loser:
 
 
 @dataclass(frozen=True, slots=True)
-class Sequence(Shown):
+class CancelSequence(Shown):
     """One cancellation, whole.  Printed, or shown by a notebook, it is its screen.
 
     Attributes:
@@ -155,7 +155,7 @@ class Sequence(Shown):
     reason: str
     driver: str
     tables: Tables
-    asked: Asked
+    asked: Asker
     parent: int
     began: Moment | None
     ended: Ending | None
@@ -188,7 +188,7 @@ class Sequence(Shown):
         return self.quiet.time_ns - self.asked.time_ns
 
 
-def sequences(log: AnyLog) -> Iterator[Sequence]:
+def sequences(log: AnyLog) -> Iterator[CancelSequence]:
     """Yield every cancellation of a log, in the order in which they were asked for.
 
     Each is judged by the turns that concern it alone, so memory does not grow with the log.
@@ -222,7 +222,7 @@ class SequenceFilter:
     since_ns: int | None = None
     until_ns: int | None = None
 
-    def wants(self, one: Sequence) -> bool:
+    def wants(self, one: CancelSequence) -> bool:
         """Return whether a cancellation passes."""
         return (
             (self.about is None or self.about in _members(one))
@@ -241,7 +241,7 @@ class SequenceFilter:
         if self.about is not None and not archive.is_lasting(self.about):
             return array("q", archive.cancels_about(self.about))
 
-        def asked(number: int) -> Asked:
+        def asked(number: int) -> Asker:
             return _asked(archive.cancels[number], archive, archive)
 
         low, high = 0, len(numbers)
@@ -256,17 +256,17 @@ class SequenceFilter:
         return numbers[low:high]
 
 
-def _members(one: Sequence) -> set[int]:
+def _members(one: CancelSequence) -> set[int]:
     parts: tuple[Victim | Refusal | Loser, ...] = (*one.victims, *one.refused, *one.losers)
     return {one.cancel, one.endpoint, one.scope, one.asked.request, *(p.request for p in parts)}
 
 
-def _codes(one: Sequence) -> set[int | None]:
+def _codes(one: CancelSequence) -> set[int | None]:
     ends = (victim.completed for victim in one.victims)
     return {*(end.code for end in ends if end), *(refusal.code for refusal in one.refused)} - {None}
 
 
-def sequences_live(archive: Archive, turns: Iterable[Turn]) -> Iterator[Sequence]:
+def sequences_live(archive: Archive, turns: Iterable[Turn]) -> Iterator[CancelSequence]:
     """Yield cancellations of a log that grows, each when nothing is owed to anybody any more.
 
     Args:
@@ -307,7 +307,7 @@ def _note(event: Any, waiting: dict[int, set[int]]) -> bool:
     return False
 
 
-def sequence_of(number: int, archive: Archive) -> Sequence:
+def sequence_of(number: int, archive: Archive) -> CancelSequence:
     """Return one cancel of an archive as a whole."""
     court = _hear(number, archive)
     broken = _broken(court)
@@ -323,7 +323,7 @@ def sequence_of(number: int, archive: Archive) -> Sequence:
     quiet = _quiet(cancel, members)
     findings = _findings(cancel, members, quiet, broken)
     endpoint = archive.endpoints.get(cancel.endpoint)
-    return Sequence(
+    return CancelSequence(
         cancel=number,
         trigger=cancel.trigger,
         endpoint=cancel.endpoint,
@@ -410,7 +410,7 @@ def tables_of(endpoint: int, names: Names) -> Tables:
     return tables(known.dialect, known.profile) if known else tables("")
 
 
-def _asked(cancel: CancelLife, case: Names, archive: Archive) -> Asked:
+def _asked(cancel: CancelLife, case: Names, archive: Archive) -> Asker:
     """Return who asked: the caller, or for a time-out the deadline of a request."""
     moment = cancel.requested or cancel.began or Moment(0, archive.clock.begin_ns)
     if cancel.trigger != TIME_OUT:
@@ -418,14 +418,16 @@ def _asked(cancel: CancelLife, case: Names, archive: Archive) -> Asked:
         own = case.requests.get(cancel.number)
         caller = own if own and cancel.by is None and not cancel.handler else cancel
         by, inside = caller.by, caller.inside
-        return Asked(moment.turn, moment.time_ns, by, inside, handler=cancel.handler)
+        return Asker(moment.turn, moment.time_ns, by, inside, handler=cancel.handler)
     request = archive.requests.get(cancel.asked_by)
     fired = request.timed_out if request and request.timed_out else moment
     by = request.by if request else None
-    return Asked(fired.turn, fired.time_ns, by, None, cancel.asked_by)
+    return Asker(fired.turn, fired.time_ns, by, None, cancel.asked_by)
 
 
-def _victim(request: Request, cancel: CancelLife, asked: Asked, outcomes: dict[int, str]) -> Victim:
+def _victim(
+    request: RequestLife, cancel: CancelLife, asked: Asker, outcomes: dict[int, str]
+) -> Victim:
     won = request.completed is not None and request.completed.by == cancel.number
     return Victim(
         request=request.number,
@@ -444,15 +446,15 @@ def _place(victim: Victim) -> float:
     return victim.delivered.place if victim.delivered else float("inf")
 
 
-def _refusal(request: Request) -> Refusal:
+def _refusal(request: RequestLife) -> Refusal:
     refused = request.rejected
     if refused is None:  # submitted twice, once accepted: a broken log, told as far as it goes
-        return Refusal(request.number, request.operation, 0, "", Asked(0, 0, request.by, None))
-    asked = Asked(refused.turn, refused.time_ns, request.by, request.inside)
+        return Refusal(request.number, request.operation, 0, "", Asker(0, 0, request.by, None))
+    asked = Asker(refused.turn, refused.time_ns, request.by, request.inside)
     return Refusal(request.number, request.operation, refused.code, refused.rule, asked)
 
 
-def _losers(cancel: CancelLife, victims: list[Request], ledger: Ledger) -> Iterator[Loser]:
+def _losers(cancel: CancelLife, victims: list[RequestLife], ledger: Ledger) -> Iterator[Loser]:
     for attempt in cancel.attempts:
         target = ledger.request(attempt.target)
         done = target.completed
@@ -489,7 +491,7 @@ def _parent(cancel: CancelLife, archive: Archive) -> int:
     return by if by in archive.cancels else 0
 
 
-def _quiet(cancel: CancelLife, members: list[Request]) -> Moment | None:
+def _quiet(cancel: CancelLife, members: list[RequestLife]) -> Moment | None:
     """Return when the last of all that a cancel concerns had its end."""
     if cancel.ended is None or not all(request.is_settled for request in members):
         return None
@@ -500,7 +502,7 @@ def _quiet(cancel: CancelLife, members: list[Request]) -> Moment | None:
 
 def _findings(
     cancel: CancelLife,
-    members: list[Request],
+    members: list[RequestLife],
     quiet: Moment | None,
     broken: dict[int, list[Finding]],
 ) -> tuple[Finding, ...]:
@@ -515,13 +517,13 @@ def _findings(
     return ()
 
 
-def _open(cancel: CancelLife, members: list[Request]) -> Iterator[Finding]:
+def _open(cancel: CancelLife, members: list[RequestLife]) -> Iterator[Finding]:
     """Say what is still owed, one sentence per law."""
     pending = [r for r in members if r.is_pending]
     waiting = [r for r in members if r.completed is not None and not r.is_settled]
     name = f"c{cancel.number}"
 
-    def finding(law: str, text: str, requests: list[Request]) -> Finding:
+    def finding(law: str, text: str, requests: list[RequestLife]) -> Finding:
         turns = sorted({r.submitted.turn for r in requests if r.submitted})[:8]
         return Finding(law, Verdict.OPEN, name, tuple(turns), (cancel.number,), text)
 
@@ -535,6 +537,6 @@ def _open(cancel: CancelLife, members: list[Request]) -> Iterator[Finding]:
         yield finding("L3", "the window is open where the log ends", [])
 
 
-def _some(requests: list[Request]) -> str:
+def _some(requests: list[RequestLife]) -> str:
     names = ", ".join(f"r{r.number}" for r in requests[:5])
     return names if len(requests) <= 5 else f"{names} and {len(requests) - 5:,} more"

@@ -11,12 +11,11 @@ from itertools import islice
 from typing import Any
 
 from rescind.events import LogReader, Turn, TurnsLookup
-from rescind.replay._archive.select import Kind as SelectorKind
 from rescind.replay._archive.select import SelectorError, Target
+from rescind.replay._archive.select import TargetKind as SelectorKind
 from rescind.replay._ledger.dialects import Tables, state_text, tables
 from rescind.replay._ledger.from_keyframe import LedgerFromKeyframe
-from rescind.replay._ledger.lives import CancelLife, Moment
-from rescind.replay._ledger.lives import Request as RequestLife
+from rescind.replay._ledger.lives import CancelLife, Moment, RequestLife
 from rescind.replay._ledger.model import Ledger
 from rescind.replay._ledger.sound import sound
 from rescind.replay._world.living import Held, Life, Mark

@@ -12,7 +12,7 @@ from rescind.events import How, LogReader
 from rescind.replay._ledger.dialects import end_text, tables
 from rescind.replay._ledger.fold import bounded_ledger
 from rescind.replay._ledger.forgetting import ForgetfulLedger, Forgotten
-from rescind.replay._ledger.lives import CancelLife, Endpoint, Refused, Request
+from rescind.replay._ledger.lives import CancelLife, EndpointLife, Refused, RequestLife
 from rescind.replay._ledger.model import Ledger
 from rescind.replay._ledger.sound import sound
 
@@ -47,7 +47,7 @@ class Census:
         self.cancels = self.windows = self.victims = 0
         self.codes: Counter[str] = Counter()
         self.classes: Counter[tuple[int, int]] = Counter()
-        self.endpoints: tuple[Endpoint, ...] = ()
+        self.endpoints: tuple[EndpointLife, ...] = ()
         self.endpoints_left_out = 0
         self._ledger = ledger
         self._counted: Collection[int] = ()
@@ -68,7 +68,7 @@ class Census:
 
     def _take(self, thing: Forgotten) -> None:
         match thing:
-            case Request():
+            case RequestLife():
                 if not thing.is_lost and thing.number not in self._counted:
                     self._take_request(thing)
             case CancelLife():
@@ -78,12 +78,12 @@ class Census:
                     self.victims += len(thing.victims)
             case tuple():
                 self.classes[thing] += 1
-            case Endpoint():
+            case EndpointLife():
                 self.endpoints_left_out += 1
             case _:
                 pass  # calls are not counted
 
-    def _take_request(self, request: Request) -> None:
+    def _take_request(self, request: RequestLife) -> None:
         self.requests += 1
         self.rejected += request.rejected is not None
         self.outstanding += request.is_outstanding

@@ -8,7 +8,7 @@ from typing import Any
 from rescind.events import Damage, Keyframe, LogInfo, LogReader
 from rescind.replay._laws.check import damage_json
 from rescind.replay._ledger.dialects import state_text, tables
-from rescind.replay._ledger.lives import Endpoint
+from rescind.replay._ledger.lives import EndpointLife
 from rescind.replay._words.text import (
     MARGIN,
     Clock,
@@ -143,7 +143,7 @@ def _endpoint_lines(census: Census) -> list[Line]:
     return lines
 
 
-def _endpoint(endpoint: Endpoint) -> str:
+def _endpoint(endpoint: EndpointLife) -> str:
     what = " ".join(filter(None, (endpoint.dialect, endpoint.profile)))
     if endpoint.closed is not None:
         stands = f"closed: {endpoint.reason}"
@@ -153,7 +153,7 @@ def _endpoint(endpoint: Endpoint) -> str:
     return clip(f"a{endpoint.number} {what}{driver}, {stands}", 84)
 
 
-def _state(endpoint: Endpoint) -> str:
+def _state(endpoint: EndpointLife) -> str:
     return state_text(tables(endpoint.dialect, endpoint.profile), endpoint.state)
 
 
@@ -256,7 +256,7 @@ def info_json(overview: Overview) -> dict[str, Any]:
     }
 
 
-def _endpoint_json(endpoint: Endpoint) -> dict[str, Any]:
+def _endpoint_json(endpoint: EndpointLife) -> dict[str, Any]:
     return {
         "endpoint": endpoint.number,
         "dialect": endpoint.dialect,

@@ -17,9 +17,9 @@ from rescind.events import (
     Turn,
 )
 from rescind.replay._archive.archive import Archive
-from rescind.replay._archive.select import Kind, Target
+from rescind.replay._archive.select import Target, TargetKind
 from rescind.replay._ledger.dialects import TIME_OUT, code_text, state_text
-from rescind.replay._ledger.lives import CancelLife, Moment, Request
+from rescind.replay._ledger.lives import CancelLife, Moment, RequestLife
 from rescind.replay._words.describe import event_text, message_text, rules_of
 from rescind.replay._words.text import count, duration, error_text, plain, site
 from rescind.replay._words.turns import EVENTS_MAX
@@ -47,13 +47,13 @@ class Plan:
 def plan(target: Target, archive: Archive) -> Plan:
     """Return what is to be told of a target."""
     match target.kind:
-        case Kind.REQUEST:
+        case TargetKind.REQUEST:
             return _plan_request(archive.requests[target.number], archive)
-        case Kind.CANCEL:
+        case TargetKind.CANCEL:
             return _plan_cancel(archive.cancels[target.number], archive)
-        case Kind.ACTOR:
+        case TargetKind.ACTOR:
             return _plan_actor(target.number, archive)
-        case Kind.TURN:
+        case TargetKind.TURN:
             return _plan_turn(target.number, archive)
 
 
@@ -238,7 +238,7 @@ def _attempt(target: int, cancel: CancelLife, archive: Archive) -> str:
 # --- a request -----------------------------------------------------------------------------------
 
 
-def _plan_request(request: Request, archive: Archive) -> Plan:
+def _plan_request(request: RequestLife, archive: Archive) -> Plan:
     if request.rejected is not None:
         return _plan_rejection(request, archive)
     name = archive.label(request.number)
@@ -281,15 +281,15 @@ def _trigger(cancel: CancelLife) -> str:
     return f" ({plain(cancel.trigger)})" if cancel.trigger else ""
 
 
-def _silence(request: Request) -> str:
+def _silence(request: RequestLife) -> str:
     return plain(request.discarded.reason) if request.discarded else "nobody will hear of it"
 
 
-def _claims(request: Request) -> tuple[str, ...]:
+def _claims(request: RequestLife) -> tuple[str, ...]:
     return tuple(f"c{number}" for number in request.claims)
 
 
-def _life(request: Request, archive: Archive) -> Iterator[str]:
+def _life(request: RequestLife, archive: Archive) -> Iterator[str]:
     """Say when it was asked for, how long it was out, and how the application heard."""
     if request.submitted is not None:
         by = f" by {site(request.by)}" if request.by else ""
@@ -314,7 +314,7 @@ def _life(request: Request, archive: Archive) -> Iterator[str]:
         yield f"its script raised {error_text(request.script_error)}"
 
 
-def _raced(request: Request, archive: Archive) -> Iterator[str]:
+def _raced(request: RequestLife, archive: Archive) -> Iterator[str]:
     """Say what else wanted to end the request and lost."""
     for attempt in archive.attempts_on(request.number):
         cancel = archive.cancels[attempt.cancel]
@@ -334,7 +334,7 @@ def _who(cancel: CancelLife) -> str:
     return f"{plain(cancel.trigger)} by {site(cancel.by)}" if cancel.by else plain(cancel.trigger)
 
 
-def _plan_rejection(request: Request, archive: Archive) -> Plan:
+def _plan_rejection(request: RequestLife, archive: Archive) -> Plan:
     refused = request.rejected
     assert refused is not None, "only what was refused is told here"
     rules = rules_of(archive, request.number)
@@ -358,7 +358,7 @@ def _plan_rejection(request: Request, archive: Archive) -> Plan:
     return Plan(headline, moment, tuple(facts), tuple(starts), (), related)
 
 
-def _spared(request: Request, archive: Archive) -> Iterator[str]:
+def _spared(request: RequestLife, archive: Archive) -> Iterator[str]:
     """Say which cancels of its endpoint came while it was outstanding and were not for it."""
     begun, done = request.submitted, request.completed
     if begun is None:

@@ -43,7 +43,7 @@ from rescind.events import (
 )
 from rescind.events._mentions import pairs_of
 from rescind.replay._ledger.dialects import Tables, code_text, end_text, state_text, tables
-from rescind.replay._ledger.lives import CancelLife, Endpoint, Request
+from rescind.replay._ledger.lives import CancelLife, EndpointLife, RequestLife
 
 from .text import count, duration, error_text, plain, value_text
 
@@ -66,7 +66,7 @@ class Names(Protocol):
     """Whoever knows who is who: a ledger, or an archive."""
 
     @property
-    def requests(self) -> Lives[Request]:
+    def requests(self) -> Lives[RequestLife]:
         """Requests."""
         ...
 
@@ -76,7 +76,7 @@ class Names(Protocol):
         ...
 
     @property
-    def endpoints(self) -> Lives[Endpoint]:
+    def endpoints(self) -> Lives[EndpointLife]:
         """Endpoints."""
         ...
 
@@ -128,12 +128,6 @@ def event_text(event: Any, names: Names) -> str:
     """Return what a turn decided, in a few words."""
     phrase = _PHRASES.get(event.__class__)
     return kind_text(event) if phrase is None else phrase(event, names)
-
-
-def describe_item(item: Any) -> str:
-    """Return a kind, or any other value, in a few words, where no names is at hand."""
-    is_kind = isinstance(item, Unknown) or hasattr(item, "_fields")
-    return kind_text(item) if is_kind else value_text(item, _VALUE_WIDTH)
 
 
 def said(code: int | None, names: Names, number: int) -> str:

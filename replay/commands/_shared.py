@@ -22,7 +22,14 @@ from rich.text import Text
 
 from rescind.events import Damage, LogReader, Lookup, UsageError
 from rescind.replay._archive.archive import Archive
-from rescind.replay._archive.select import Kind, SelectorError, Target, check_kind, parse, resolve
+from rescind.replay._archive.select import (
+    SelectorError,
+    Target,
+    TargetKind,
+    check_kind,
+    parse,
+    resolve,
+)
 from rescind.replay._words.text import Line, Span, as_text, line, plain
 from rescind.replay._words.units import Bound, parse_bound
 
@@ -139,10 +146,10 @@ def number_of(selector: str | None, archive: Archive) -> int | None:
     if selector is None:
         return None
     numbered = parse(selector)
-    if numbered is not None and numbered[0] is not Kind.TURN:
+    if numbered is not None and numbered[0] is not TargetKind.TURN:
         return numbered[1]
     target = target_of(selector, archive)
-    if target.kind is Kind.TURN:
+    if target.kind is TargetKind.TURN:
         text = f"{selector} is a turn; here an actor, request or cancel fits"
         raise SelectorError(selector, text)
     return target.number
@@ -153,7 +160,7 @@ def tell_unknown(
 ) -> None:
     """Where no turn fits: end with the filter that means nothing in the log, if one does."""
     for selector in selectors:
-        if selector is not None and parse(selector) != (Kind.ACTOR, 0):  # the runtime itself
+        if selector is not None and parse(selector) != (TargetKind.ACTOR, 0):  # the runtime itself
             target_of(selector, archive)
     if kind is not None:
         try:

@@ -1,11 +1,12 @@
 """`rescind export`."""
 
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import click
@@ -14,7 +15,7 @@ from rescind.events import LogReader, UsageError, read
 from rescind.replay._archive.archive import Archive
 from rescind.replay._export.jsonl import turn_documents
 from rescind.replay._export.perfetto import perfetto_trace
-from rescind.replay._html.html import html_lines, html_of
+from rescind.replay._html.html import html_json, html_lines, html_of
 from rescind.replay._state.state import History
 from rescind.replay._words.text import Line, count, line
 from rescind.replay._words.turns import TurnFilter
@@ -22,6 +23,7 @@ from rescind.replay._words.turns import TurnFilter
 from ._shared import (
     CLASSES,
     FINE,
+    JSON,
     LOG,
     NOTHING,
     Damageable,
@@ -31,6 +33,7 @@ from ._shared import (
     json_text,
     leave,
     number_of,
+    print_json,
     progress,
     show,
     tell_unknown,
@@ -57,8 +60,9 @@ class _Made(NamedTuple):
 
     pieces: Iterable[bytes]
     reader: Damageable
-    lines: list[Line]
     turns: int | None = None
+    lines: tuple[Line, ...] = ()
+    document: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +90,8 @@ def _html(asked: _Asked) -> _Made:
             asked.reader, of=wanted["about"], first=first, last=last, name=name, history=history,
             progress=bar.at,
         )  # fmt: skip
-    return _Made(map(str.encode, page.parts), page, html_lines(page, str(asked.out)))
+    lines = tuple(html_lines(page, str(asked.out)))
+    return _Made(map(str.encode, page.parts), page, lines=lines, document=html_json(page))
 
 
 def _history(reader: LogReader, modules: tuple[str, ...]) -> History | None:
@@ -111,14 +116,14 @@ def _jsonl(asked: _Asked) -> _Made:
     documents = turn_documents(asked.reader, _wanted(asked, archive))
     some = islice(documents, asked.filters["limit"])
     shown = (json_text("turn", asked.log, each) for each in some)
-    return _Made((text.encode() + b"\n" for text in shown), asked.reader, [], archive.lookup.last)
+    return _Made((text.encode() + b"\n" for text in shown), asked.reader, archive.lookup.last)
 
 
 def _perfetto(asked: _Asked) -> _Made:
     archive = Archive(asked.reader)
     wanted, limit = _wanted(asked, archive), asked.filters["limit"]
     pieces = perfetto_trace(asked.reader, asked.log.name, wanted, limit=limit)
-    return _Made(pieces, asked.reader, [], archive.lookup.last)
+    return _Made(pieces, asked.reader, archive.lookup.last)
 
 
 _FORMATS = {
@@ -137,8 +142,15 @@ _FORMATS = {
 )  # fmt: skip
 @CLASSES
 @turn_filters
+@JSON
 def command(
-    log: Path, *, name: str, out: Path | None, modules: tuple[str, ...], **filters: Any
+    log: Path,
+    *,
+    name: str,
+    out: Path | None,
+    modules: tuple[str, ...],
+    as_json: bool,
+    **filters: Any,
 ) -> None:
     """The log in a form that other tools read.
 
@@ -159,12 +171,16 @@ def command(
         raise UsageError(f"--classes is for html; {name} shows no states")
     if form.needs_file and out is None:
         raise UsageError(f"{name} goes into a file: --out FILE")
+    if as_json and out is None:
+        raise UsageError(f"{name} is JSON as it is; --json tells of a file that --out names")
     reader = read(log)
     made = form.make(_Asked(reader, log, out, filters, modules))
     size = _to_stdout(made.pieces) if out is None else _to_file(_watched(made), out)
     if not size:
         tell_unknown(Archive(reader), reader, (filters["actor"], filters["about"]), filters["kind"])
         complain("no turn fits")
+    elif as_json:
+        print_json("export", log, {"to": name, "out": str(out), "bytes": size, **made.document})
     elif out is not None:
         show(made.lines or [line(f"{out}: {count(size, 'byte')}")])
     leave(made.reader, fine=FINE if size else NOTHING)

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from rescind.replay._archive.select import Kind, SelectorError, parse
+from rescind.replay._archive.select import SelectorError, TargetKind, parse
 from rescind.replay._rerun.logs import LogRerun, find_logs, rerun_logs
 from rescind.replay._rerun.place import TIME_LIMIT_S
 from rescind.replay._rerun.screen import log_json, log_lines, logs_lines
@@ -75,7 +75,7 @@ def _actor(selector: str | None) -> int:
     if selector is None:
         return 0
     numbered = parse(selector)
-    if numbered is None or numbered[0] is not Kind.ACTOR:
+    if numbered is None or numbered[0] is not TargetKind.ACTOR:
         raise SelectorError(selector, f"{selector} is no actor; write a5")
     return numbered[1]
 

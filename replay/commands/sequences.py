@@ -12,7 +12,7 @@ from rescind.replay._archive.archive import Archive
 from rescind.replay._laws.law import Verdict
 from rescind.replay._sequences.screen import Tally, sequence_json, sequence_lines
 from rescind.replay._sequences.sequences import (
-    Sequence,
+    CancelSequence,
     SequenceFilter,
     sequence_of,
     sequences_live,
@@ -67,7 +67,7 @@ def command(  # noqa: PLR0913 - every one is an option
     wanted = SequenceFilter(about=about, **bounds_of(since, until), **others)
     tally = Tally()
     documents = Documents("sequences", log, "sequence", is_live=follow) if as_json else None
-    shown: list[Sequence] = []
+    shown: list[CancelSequence] = []
     try:
         for one in _found(archive, wanted, reader if follow else None):
             tally.take(one)
@@ -90,7 +90,9 @@ def command(  # noqa: PLR0913 - every one is an option
     leave(archive.lookup, fine=BAD if tally.is_bad else FINE if tally.cancels else NOTHING)
 
 
-def _found(archive: Archive, wanted: SequenceFilter, live: LogReader | None) -> Iterator[Sequence]:
+def _found(
+    archive: Archive, wanted: SequenceFilter, live: LogReader | None
+) -> Iterator[CancelSequence]:
     if live is not None:
         return filter(wanted.wants, sequences_live(archive, live.follow()))
     numbers = wanted.candidates(archive)
@@ -99,7 +101,7 @@ def _found(archive: Archive, wanted: SequenceFilter, live: LogReader | None) -> 
     return filter(wanted.wants, found)
 
 
-def _questions(log: Path, found: Iterable[Sequence]) -> list[str]:
+def _questions(log: Path, found: Iterable[CancelSequence]) -> list[str]:
     """Return the two questions that most likely come next."""
     refused = [one.refused[0].request for one in found if one.refused]
     victims = [one.victims[0].request for one in found if one.victims]

@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from rescind.events import LogReader, UsageError, read
-from rescind.replay._archive.select import Kind, Target, parse
+from rescind.replay._archive.select import Target, TargetKind, parse
 from rescind.replay._state.screen import (
     cut_lines,
     difference_json,
@@ -85,8 +85,8 @@ def command(  # noqa: PLR0913  # click hands options over one by one
 def _target(selector: str) -> Target:
     found = parse(selector)
     if selector == "runtime":
-        return Target(Kind.ACTOR, 0)
-    if found is None or found[0] is Kind.TURN:
+        return Target(TargetKind.ACTOR, 0)
+    if found is None or found[0] is TargetKind.TURN:
         raise UsageError(f"{selector!r}: here an actor, request or cancel fits: a5, r17 or c3")
     return Target(*found)
 

@@ -9,7 +9,7 @@ import pytest
 from rescind.events import By, CancelEnded, Cause, TurnsLookup, read
 from rescind.replay import SelectorError, chart_of, fold
 from rescind.replay._archive.archive import Archive
-from rescind.replay._chart.chart import Look, ShadeKind
+from rescind.replay._chart.chart import ArrowLook, ShadeKind
 from rescind.replay._chart.draw import LANES_MAX
 from rescind.replay._chart.mermaid import chart_mermaid
 from rescind.replay._chart.of import ALL_ROWS_MAX, ROWS_MAX
@@ -169,10 +169,10 @@ def test_an_empty_log_has_an_empty_chart():
 
 def test_what_lost_is_crossed_and_says_why():
     chart = chart_of(everything().turns, "c13")
-    lost = [arrow for row in chart.rows for arrow in row.arrows if arrow.look is Look.LOST]
+    lost = [arrow for row in chart.rows for arrow in row.arrows if arrow.look is ArrowLook.LOST]
     assert [arrow.says for arrow in lost] == ["c13 too late at r11"]
     late = chart_of(incident().turns).rows[-1].arrows[0]
-    assert (late.look, late.says) == (Look.LOST, "r6 answered ok too late, ignored")
+    assert (late.look, late.says) == (ArrowLook.LOST, "r6 answered ok too late, ignored")
 
 
 def test_a_cancel_that_only_came_too_late_is_lost_itself():
@@ -183,7 +183,7 @@ def test_a_cancel_that_only_came_too_late_is_lost_itself():
     r.deliver([done])
     chart = chart_of(r.turns, f"c{r.cancel([], late=[done])}")
     asked = next(row for row in chart.rows if row.first == r.turns[-1].number)
-    assert asked.arrows[0].look is Look.LOST
+    assert asked.arrows[0].look is ArrowLook.LOST
     assert done in numbers(chart)  # its true end stands in the chart
 
 
@@ -244,7 +244,7 @@ def test_a_requests_chart_holds_what_led_to_it_and_came_of_it_and_nothing_else()
 def test_a_refusals_chart_goes_back_through_the_callback_to_the_cancel():
     chart = chart_of(incident().turns, "r10")
     assert [row.first for row in chart.rows] == [11, 12, 14, 19, 20, 22]
-    assert chart.rows[4].arrows[0].look is Look.REFUSED
+    assert chart.rows[4].arrows[0].look is ArrowLook.REFUSED
 
 
 def test_a_turns_chart_holds_its_causes_and_its_direct_effects():

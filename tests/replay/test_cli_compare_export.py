@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from rescind.events import Answer, Delivered, How, NotALogError, Origin, Tell, read
+from rescind.events import Answer, Delivered, How, NotALogError, Origin, Tell, UsageError, read
 from rescind.replay import diff, info
 from rescind.replay.cli import cli
 
@@ -150,6 +150,21 @@ def test_a_range_is_the_same_by_turns_and_by_times(log, tmp_path, form):
     assert exported(first, last) == exported(11, 25)
     assert exported(first, last) != exported(10, 25)
     assert exported(first, last) != exported(11, 26)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "html", "perfetto"])
+def test_what_was_written_is_told_as_json(log, tmp_path, form):
+    out = tmp_path / "out"
+    told = json.loads(call("export", log, "--to", form, "--out", out, "--json").stdout)
+    assert (told["schema"], told["to"], told["out"]) == ("rescind.export", form, str(out))
+    assert told["bytes"] == out.stat().st_size
+    assert told.get("turns") == (58 if form == "html" else None)
+
+
+def test_json_lines_on_the_standard_output_are_told_nothing_of(log):
+    result = call("export", log, "--to", "jsonl", "--json")
+    assert isinstance(result.exception, UsageError)
+    assert result.stdout == ""
 
 
 def test_an_export_of_a_damaged_log_says_so(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from rescind.replay import Archive, Kind, SelectorError, Target, resolve
+from rescind.replay import Archive, SelectorError, Target, TargetKind, resolve
 
 from .recording import Recording, everything, incident
 
@@ -12,14 +12,14 @@ ARCHIVE = Archive(everything().turns)
 @pytest.mark.parametrize(
     ("text", "target"),
     [
-        ("12", Target(Kind.TURN, 12)),
-        ("r5", Target(Kind.REQUEST, 5)),
-        ("c9", Target(Kind.CANCEL, 9)),
-        ("a1", Target(Kind.ACTOR, 1)),
-        ("a5", Target(Kind.ACTOR, 5)),
-        ("code=-36003", Target(Kind.REQUEST, 10)),
-        ("code=-16009", Target(Kind.REQUEST, 17)),
-        ("last", Target(Kind.REQUEST, 20)),
+        ("12", Target(TargetKind.TURN, 12)),
+        ("r5", Target(TargetKind.REQUEST, 5)),
+        ("c9", Target(TargetKind.CANCEL, 9)),
+        ("a1", Target(TargetKind.ACTOR, 1)),
+        ("a5", Target(TargetKind.ACTOR, 5)),
+        ("code=-36003", Target(TargetKind.REQUEST, 10)),
+        ("code=-16009", Target(TargetKind.REQUEST, 17)),
+        ("last", Target(TargetKind.REQUEST, 20)),
     ],
 )
 def test_a_selector_means_one_thing(text, target):
@@ -73,7 +73,7 @@ def test_a_refused_cancel_is_found_by_the_letter_of_cancels():
     r = Recording()
     r.open()
     refused = r.refuse("Cancel")
-    assert resolve(f"c{refused}", Archive(r.turns)) == Target(Kind.REQUEST, refused)
+    assert resolve(f"c{refused}", Archive(r.turns)) == Target(TargetKind.REQUEST, refused)
 
 
 def test_last_prefers_what_went_wrong():

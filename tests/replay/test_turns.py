@@ -13,7 +13,7 @@ from rescind.events import (
     Violation,
 )
 from rescind.replay import Ledger, TurnFilter, turns
-from rescind.replay._words.describe import describe_item, event_text, kind_text, numbers_text
+from rescind.replay._words.describe import event_text, kind_text, numbers_text
 from rescind.replay._words.text import MARGIN, Clock, as_text
 from rescind.replay._words.turns import turn_json, turn_lines
 
@@ -112,7 +112,6 @@ def test_ranges_are_folded():
 
 
 def test_the_words_of_a_kind_need_no_ledger():
-    assert describe_item(InputScript(4)) == "InputScript request=4 asked=False"
-    assert describe_item([1, 2]) == "[1, 2]"
+    assert kind_text(InputScript(4)) == "InputScript request=4 asked=False"
     assert event_text(Completed(4, -7, 0, 0), Ledger()) == "Completed r4: -7"
     assert "Submit" in kind_text(Submit("x", (), True, None))
