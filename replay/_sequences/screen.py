@@ -5,7 +5,8 @@ what was refused, every time relative to the moment at which somebody asked.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 from rescind.events import How
@@ -53,11 +54,18 @@ _INDENT = "      "
 _LABEL = 10
 
 
-def sequence_lines(one: Cancellation, clock: Clock, *, show_all: bool = False) -> list[Line]:
-    """Return one cancellation as a block of lines."""
+def sequence_lines(
+    one: Cancellation,
+    clock: Clock,
+    *,
+    show_all: bool = False,
+    names: Mapping[str, str] = MappingProxyType({}),
+) -> list[Line]:
+    """Return one cancellation as a block of lines; ``names``: of logs, by their ids."""
     return [
         _head(one),
-        *_asked_lines(one, clock),
+        *([_row("log", _log(one.log, names))] if one.log else ()),
+        *_asked_lines(one, clock, names),
         _window_line(one),
         *_victim_lines(one, show_all=show_all),
         *_refused_lines(one, show_all=show_all),
@@ -91,7 +99,11 @@ def _head(one: Cancellation) -> Line:
     )  # fmt: skip
 
 
-def _asked_lines(one: Cancellation, clock: Clock) -> list[Line]:
+def _log(log: str, names: Mapping[str, str]) -> str:
+    return clip(plain(names.get(log, f"log {log[:6]}")), _WIDTH)
+
+
+def _asked_lines(one: Cancellation, clock: Clock, names: Mapping[str, str]) -> list[Line]:
     asked = one.asked
     if one.is_cut:
         return [_row("asked by", "unknown: before the log begins; times count from there")]
@@ -113,7 +125,8 @@ def _asked_lines(one: Cancellation, clock: Clock) -> list[Line]:
     if one.reason:
         lines.append(_more(clip(f"because: {one.reason}", _WIDTH)))
     if one.parent:
-        lines.append(_more("in the course of ", Span(f"c{one.parent}", "cyan")))
+        of = f" of {_log(one.parent_log, names)}" if one.parent_log else ""
+        lines.append(_more("in the course of ", Span(f"c{one.parent}", "cyan"), of))
     return lines
 
 
@@ -396,7 +409,9 @@ def sequence_json(one: Cancellation) -> dict[str, Any]:
         "driver": one.driver,
         "dialect": one.tables.name,
         "asked": _asked_json(one.asked),
+        "log": one.log or None,
         "parent": one.parent or None,
+        "parent_log": one.parent_log or None,
         "window": {
             "began": _moment_json(one.began),
             "ended": _moment_json(one.ended),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from heapq import merge
+from itertools import islice
 from operator import attrgetter
 from typing import Any, TypeAlias
 
@@ -20,6 +21,7 @@ from rescind.events import (
 )
 from rescind.replay._archive.archive import AnyLog, Archive, archive_of, refused_in
 from rescind.replay._archive.case import Case
+from rescind.replay._archive.trace import Archives, Point, way_back
 from rescind.replay._laws.check import LAWS
 from rescind.replay._laws.law import Court, Finding, Verdict
 from rescind.replay._ledger.dialects import TIME_OUT, Tables, tables
@@ -135,7 +137,8 @@ class CancelSequence(Shown):
         trigger: ``Cancel``, ``Disconnect``, ``time-out``, ...
         scope: The endpoint, call or request that it covers.
         reason: What the application said, or nothing.
-        parent: The cancel in whose victim's callback this one was asked for, or 0.
+        parent: The nearest cancel on the way back along its causes, or 0.
+        parent_log: The id of the log that the parent stands in, in hexadecimal; empty for its own.
         began: The turn that opened the window, with its time.
         ended: The window's end, with the cancel's own code.
         killed: When the driver reported that its work had stopped.
@@ -145,6 +148,7 @@ class CancelSequence(Shown):
         verdict: Of the laws `LAWS_OF_A_SEQUENCE`, for this sequence alone.
         findings: What is broken or open, by law.
         begin_ns: When the log begins.
+        log: The id of its log, in hexadecimal; empty for the log that was asked.
     """
 
     cancel: int
@@ -157,6 +161,7 @@ class CancelSequence(Shown):
     tables: Tables
     asked: Asker
     parent: int
+    parent_log: str
     began: Moment | None
     ended: Ending | None
     killed: Ending | None
@@ -168,6 +173,7 @@ class CancelSequence(Shown):
     verdict: Verdict
     findings: tuple[Finding, ...]
     begin_ns: int
+    log: str = ""
 
     def lines(self) -> list[Line]:
         """Return its screen."""
@@ -188,14 +194,20 @@ class CancelSequence(Shown):
         return self.quiet.time_ns - self.asked.time_ns
 
 
-def sequences(log: AnyLog) -> Iterator[CancelSequence]:
+def sequences(log: AnyLog, *, others: Iterable[AnyLog] = ()) -> Iterator[CancelSequence]:
     """Yield every cancellation of a log, in the order in which they were asked for.
 
     Each is judged by the turns that concern it alone, so memory does not grow with the log.
+
+    Args:
+        log: A reader, turns, or an archive of either.
+        others: Logs that are joined with it by their ids: what followed from a cancel in another
+            log stands behind it.
     """
-    archive = archive_of(log)
-    for number in archive.cancel_numbers:
-        yield sequence_of(number, archive)
+    from .joined import joined  # noqa: PLC0415 - which imports this
+
+    archives = {each.lookup.log_id: each for each in map(archive_of, (log, *others))}
+    yield from joined(archives, SequenceFilter())
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,8 +319,14 @@ def _note(event: Any, waiting: dict[int, set[int]]) -> bool:
     return False
 
 
-def sequence_of(number: int, archive: Archive) -> CancelSequence:
-    """Return one cancel of an archive as a whole."""
+def sequence_of(number: int, archive: Archive, archives: Archives | None = None) -> CancelSequence:
+    """Return one cancel of an archive as a whole.
+
+    Args:
+        number: The cancel's.
+        archive: Where it is found.
+        archives: All that its causes may lie in, the one that was asked first; None: it alone.
+    """
     court = _hear(number, archive)
     broken = _broken(court)
     case = court.ledger
@@ -323,6 +341,9 @@ def sequence_of(number: int, archive: Archive) -> CancelSequence:
     quiet = _quiet(cancel, members)
     findings = _findings(cancel, members, quiet, broken)
     endpoint = archive.endpoints.get(cancel.endpoint)
+    log_id = archive.lookup.log_id
+    archives = archives or {log_id: archive}
+    parent_log, parent = parent_of(cancel, log_id, archives) or (log_id, 0)
     return CancelSequence(
         cancel=number,
         trigger=cancel.trigger,
@@ -333,7 +354,8 @@ def sequence_of(number: int, archive: Archive) -> CancelSequence:
         driver=endpoint.driver if endpoint else "",
         tables=tables_of(cancel.endpoint, archive),
         asked=asked,
-        parent=_parent(cancel, archive),
+        parent=parent,
+        parent_log="" if parent_log == log_id else parent_log.hex(),
         began=cancel.began,
         ended=cancel.ended,
         killed=cancel.killed,
@@ -345,6 +367,7 @@ def sequence_of(number: int, archive: Archive) -> CancelSequence:
         verdict=findings[0].verdict if findings else Verdict.HOLDS,
         findings=findings,
         begin_ns=archive.clock.begin_ns,
+        log="" if log_id == next(iter(archives)) else log_id.hex(),
     )
 
 
@@ -484,11 +507,21 @@ def _margin(cancel: CancelLife, done: Ending | None) -> int | None:
     return abs(cancel.requested.time_ns - done.time_ns)
 
 
-def _parent(cancel: CancelLife, archive: Archive) -> int:
-    """Return the cancel whose victim's script asked for this one."""
-    asker = archive.requests.get(cancel.inside.request) if cancel.inside else None
-    by = asker.completed.by if asker and asker.completed else 0
-    return by if by in archive.cancels else 0
+def parent_of(cancel: CancelLife, log_id: bytes, archives: Archives) -> tuple[bytes, int] | None:
+    """Return the nearest cancel on the way back from one, and the log that it stands in."""
+    if cancel.requested is None:
+        return None
+    start = Point(cancel.requested.turn, 0, log_id)
+    for point in islice(way_back(archives, start), 1, PARENT_STEPS_MAX):
+        turn = archives[point.log].turn(point.turn)
+        for event in turn.events if turn else ():
+            if isinstance(event, CancelRequested):
+                return point.log, event.cancel
+    return None
+
+
+PARENT_STEPS_MAX = 64
+"""A cancel that lies further back has not much to do with it any more."""
 
 
 def _quiet(cancel: CancelLife, members: list[RequestLife]) -> Moment | None:

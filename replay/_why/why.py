@@ -1,20 +1,16 @@
 """`rescind why`: from an outcome back to the input from outside that began it.
 
-The way back follows the causes that the log recorded, with two shortcuts that say more: a script's
-delivery leads to the completion of *its* request (not to the last one of the run), and a victim
-leads to the cancel that won it even where the causes in between are lost.
-
 Nothing is read but the turns of the story; a cause in another log is followed there if that log is
 given too.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from rescind.events import By, Origin, Turn
 from rescind.replay._archive.archive import Archive, archive_of
 from rescind.replay._archive.select import Target, resolve
+from rescind.replay._archive.trace import STEPS_MAX, Archives, Point, trace
 from rescind.replay._ledger.lives import Moment
 from rescind.replay._words.describe import message_text
 from rescind.replay._words.shown import Shown
@@ -23,9 +19,6 @@ from rescind.replay._words.turns import origin_text
 
 from .steps import says
 from .targets import plan
-
-STEPS_MAX = 400
-"""A way back longer than this is cut; its last turn can be asked about in its turn."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,14 +93,6 @@ class Story(Shown):
         return story_lines(self, Clock(self.begin_ns))
 
 
-class Point(NamedTuple):
-    """A turn on the way back, the request it is looked at for, and the log it stands in."""
-
-    turn: int
-    focus: int
-    log: bytes
-
-
 def why(
     log: "Iterable[Turn] | Archive",
     selector: str,
@@ -146,57 +131,6 @@ def story_of(archive: Archive, target: Target, others: Iterable[Archive] = ()) -
     branches = tuple(_branches(paths, moment, archives, archive))
     told = (target, found.headline, moment, found.facts, branches, found.raced, found.related)
     return Story(*told, archive.clock.begin_ns)
-
-
-# --- the way back --------------------------------------------------------------------------------
-
-Archives = Mapping[bytes, Archive]
-
-
-def trace(archives: Archives, start: Point) -> list[Point]:
-    """Return the way back from a turn."""
-    points: list[Point] = []
-    seen: set[tuple[bytes, int]] = set()
-    point: Point | None = start
-    while point is not None and point.turn > 0 and (point.log, point.turn) not in seen:
-        seen.add((point.log, point.turn))  # a damaged log may run in circles
-        points.append(point)
-        if len(points) > STEPS_MAX:
-            break
-        point = _before(archives, point)
-    return points
-
-
-def _before(archives: Archives, point: Point) -> Point | None:
-    archive = archives[point.log]
-    turn = archive.turn(point.turn)
-    request = archive.requests.get(point.focus)
-    if request is not None and request.completed is not None:
-        done = request.completed
-        if done.turn < point.turn and archive.is_delivery(point.turn):
-            return Point(done.turn, point.focus, point.log)
-        cancel = archive.cancels.get(done.by)
-        if done.turn == point.turn and cancel is not None and cancel.requested is not None:
-            asked = cancel.requested.turn
-            if asked < point.turn and not _leads_to(archive, point.turn, asked):
-                return Point(asked, 0, point.log)
-    if turn is None or turn.cause is None:
-        return None
-    if turn.cause.log is not None:
-        there = Point(turn.cause.number, turn.cause.request, turn.cause.log)
-        return there if turn.cause.log in archives else None
-    context = archive.context_of(turn)
-    return Point(turn.cause.number, context.request if context else 0, point.log)
-
-
-def _leads_to(archive: Archive, turn: int, wanted: int) -> bool:
-    """Whether the recorded causes of a turn lead back to another; causes precede effects."""
-    for _ in range(STEPS_MAX):
-        if turn <= wanted:
-            break
-        before = archive.cause_of(turn)
-        turn = before if before < turn else 0
-    return turn == wanted
 
 
 def _branches(

@@ -20,7 +20,7 @@ import rich.progress
 from rich.console import Console
 from rich.text import Text
 
-from rescind.events import Damage, LogReader, Lookup, UsageError
+from rescind.events import Damage, LogReader, Lookup, UsageError, read
 from rescind.replay._archive.archive import Archive
 from rescind.replay._archive.select import (
     SelectorError,
@@ -30,6 +30,7 @@ from rescind.replay._archive.select import (
     parse,
     resolve,
 )
+from rescind.replay._archive.trace import Archives
 from rescind.replay._words.text import Line, Span, as_text, line, plain
 from rescind.replay._words.units import Bound, parse_bound
 
@@ -179,9 +180,36 @@ class Damageable(Protocol):
         ...
 
 
-def leave(reader: Damageable, *, fine: int = FINE) -> NoReturn:
-    """End with the exit code: damage wins over the answer."""
-    raise click.exceptions.Exit(DAMAGED if tell_damage(reader) else fine)
+def leave(reader: Damageable, *others: Archive, fine: int = FINE) -> NoReturn:
+    """End with the exit code: damage wins over the answer, also damage of other logs read."""
+    damaged = [tell_damage(reader), *(tell_damage(each.lookup, name_of(each)) for each in others)]
+    raise click.exceptions.Exit(DAMAGED if any(damaged) else fine)
+
+
+def archives_of(log: Path, others: Iterable[Path]) -> dict[bytes, Archive]:
+    """Return the archives of logs by their ids; the one that was asked is the first.
+
+    Raises:
+        UsageError: Two of them are one log, or copies of one.
+    """
+    archives: dict[bytes, Archive] = {}
+    for path in (log, *others):
+        archive = Archive(read(path))
+        known = archives.setdefault(archive.lookup.log_id, archive)
+        if known is not archive:
+            raise UsageError(f"{path} is the same log as {name_of(known)}")
+    return archives
+
+
+def names_of(archives: Archives) -> dict[str, str]:
+    """Return what the logs are called, by their ids in hexadecimal."""
+    return {log.hex(): name_of(archive) for log, archive in archives.items()}
+
+
+def name_of(archive: Archive) -> str:
+    """Return what a log is called by whoever named it on the command line."""
+    path = archive.reader.path if archive.reader is not None else None
+    return path.name if path is not None else ""
 
 
 def tell_damage(reader: Damageable, log: str = "") -> bool:

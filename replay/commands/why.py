@@ -4,13 +4,22 @@ from pathlib import Path
 
 import click
 
-from rescind.events import read
-from rescind.replay._archive.archive import Archive
 from rescind.replay._archive.select import FORMS
 from rescind.replay._why.screen import story_json, story_lines
 from rescind.replay._why.why import story_of
 
-from ._shared import ALL, JSON, LOG, hint, leave, print_json, show, target_of
+from ._shared import (
+    ALL,
+    JSON,
+    LOG,
+    archives_of,
+    hint,
+    leave,
+    names_of,
+    print_json,
+    show,
+    target_of,
+)
 
 
 @click.command("why")
@@ -26,13 +35,12 @@ def command(
 
     Causes that lie in OTHER logs are followed there; which log is meant is told by its id.
     """
-    archive = Archive(read(log))
-    story = story_of(
-        archive, target_of(selector, archive), [Archive(read(each)) for each in others]
-    )
+    archives = archives_of(log, others)
+    archive, *rest = archives.values()
+    story = story_of(archive, target_of(selector, archive), rest)
     if as_json:
         print_json("why", log, story_json(story))
     else:
-        show(story_lines(story, archive.clock, show_all=show_all))
+        show(story_lines(story, archive.clock, show_all=show_all, names=names_of(archives)))
         hint(log, *(f"why {log} --of {name}" for name in story.related[:3]))
-    leave(archive.lookup)
+    leave(archive.lookup, *rest)

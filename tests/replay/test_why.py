@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import pytest
+from click.testing import CliRunner
 
 from rescind.events import (
     Born,
@@ -20,9 +21,10 @@ from rescind.events import (
     read,
 )
 from rescind.replay import Archive, SelectorError, why
+from rescind.replay._archive.trace import STEPS_MAX
 from rescind.replay._why.screen import story_json, story_lines
-from rescind.replay._why.why import STEPS_MAX
 from rescind.replay._words.text import MARGIN, Clock, as_text
+from rescind.replay.cli import cli
 
 from .recording import IN_PROGRESS, MAIN, MS, STOP_BUTTON, Recording, everything, incident, save
 
@@ -241,7 +243,8 @@ def test_a_way_back_that_has_no_end_is_cut_and_says_where_to_go_on():
     assert as_text(story_lines(story, Clock(MS), show_all=True)).count("\n") > STEPS_MAX
 
 
-def test_a_cause_in_another_log_is_followed_there_when_it_is_given(tmp_path):
+def test_a_cause_in_another_log_is_followed_there_when_it_is_given(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
     there, here = Recording(), Recording()
     there.open()
     first = there.call("Output")
@@ -254,7 +257,13 @@ def test_a_cause_in_another_log_is_followed_there_when_it_is_given(tmp_path):
     assert [(step.turn, step.log) for step in steps] == [(2, ""), (2, other.log_id.hex())]
     assert steps[1].by == MAIN
     assert story.branches[0].root == "the application called"
-    assert f"{other.log_id.hex()[:6]}: a1 newt" in as_text(story_lines(story, Clock(MS)))
+    shown = as_text(story_lines(story, Clock(MS)))
+    assert shown.index("r2 Output") < shown.index(f"in log {other.log_id.hex()[:6]}")
+    assert "~0" in shown, "another log's clock is not ours"
+    called = CliRunner().invoke(cli, ["why", "here.log", "there.log", "--of", f"r{out}"])
+    assert "in there.log" in called.stdout
+    twice = CliRunner().invoke(cli, ["why", "here.log", "here.log", "--of", f"r{out}"])
+    assert "here.log is the same log as here.log" in str(twice.exception)
     assert "of another log" in why(log, f"r{out}").branches[0].root
 
 
