@@ -70,7 +70,7 @@ def parse(text: str) -> tuple[TargetKind, int] | None:
     """Return kind and number of a selector that carries a number, None for another form.
 
     >>> parse("r17"), parse("1234"), parse("last")
-    ((<Kind.REQUEST: 'request'>, 17), (<Kind.TURN: 'turn'>, 1234), None)
+    ((<TargetKind.REQUEST: 'request'>, 17), (<TargetKind.TURN: 'turn'>, 1234), None)
     """
     found = re.fullmatch(r"([rca]?)([0-9]{1,18})", text, re.ASCII)
     return (_KIND[found[1]], int(found[2])) if found else None
