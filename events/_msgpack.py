@@ -56,14 +56,14 @@ def pack(value: object, default: Callable[[Any], Any] | None = None) -> bytes:
     return cast("bytes", packed)
 
 
-def unpack(data: bytes) -> Any:
-    """Unpack exactly one object; arrays become tuples.
+def unpack(data: bytes, *, lists: bool = False) -> Any:
+    """Unpack exactly one object; arrays become tuples, or lists.
 
     Arrays allocate before their elements are seen, and nested ones multiply; so the bytes are
     first checked to hold what they claim.
     """
     unpacker(data, len(data)).skip()
-    return _library.unpackb(data, use_list=False, strict_map_key=False)
+    return _library.unpackb(data, use_list=lists, strict_map_key=False)
 
 
 def unpacker(data: bytes | memoryview, items_max: int, **options: Any) -> Unpacker:

@@ -650,9 +650,19 @@ class PartialScript(NamedTuple):
 
 
 class EventHandler(NamedTuple):
-    """The application hears of what the driver reported unasked; its ``Returned`` follows."""
+    """The application hears of what the driver reported unasked; its ``Returned`` follows.
+
+    ``request`` is what the news is about, or 0 for the endpoint.
+    """
 
     code: int
+    request: int = 0
+
+
+class Fetched(NamedTuple):
+    """The application fetched the result of a request that it had been notified of; once."""
+
+    request: int
 
 
 MESSAGES: tuple[type[tuple[Any, ...]], ...] = (
@@ -666,9 +676,11 @@ EVENTS: tuple[type[tuple[Any, ...]], ...] = (
     Delivered, Discarded, AnswerIgnored, CancelRequested, CancelBegan, CancelOutcome, CancelEnded,
     InputArrived, InputDelivered, InputPosted, ScriptRaised, ScriptRunning, ScriptReturned,
     WorkStopped, Violation, Asked, SlowTurn, Routed, Dropped, Overflowed, Stashed, Unstashed,
-    Supervised, Restarted,
+    Supervised, Restarted, Fetched,
 )  # fmt: skip
 KINDS = MESSAGES + EVENTS
 
-LEDGER_VERSION: dict[str, int] = {"InputScript": 2, "Killed": 2, "Received": 2}
+LEDGER_VERSION: dict[str, int] = {
+    "EventHandler": 2, "InputScript": 2, "Killed": 2, "Received": 2,
+}  # fmt: skip
 """Kinds whose version is not 1."""

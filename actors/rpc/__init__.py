@@ -1,10 +1,114 @@
 """Asynchronous RPC: a call on each side, and a cancel of two strengths.
 
-Here live the tables of both sides (``_protocol``) and
-the codes (``_codes``), which ``rescind.replay`` reads too, so this room loads no Pykka and no
-driver.  It may import ``rescind.events`` and the kernel's rules.
+Use it as ``from rescind import rpc``.  The names load on first use, so that the replay tools can
+read the tables in ``_protocol`` and ``_codes`` without Pykka or any driver.
 """
 
-from ._codes import Code, is_cancelled, meaning, name
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["Code", "is_cancelled", "meaning", "name"]
+from rescind.actors._lazy import load
+
+if TYPE_CHECKING:
+    from ._api import (
+        ASYNC_STATE_SIZE,
+        AsyncState,
+        Binding,
+        Server,
+        current_call,
+        is_cancelled,
+        test_cancel,
+        wait_cancelled,
+    )
+    from ._calls import ClientCall, ServerCall
+    from ._codes import AsyncEvent, Code, Notification, Subscription, meaning, name
+    from ._errors import Abort, RpcError
+    from ._notify import (
+        NO_NOTIFICATION,
+        NotifyBy,
+        Posted,
+        WindowMessage,
+        by_apc,
+        by_callback,
+        by_event,
+        by_port,
+        by_window,
+        wait_alertable,
+    )
+    from .drivers import Twin, in_process, twin
+
+_HOMES = {
+    "ASYNC_STATE_SIZE": "_api",
+    "Abort": "_errors",
+    "AsyncEvent": "_codes",
+    "AsyncState": "_api",
+    "Binding": "_api",
+    "ClientCall": "_calls",
+    "Code": "_codes",
+    "NO_NOTIFICATION": "_notify",
+    "Notification": "_codes",
+    "NotifyBy": "_notify",
+    "Posted": "_notify",
+    "RpcError": "_errors",
+    "Server": "_api",
+    "ServerCall": "_calls",
+    "Subscription": "_codes",
+    "Twin": "drivers",
+    "WindowMessage": "_notify",
+    "by_apc": "_notify",
+    "by_callback": "_notify",
+    "by_event": "_notify",
+    "by_port": "_notify",
+    "by_window": "_notify",
+    "current_call": "_api",
+    "in_process": "drivers",
+    "is_cancelled": "_api",
+    "meaning": "_codes",
+    "name": "_codes",
+    "test_cancel": "_api",
+    "twin": "drivers",
+    "wait_alertable": "_notify",
+    "wait_cancelled": "_api",
+}
+
+__all__ = [
+    "ASYNC_STATE_SIZE",
+    "NO_NOTIFICATION",
+    "Abort",
+    "AsyncEvent",
+    "AsyncState",
+    "Binding",
+    "ClientCall",
+    "Code",
+    "Notification",
+    "NotifyBy",
+    "Posted",
+    "RpcError",
+    "Server",
+    "ServerCall",
+    "Subscription",
+    "Twin",
+    "WindowMessage",
+    "by_apc",
+    "by_callback",
+    "by_event",
+    "by_port",
+    "by_window",
+    "current_call",
+    "in_process",
+    "is_cancelled",
+    "meaning",
+    "name",
+    "test_cancel",
+    "twin",
+    "wait_alertable",
+    "wait_cancelled",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Load a public name from the file that it lives in."""
+    return load(globals(), _HOMES, name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -6,20 +6,31 @@ Theory.  A client's call has three moments: its answer is decided (``DONE``), th
 notified (``NOTIFIED``), and it fetches the result (``FINAL``).  A cancel only hurries the first.
 The abortive one decides at once; the other asks the server and decides nothing, so its outcome is
 known when the answer comes (``outcome_at_answer``).  On the server a cancel is a mark beside the
-state, which the server looks at when it likes.
+state, which the server looks at when it likes.  ``_machines`` holds the rows of both.
 """
 
-from collections.abc import Collection
 from dataclasses import dataclass
 from enum import IntEnum, StrEnum
 from typing import Protocol
 
 from rescind.actors.kernel._rules import Canceller, Check
-from rescind.events import How, Outcome
+from rescind.events import Outcome
 
 from ._codes import Code, Notification, Subscription
+from ._machines import (
+    CLIENT_TERMINAL,
+    CLIENT_TRANSITIONS,
+    SERVER_TRANSITIONS,
+    STRICT_ROWS,
+    ClientEvent,
+    ClientRow,
+    ClientState,
+    ServerEvent,
+    ServerRow,
+    ServerState,
+)
 
-# --- states ------------------------------------------------------------------------------------
+# --- states and transitions ---------------------------------------------------------------------
 
 
 class BindingState(IntEnum):
@@ -33,293 +44,7 @@ STATES: dict[int, str] = {BindingState.CLOSED: "closed", BindingState.OPEN: "ope
 """The endpoint's states by name."""
 
 
-class ClientState(IntEnum):
-    """The client's call (B.2)."""
-
-    INIT = 0
-    CALLING = 1
-    """The stub was entered and has not returned: nobody may cancel yet (B-R7)."""
-    PENDING = 2
-    CANCELLING = 3
-    """Pending, and the server was asked to stop."""
-    DONE = 4
-    """Decided; the notification is owed."""
-    NOTIFIED = 5
-    """The notification left; a type that queues has put it out of our reach."""
-    FINAL = 6
-    FAILED = 7
-    """The stub raised: no notification, nothing to complete, nothing to cancel."""
-
-
-class ServerState(IntEnum):
-    """The server's call (B.2)."""
-
-    DISPATCHED = 10
-    HANDED_OFF = 11
-    """A worker has it: the dispatcher may not raise any more."""
-    COMPLETED = 12
-    ABORTED = 13
-    RAISED = 14
-
-
-REQUEST_STATES: dict[int, str] = {s: s.name for s in (*ClientState, *ServerState)}
-"""The states of both request actors; their numbers don't overlap."""
-
-CLIENT_INITIAL = ClientState.INIT
-CLIENT_TERMINAL = frozenset({ClientState.FINAL, ClientState.FAILED})
-SERVER_INITIAL = ServerState.DISPATCHED
-SERVER_TERMINAL = frozenset({ServerState.COMPLETED, ServerState.ABORTED, ServerState.RAISED})
-
-
-class ClientEvent(StrEnum):
-    """What may happen to the client's call."""
-
-    CALL = "the stub is called"
-    RETURNED = "the stub returns"
-    RAISED = "the stub raises"
-    REPLY = "a reply, a fault or a transport failure arrives"
-    CANCEL = "RpcAsyncCancelCall, not abortive"
-    ABORT = "RpcAsyncCancelCall, abortive"
-    TIMED_OUT = "the call's time-out passes"
-    NOTIFY = "the notification leaves"
-    COMPLETE = "RpcAsyncCompleteCall"
-
-
-class ServerEvent(StrEnum):
-    """What may happen to the server's call."""
-
-    HAND_OFF = "the dispatcher gives it to a worker"
-    COMPLETE = "RpcAsyncCompleteCall"
-    ABORT = "RpcAsyncAbortCall"
-    RAISE = "the dispatcher raises"
-    CANCEL = "the client's cancel arrives"
-    DISCONNECT = "the client is gone"
-
-
-def _rule_id(table: str, state: IntEnum, event: StrEnum) -> str:
-    words = f"{state.name}-{event.name}".lower().replace("_", "-")
-    return f"R-{table}-{words}"
-
-
-@dataclass(frozen=True, slots=True)
-class ClientRow:
-    """One row of the client's machine.
-
-    ``returns`` is the answer of the function that the event is, None where it is no function;
-    ``completes`` and ``how`` are set where the row decides the call (``how`` None: the answer
-    decides between result and failure).  ``outcome`` is what a cancel achieved; None where that is
-    known only when the answer comes.  ``violation`` marks a use that the rules forbid.
-    """
-
-    state: ClientState
-    event: ClientEvent
-    next: ClientState
-    source: str
-    returns: Code | None = None
-    completes: bool = False
-    how: How | None = None
-    outcome: Outcome | None = None
-    supersedes: bool = False
-    """An earlier cancel that was still open ends as superseded by this one."""
-    tells_server: bool = False
-    returns_result: bool = False
-    """The function returns the call's own result instead of ``returns``."""
-    answer_ignored: bool = False
-    held: bool = False
-    """The event waits until the stub has returned."""
-    notifies_first: bool = False
-    violation: bool = False
-    table: str = "CLIENT"
-
-    @property
-    def id(self) -> str:
-        """The rule's id, like ``R-CLIENT-pending-abort``."""
-        return _rule_id(self.table, self.state, self.event)
-
-
-@dataclass(frozen=True, slots=True)
-class ServerRow:
-    """One row of the server's machine; the fields mean what they mean for the client."""
-
-    state: ServerState
-    event: ServerEvent
-    next: ServerState
-    source: str
-    returns: Code | None = None
-    completes: bool = False
-    outcome: Outcome | None = None
-    marks_cancelled: bool = False
-    violation: bool = False
-
-    @property
-    def id(self) -> str:
-        """The rule's id, like ``R-SERVER-completed-cancel``."""
-        return _rule_id("SERVER", self.state, self.event)
-
-
-@dataclass(frozen=True, slots=True)
-class Impossible:
-    """A written refusal: this event can't meet these states, for this reason."""
-
-    states: Collection[ClientState] | Collection[ServerState]
-    event: ClientEvent | ServerEvent
-    reason: str
-
-
-_C, _E = ClientState, ClientEvent
-_LATE = (_C.DONE, _C.NOTIFIED)
-_OPEN = (_C.PENDING, _C.CANCELLING)
-_OVER = (_C.FINAL, _C.FAILED)
-_EARLY = (_C.INIT, _C.CALLING)
-
-ESCALATION: tuple[ClientEvent, ...] = (ClientEvent.CANCEL, ClientEvent.ABORT)
-"""Both strengths, in the documented order: ask, wait for a time-out of one's own, abort (B.0-4)."""
-
-CLIENT_TRANSITIONS: tuple[ClientRow, ...] = (
-    ClientRow(_C.INIT, _E.CALL, _C.CALLING, "B.2"),
-    ClientRow(_C.CALLING, _E.RETURNED, _C.PENDING, "B.2"),
-    ClientRow(_C.CALLING, _E.RAISED, _C.FAILED, "B.2"),
-    # A fast server may answer first; exactly the calls whose stub returned are notified (B.3-2).
-    ClientRow(_C.CALLING, _E.REPLY, _C.CALLING, "B.3-2", held=True),
-    ClientRow(_C.CALLING, _E.TIMED_OUT, _C.CALLING, "B.3-2", held=True),
-    # --- the answer
-    *(ClientRow(s, _E.REPLY, _C.DONE, "B.2, B-R2", completes=True) for s in _OPEN),
-    *(
-        ClientRow(s, _E.REPLY, s, "B-R3, B-R16", answer_ignored=True)
-        for s in (*_LATE, *_OVER)
-    ),
-    # --- the time-out: a cancel of its own that the server never hears of
-    ClientRow(
-        _C.PENDING, _E.TIMED_OUT, _C.DONE, "B.2, B.0-10",
-        completes=True, how=How.TIMED_OUT, outcome=Outcome.WON,
-    ),
-    ClientRow(
-        _C.CANCELLING, _E.TIMED_OUT, _C.DONE, "B.2, B.0-10",
-        completes=True, how=How.TIMED_OUT, outcome=Outcome.WON, supersedes=True,
-    ),
-    *(
-        ClientRow(s, _E.TIMED_OUT, s, "B-R16", outcome=Outcome.TOO_LATE)
-        for s in (*_LATE, *_OVER)
-    ),
-    # --- the cancel of both strengths
-    ClientRow(
-        _C.PENDING, _E.CANCEL, _C.CANCELLING, "B.2", returns=Code.OK, tells_server=True
-    ),
-    ClientRow(
-        _C.CANCELLING, _E.CANCEL, _C.CANCELLING, "B-R6",
-        returns=Code.OK, outcome=Outcome.DUPLICATE,
-    ),
-    ClientRow(
-        _C.PENDING, _E.ABORT, _C.DONE, "B.2", returns=Code.OK, completes=True,
-        how=How.CANCELLED, outcome=Outcome.WON, tells_server=True,
-    ),
-    ClientRow(
-        _C.CANCELLING, _E.ABORT, _C.DONE, "B.2, B-R4", returns=Code.OK, completes=True,
-        how=How.CANCELLED, outcome=Outcome.WON, supersedes=True, tells_server=True,
-    ),
-    *(
-        ClientRow(s, event, s, "B-R1, B-R5", returns=Code.OK, outcome=Outcome.TOO_LATE)
-        for s in _LATE
-        for event in ESCALATION
-    ),
-    *(
-        ClientRow(
-            s, event, s, source, returns=code, outcome=Outcome.REFUSED, violation=True
-        )
-        for states, code, source in (
-            (_EARLY, Code.INVALID_ASYNC_CALL, "B-R7, B.4"),
-            (_OVER, Code.INVALID_ASYNC_HANDLE, "B-R8, B-R11"),
-        )
-        for s in states
-        for event in ESCALATION
-    ),
-    # --- the notification and the fetch
-    ClientRow(_C.DONE, _E.NOTIFY, _C.NOTIFIED, "B.3-2"),
-    # Completing without having been notified: the notification leaves first, so that there is
-    # exactly one (B.3-2) and none after the final completion (B.0-9).
-    ClientRow(
-        _C.DONE, _E.COMPLETE, _C.FINAL, "B-R10", returns_result=True, notifies_first=True
-    ),
-    ClientRow(_C.NOTIFIED, _E.COMPLETE, _C.FINAL, "B.2", returns_result=True),
-    *(
-        ClientRow(s, _E.COMPLETE, s, "B.0-8, B-R9", returns=Code.ASYNC_CALL_PENDING)
-        for s in _OPEN
-    ),
-    *(
-        ClientRow(s, _E.COMPLETE, s, source, returns=code, violation=True)
-        for states, code, source in (
-            (_EARLY, Code.INVALID_ASYNC_CALL, "B.4"),
-            (_OVER, Code.INVALID_ASYNC_HANDLE, "B-R12, B.2"),
-        )
-        for s in states
-    ),
-    # --- a second call on a structure in use: every outstanding call needs its own (B.0-1)
-    *(
-        ClientRow(s, _E.CALL, s, "B.0-1, B.4", returns=Code.INVALID_ASYNC_CALL, violation=True)
-        for s in (_C.CALLING, *_OPEN, *_LATE)
-    ),
-)  # fmt: skip
-"""Every row of the client's call."""
-
-STRICT_ROWS: dict[tuple[ClientState, ClientEvent], ClientRow] = {
-    (_C.DONE, _E.COMPLETE): ClientRow(
-        _C.DONE, _E.COMPLETE, _C.DONE, "B-R10", returns=Code.ASYNC_CALL_PENDING, table="STRICT"
-    ),
-}
-"""What the strict profile puts in the place of a row: wait for the notification first."""
-
-CLIENT_IMPOSSIBLE: tuple[Impossible, ...] = (
-    Impossible(frozenset(_C) - {_C.CALLING}, _E.RETURNED, "no stub is under way"),
-    Impossible(frozenset(_C) - {_C.CALLING}, _E.RAISED, "no stub is under way"),
-    Impossible({_C.INIT}, _E.REPLY, "no call was made"),
-    Impossible({_C.INIT}, _E.TIMED_OUT, "no call was made"),
-    Impossible(
-        frozenset(_C) - {_C.DONE}, _E.NOTIFY, "one notification is owed, between done and final"
-    ),
-    Impossible(_OVER, _E.CALL, "a reused structure is a new request (see ``may_reuse``)"),
-)
-
 _CLIENT = {(row.state, row.event): row for row in CLIENT_TRANSITIONS}
-
-_S, _F = ServerState, ServerEvent
-_RUNNING = (_S.DISPATCHED, _S.HANDED_OFF)
-_ENDED = (_S.COMPLETED, _S.ABORTED, _S.RAISED)
-
-SERVER_TRANSITIONS: tuple[ServerRow, ...] = (
-    ServerRow(_S.DISPATCHED, _F.HAND_OFF, _S.HANDED_OFF, "B.2"),
-    ServerRow(_S.DISPATCHED, _F.RAISE, _S.RAISED, "B.2", completes=True),
-    *(
-        ServerRow(s, _F.RAISE, s, "B.2", violation=True)
-        for s in (_S.HANDED_OFF, _S.COMPLETED, _S.ABORTED)
-    ),
-    # Completing although cancelled is legal, and says nothing of what the client saw (B-R13).
-    *(
-        ServerRow(s, _F.COMPLETE, _S.COMPLETED, "B.2, B-R13", returns=Code.OK, completes=True)
-        for s in _RUNNING
-    ),
-    *(
-        ServerRow(s, _F.ABORT, _S.ABORTED, "B.2, B-R14", returns=Code.OK, completes=True)
-        for s in _RUNNING
-    ),
-    *(ServerRow(s, _F.CANCEL, s, "B.2", marks_cancelled=True) for s in _RUNNING),
-    *(ServerRow(s, _F.CANCEL, s, "B.2, B-R2", outcome=Outcome.TOO_LATE) for s in _ENDED),
-    # The client is gone and the server must end its call all the same (B-R17).
-    *(ServerRow(s, _F.DISCONNECT, s, "B-R17") for s in _S),
-    *(
-        ServerRow(s, event, s, "B-R18", returns=Code.INVALID_ASYNC_HANDLE, violation=True)
-        for s in _ENDED
-        for event in (_F.COMPLETE, _F.ABORT)
-    ),
-)
-"""Every row of the server's call."""
-
-SERVER_IMPOSSIBLE: tuple[Impossible, ...] = (
-    Impossible(
-        frozenset(_S) - {_S.DISPATCHED}, _F.HAND_OFF, "only the dispatcher has it to give away"
-    ),
-    Impossible({_S.RAISED}, _F.RAISE, "the dispatcher has left by its exception"),
-)
-
 _SERVER = {(row.state, row.event): row for row in SERVER_TRANSITIONS}
 
 
@@ -411,6 +136,8 @@ OPERATIONS: dict[str, Operation] = {
         Operation("RpcAsyncCompleteCall", _BOTH),
         Operation("RpcAsyncAbortCall", _SERVER_ONLY),
         Operation("RpcAsyncGetCallHandle", _BOTH),
+        # The moment after which the dispatcher may not raise any more (B.2) has no function.
+        Operation("HandOff", _SERVER_ONLY),
         Operation("RpcServerTestCancel", _SERVER_ONLY),
         Operation("RpcServerSubscribeForNotification", _SERVER_ONLY),
         Operation("RpcServerUnsubscribeForNotification", _SERVER_ONLY),
@@ -483,12 +210,94 @@ TEST_CANCEL_CHECKS: tuple[Check[Facts], ...] = (
 """RpcServerTestCancel reads upside down: refused means not cancelled, OK means cancelled."""
 
 
+class StubFacts(Protocol):
+    """What the checks of the stub read."""
+
+    @property
+    def binding_open(self) -> bool: ...
+    @property
+    def structure_good(self) -> bool: ...
+    # What ``may_reuse`` says of a structure that carried a call before.
+    @property
+    def reusable(self) -> bool: ...
+    # MessagePack has a form for every argument.
+    @property
+    def carried(self) -> bool: ...
+    # The channel takes messages of this size.
+    @property
+    def fits(self) -> bool: ...
+    # One more call may be outstanding.
+    @property
+    def room(self) -> bool: ...
+
+
+class ArrivalFacts(Protocol):
+    """What the checks of a call that reaches the server read."""
+
+    @property
+    def server_open(self) -> bool: ...
+    @property
+    def version_right(self) -> bool: ...
+    # Its payload is a list of arguments.
+    @property
+    def carried(self) -> bool: ...
+    @property
+    def procedure_known(self) -> bool: ...
+    # One more call may run.
+    @property
+    def room(self) -> bool: ...
+
+
+CALL_CHECKS: tuple[Check[StubFacts], ...] = (
+    Check("R-1702-closed", Code.INVALID_BINDING, lambda it: not it.binding_open, "B.5"),
+    Check("R-1914-structure", Code.INVALID_ASYNC_HANDLE, lambda it: not it.structure_good, "B.1"),
+    Check("R-1914-reinitialise", Code.INVALID_ASYNC_HANDLE, lambda it: not it.reusable, "B.9-1"),
+    Check("R-87-arguments", Code.INVALID_ARG, lambda it: not it.carried, "B.5"),
+    Check("R-87-message", Code.INVALID_ARG, lambda it: not it.fits, "B.5"),
+    Check("R-1723-calls", Code.SERVER_TOO_BUSY, lambda it: not it.room, "B.5"),
+)
+"""Of the stub: where one refuses, it raises, and there is no call (B.2)."""
+SERVE_CHECKS: tuple[Check[ArrivalFacts], ...] = (
+    Check("R-1722-closed", Code.SERVER_UNAVAILABLE, lambda it: not it.server_open, "B.5"),
+    Check("R-1728-version", Code.PROTOCOL_ERROR, lambda it: not it.version_right, "B.5"),
+    Check("R-1728-payload", Code.PROTOCOL_ERROR, lambda it: not it.carried, "B.5"),
+    Check("R-1727-procedure", Code.CALL_FAILED_DNE, lambda it: not it.procedure_known, "B.5"),
+    Check("R-1723-running", Code.SERVER_TOO_BUSY, lambda it: not it.room, "B.5"),
+)
+"""Of a call that has crossed the wire: what is refused here is the client's answer."""
+
+
+class EndingFacts(Protocol):
+    """What the checks of a server's functions read that end a call, or give it away."""
+
+    # MessagePack has a form for the result.
+    @property
+    def carried(self) -> bool: ...
+    # The code is none of success.
+    @property
+    def code_good(self) -> bool: ...
+    # The dispatcher has it still.
+    @property
+    def dispatched(self) -> bool: ...
+
+
+ENDING_CHECKS: tuple[Check[EndingFacts], ...] = (
+    Check("R-87-result", Code.INVALID_ARG, lambda it: not it.carried, "B.5"),
+    Check("R-87-code", Code.INVALID_ARG, lambda it: not it.code_good, "B.1"),
+    Check("R-1915-handed-off", Code.INVALID_ASYNC_CALL, lambda it: not it.dispatched, "B.2"),
+)
+"""Of RpcAsyncCompleteCall and RpcAsyncAbortCall at the server, and of the hand-off."""
+
+
+# --- the status ---------------------------------------------------------------------------------
+
+
 def call_status(state: ClientState, result: Code | int, profile: Profile) -> int:
     """Return what RpcAsyncGetCallStatus says; it changes nothing (B.1, B.9-4)."""
     match state:
         case ClientState.INIT:
             return profile.unused_status
-        case ClientState.CALLING | ClientState.PENDING | ClientState.CANCELLING:
+        case ClientState.PENDING | ClientState.CANCELLING:
             return Code.ASYNC_CALL_PENDING
         case ClientState.DONE | ClientState.NOTIFIED:
             return result
@@ -501,10 +310,14 @@ def call_status(state: ClientState, result: Code | int, profile: Profile) -> int
 CANCEL = "CancelCall"
 ABORT = "CancelCall abort"
 TIME_OUT = "time-out"
+DEADLINE = "deadline"
+CLIENT_CANCEL = "client cancel"
+CLIENT_ABORT = "client abort"
 TRIGGERS: dict[ClientEvent, str] = {
     ClientEvent.CANCEL: CANCEL,
     ClientEvent.ABORT: ABORT,
     ClientEvent.TIMED_OUT: TIME_OUT,
+    ClientEvent.DEADLINE: DEADLINE,
 }
 """The events of the client's machine that are cancels, and their triggers."""
 
@@ -516,11 +329,45 @@ CANCELLERS: dict[str, Canceller] = {
         ),
         Canceller(ABORT, "any client thread, once the stub returned", "one call, at once", "B.4"),
         Canceller(TIME_OUT, "the call's own time-out", "one call, server untold", "B.0-10"),
+        Canceller(DEADLINE, "the call's deadline, as gRPC's", "one call, on both sides", "B.5"),
+        Canceller(CLIENT_CANCEL, "the client, heard by the server", "nothing: a mark", "B.2"),
+        Canceller(CLIENT_ABORT, "the client, heard by the server", "nothing: a mark", "B.2"),
     )
 }
 """Who may cancel, by the trigger; a server can't, it only ends its own side."""
 
+
+@dataclass(frozen=True, slots=True)
+class CancelRow:
+    """What a cancel achieves, in the ledger's words, and why: what ``rescind why`` says."""
+
+    id: str
+    outcome: Outcome
+    because: str
+    source: str
+
+
+WON = CancelRow("R-CANCEL-won", Outcome.WON, "the answer was the cancel's own code", "B-R14")
+IGNORED = CancelRow(
+    "R-CANCEL-ignored", Outcome.IGNORED, "the server was told and ended its call as it liked",
+    "B-R2, B-R13, B-R14",
+)  # fmt: skip
+TOO_LATE = CancelRow("R-CANCEL-late", Outcome.TOO_LATE, "the call was decided by then", "B-R1")
+DUPLICATE = CancelRow(
+    "R-CANCEL-duplicate", Outcome.DUPLICATE, "an earlier cancel had asked for as much", "B-R5, B-R6"
+)
+SUPERSEDED = CancelRow(
+    "R-CANCEL-superseded", Outcome.SUPERSEDED, "a stronger one did not wait for the answer", "B-R4"
+)
+CLOSED = CancelRow(
+    "R-CANCEL-closed", Outcome.SUPERSEDED, "its endpoint was closed before the answer", "L1"
+)
+CANCELS = {row.id: row for row in (WON, IGNORED, TOO_LATE, DUPLICATE, SUPERSEDED, CLOSED)}
+"""How cancels come out, on both sides; the machines say when."""
+
 CANCELLED_CODE = Code.CALL_CANCELLED
+RECOVERED_CODE: int = Code.CALL_FAILED
+"""How a call ends that was outstanding when its process ended: the other side may have begun."""
 WINDOW_OPERATIONS: frozenset[str] = frozenset()
 """What a cancel forbids while it runs: nothing."""
 
@@ -531,18 +378,23 @@ def cancelled_code(operation: str) -> Code:
     return CANCELLED_CODE
 
 
-def outcome_at_answer(code: int) -> Outcome:
+def outcome_at_answer(code: int | None) -> CancelRow:
     """Return what an open non-abortive cancel achieved, now that the answer is here.
 
     Only the cancel's own code shows that the server gave in.  Any other answer stands as the true
     result, also a server's own abort code, whose reason the client can't know (B-R2, B-R14).
     """
-    return Outcome.WON if code == CANCELLED_CODE else Outcome.IGNORED
+    return WON if code == CANCELLED_CODE else IGNORED
 
 
-def outcome_when_decided(*, by_cancel: bool) -> Outcome:
+def outcome_when_decided(*, by_cancel: bool) -> CancelRow:
     """Return what a cancel achieves at a decided call: an earlier cancel's double, or too late."""
-    return Outcome.DUPLICATE if by_cancel else Outcome.TOO_LATE
+    return DUPLICATE if by_cancel else TOO_LATE
+
+
+def outcome_of_mark(*, abort: bool, abort_before: bool) -> CancelRow:
+    """Return what becomes of the weaker of two cancels that a server was told of."""
+    return SUPERSEDED if abort and not abort_before else DUPLICATE
 
 
 # --- order -------------------------------------------------------------------------------------

@@ -56,6 +56,7 @@ REQUESTS_PER_TURN = 1024
 _DIALECTS = {
     "native": "rescind.actors.native._recovery",
     "newton": "rescind.actors.newton._protocol",
+    "rpc": "rescind.actors.rpc._protocol",
 }
 """Where a dialect says how its requests end.  Named and not imported: this is the lowest floor, and
 a log without the dialect needs none of it."""

@@ -14,7 +14,9 @@ from rescind.events import How
 from .lives import CancelLife, RequestLife
 
 TIME_OUT = "time-out"
-"""The trigger of a cancel that nobody called."""
+DEADLINE = "deadline"
+TIMES = frozenset({TIME_OUT, DEADLINE})
+"""The triggers of cancels that nobody called: a request's time ran out."""
 
 
 def _no_name(code: int) -> str | None:
@@ -153,6 +155,24 @@ def _native(_profile: str) -> Tables:
     )
 
 
+def _rpc(_profile: str) -> Tables:
+    # Imported here for the same reason.
+    from rescind.actors.rpc import _codes, _protocol  # noqa: PLC0415
+
+    return Tables(
+        name="rpc",
+        states=_protocol.STATES,
+        window_operations=_protocol.WINDOW_OPERATIONS,
+        # On both sides: a server's function that ends as it likes has not been cancelled.
+        cancelled_codes=lambda _: frozenset({int(_protocol.CANCELLED_CODE)}),
+        delivery_rank=_protocol.DELIVERY_RANK,
+        is_one_unit=True,
+        code_name=_codes.name,
+        code_meaning=_codes.meaning,
+        because={row.id: row.because for row in _protocol.CANCELS.values()},
+    )
+
+
 def _winsock(_profile: str) -> Tables:
     # Imported here for the same reason.
     from rescind.actors.winsock import _codes, _protocol  # noqa: PLC0415
@@ -176,5 +196,6 @@ def _winsock(_profile: str) -> Tables:
 _REGISTRY: dict[str, Callable[[str], Tables]] = {
     "native": _native,
     "newton": _newton,
+    "rpc": _rpc,
     "winsock": _winsock,
 }

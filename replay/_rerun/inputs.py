@@ -8,6 +8,9 @@ from rescind.actors import native
 from rescind.actors.native._requests import Requests
 from rescind.actors.newton import _protocol as newton
 from rescind.actors.newton._actors import NewtonEndpoint
+from rescind.actors.rpc import _protocol as rpc
+from rescind.actors.rpc._client import Client
+from rescind.actors.rpc._serving import Serving
 from rescind.actors.runtime import Runtime
 from rescind.actors.runtime._recovery import REASON
 from rescind.actors.runtime._survivors import Survivors
@@ -31,7 +34,7 @@ from rescind.events._turn import holds_withheld
 
 from .recorded import Recorded
 from .recording import CannotGoOnError, PayloadWithheldError
-from .stand_ins import Resolver, Tool
+from .stand_ins import Resolver, Tool, Wire
 
 _NEEDS_PAYLOAD = frozenset({Start, Tell, Ask, Proxy, Resume, Submit, Fail})
 """What handlers compute with.  What drivers report is only handed on, so a stand-in will do."""
@@ -52,6 +55,27 @@ def winsock_application(runtime: Runtime, message: Submit) -> Winsock:
     resolver: Any = Resolver(label)
     number = runtime.next_number()
     return Winsock(runtime, number, winsock.PROFILES[profile], resolver, (bounds[0], bounds[1]))
+
+
+def rpc_binding(runtime: Runtime, message: Submit) -> Client:
+    """Return the client that a recorded call has made."""
+    profile, label, _, *bounds = message.arguments
+    channel: Any = Wire(label.partition(" ")[2])
+    number = runtime.next_number()
+    return Client(runtime, number, rpc.PROFILES[profile], channel, (bounds[0], bounds[1]))
+
+
+def rpc_server(runtime: Runtime, message: Submit) -> Serving:
+    """Return the server that a recorded call has made; its functions are only names."""
+    profile, label, _, running_max, names = message.arguments
+    listener: Any = Wire(label.partition(" ")[2])
+    functions = dict.fromkeys(names, _nothing)
+    number = runtime.next_number()
+    return Serving(runtime, number, rpc.PROFILES[profile], listener, functions, running_max)
+
+
+def _nothing() -> None:
+    """Stand where a server's function was."""
 
 
 def is_plain(value: Any) -> bool:

@@ -109,6 +109,23 @@ class Resolver:
     def close(self) -> None: ...
 
 
+class Wire:
+    """The channel, or the listener, that is not there, likewise."""
+
+    def __init__(self, label: str) -> None:
+        self.label = label
+
+    def open(self, port: Any) -> None: ...
+
+    def begin(self, call: Any) -> None: ...
+
+    def cancel(self, request: int, turn: int, *, abort: bool) -> None: ...
+
+    def reply(self, key: Any, code: int | None, payload: Any, cause: Any) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class NoDriver:
     """Does no work of the application's; what came of it re-enters from the log."""
 

@@ -12,6 +12,8 @@ from rescind.actors.kernel._endpoint import Endpoint
 from rescind.actors.kernel._request import DELIVERED
 from rescind.actors.native._protocol import OPEN
 from rescind.actors.native._requests import Requests
+from rescind.actors.rpc._client import OPEN as OPEN_BINDING
+from rescind.actors.rpc._serving import OPEN as OPEN_SERVER
 from rescind.actors.runtime import Actor, ActorRef, Envelope, Reply, Waitable
 from rescind.actors.runtime._errors import RecoveryError
 from rescind.actors.runtime._lost import bury, lose
@@ -52,6 +54,8 @@ from .inputs import (
     error_said,
     is_plain,
     newton_endpoint,
+    rpc_binding,
+    rpc_server,
     survivors_of,
     winsock_application,
 )
@@ -572,6 +576,8 @@ class World:
 _OPENS: dict[str, Callable[[Any, Submit], Endpoint]] = {
     "Instantiate": newton_endpoint,
     OPEN_APPLICATION: winsock_application,
+    OPEN_BINDING: rpc_binding,
+    OPEN_SERVER: rpc_server,
 }
 """Calls that bring an endpoint of a dialect to life, beside the one for native requests."""
 _OPENINGS = frozenset({OPEN, *_OPENS})

@@ -9,7 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from rescind.actors import newton, winsock
+    from rescind.actors import newton, rpc, winsock
     from rescind.actors.native import Actor, Cancelled, Request, current_token
     from rescind.actors.runtime import Asyncio, Pinned, Runtime, Stepped, Supervision
     from rescind.events import Decision, RescindError, event, message, read
@@ -30,6 +30,7 @@ __all__ = [
     "message",
     "newton",
     "read",
+    "rpc",
     "winsock",
 ]
 
@@ -48,6 +49,7 @@ _HOMES = {
     "event": "rescind.events",
     "message": "rescind.events",
     "newton": "rescind.actors.newton",
+    "rpc": "rescind.actors.rpc",
     "winsock": "rescind.actors.winsock",
     "read": "rescind.events",
 }

@@ -3,6 +3,17 @@
 A driver knows no actor, no log and no table: it is handed a port and reports through it.
 """
 
-from ._driver import Call, Channel, ClientPort, Listener, ServerPort
+from ._driver import VERSION, Call, Channel, ClientPort, Listener, ServerPort
+from ._twin import Twin, in_process, twin
 
-__all__ = ["Call", "Channel", "ClientPort", "Listener", "ServerPort"]
+__all__ = [
+    "VERSION",
+    "Call",
+    "Channel",
+    "ClientPort",
+    "Listener",
+    "ServerPort",
+    "Twin",
+    "in_process",
+    "twin",
+]

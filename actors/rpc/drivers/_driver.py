@@ -7,6 +7,9 @@ that knows it.
 
 from typing import NamedTuple, Protocol
 
+VERSION = 1
+"""Of what crosses the wire; a server refuses a call of another one with 1728."""
+
 
 class Call(NamedTuple):
     """What crosses the wire when a call is made."""
@@ -22,6 +25,8 @@ class Call(NamedTuple):
     deadline_s: float | None
     """After so long both sides give it up; None: never."""
     metadata: tuple[tuple[str, str], ...] = ()
+    version: int = VERSION
+    """What the client speaks."""
 
 
 class ClientPort(Protocol):
@@ -85,7 +90,7 @@ class ServerPort(Protocol):
     """How a listener reports; every method may be called on any thread and returns at once."""
 
     def called(self, key: object, call: Call) -> None:
-        """Report a call that came in; ``key`` is the listener's own name for it."""
+        """Report a call that came in; ``key``, anything hashable, is the listener's name for it."""
         ...
 
     def cancelled(self, key: object, *, abort: bool, cause: tuple[bytes, int] | None) -> None:
