@@ -119,9 +119,11 @@ class ListenerPort:
         serving.runtime.post(serving, said, Origin.IO, because)
 
     def let_go(self, handle: int) -> Any:
-        """Return the key of a call that is over, once."""
+        """Return the key of a call that is over, once; None when a log is executed again."""
         with self._lock:
-            key = self._keys.pop(handle)
+            key = self._keys.pop(handle, None)
+            if key is None:
+                return None
             del self._arrivals[key]
             self._over[key] = handle
             if len(self._over) > LATE_MAX:

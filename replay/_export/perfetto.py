@@ -46,7 +46,7 @@ from rescind.events import (
     Violation,
 )
 from rescind.replay._ledger.dialects import (
-    TIME_OUT,
+    TIMES,
     Tables,
     code_text,
     end_text,
@@ -385,7 +385,7 @@ class Drawing:
             args.append(("reason", clip(event.reason, _TEXT_MAX)))
         if event.by:
             args.append(("asked_by", f"r{event.by}"))
-        ends = [_runs_out(event.by) if event.trigger == TIME_OUT else _asks(event.cancel)]
+        ends = [_runs_out(event.by) if event.trigger in TIMES else _asks(event.cancel)]
         name = f"c{event.cancel} {event.trigger}"
         self._draw(EventType.BEGIN, window.track, name, args=args, ends=ends)
 

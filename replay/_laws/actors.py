@@ -21,6 +21,7 @@ from rescind.events import (
     DeadLetter,
     Delivered,
     Discarded,
+    Fetched,
     InputArrived,
     InputDelivered,
     InputPosted,
@@ -77,7 +78,7 @@ class BirthAndClosing(Law):
     kinds: ClassVar[tuple[type, ...]] = (
         Delivered, Started, StateChanged, Closed, Notified, PrivilegeChanged, InputArrived,
         InputDelivered, InputPosted, ScriptRunning, ScriptReturned, Opened, CallOpened, Violation,
-        Accepted, Rejected, Born, CancelRequested,
+        Accepted, Rejected, Born, CancelRequested, Fetched,
     )  # fmt: skip
 
     def __init__(self, court: Court) -> None:
@@ -190,6 +191,7 @@ _DID: dict[type, str] = {
     InputArrived: "got data",
     InputDelivered: "handed data over",
     InputPosted: "was posted again",
+    Fetched: "was fetched",
 }
 """What a finding says of somebody who did it too early or too late."""
 
@@ -233,7 +235,7 @@ class Standing(Law):
         Completed, Delivered, Discarded, AnswerIgnored, InputArrived, InputDelivered, InputPosted,
         ScriptRunning, ScriptReturned, ScriptRaised, CancelRequested, CancelBegan, CancelEnded,
         CancelOutcome, WorkStopped, Stopped, Supervised, Restarted, PrivilegeChanged, Notified,
-        Closed,
+        Closed, Fetched,
     )  # fmt: skip
     messages: ClassVar[tuple[type, ...]] = (
         *_BROUGHT_BY, InputScript, PartialScript, CompletionScript,

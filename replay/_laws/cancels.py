@@ -20,7 +20,7 @@ from rescind.events import (
     Started,
     Turn,
 )
-from rescind.replay._ledger.dialects import TIME_OUT
+from rescind.replay._ledger.dialects import TIMES
 from rescind.replay._ledger.lives import Attempt, CancelLife, RequestLife
 from rescind.replay._ledger.model import BY_A_CANCEL
 
@@ -191,7 +191,7 @@ class OneWinner(Law):
             return
         began = cancel.began.turn if cancel.began else 0
         is_its_own = by == event.request
-        if event.how == How.TIMED_OUT and cancel.trigger not in ("", TIME_OUT) and not is_its_own:
+        if event.how == How.TIMED_OUT and cancel.trigger not in ("", *TIMES) and not is_its_own:
             text = f"{name} says that its time ran out, and c{by} is no time-out"
             self.broken(name, [began, turn.number], text, *about)
         if isinstance(turn.message, Cancel) and turn.message.cancel != by:
@@ -321,7 +321,7 @@ class DeliveryOrder(Law):
         rules = self.court.tables_of(cancel.endpoint)
         if rules.delivery_rank is None or request.submitted is None:
             return None
-        timed_out = cancel.trigger == TIME_OUT and request.number == cancel.asked_by
+        timed_out = cancel.trigger in TIMES and request.number == cancel.asked_by
         if request.number == cancel.number or (timed_out and rules.time_out_is_cancel):
             return rules.cancel_rank
         if not request.asynchronous:

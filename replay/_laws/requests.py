@@ -15,6 +15,7 @@ from rescind.events import (
     Discarded,
     Drop,
     Dropped,
+    Fetched,
     How,
     Opened,
     Origin,
@@ -247,7 +248,7 @@ class TerminalStates(Law):
     )
     kinds: ClassVar[tuple[type, ...]] = (
         Accepted, Rejected, Started, Completed, Opened, StateChanged, Stopped, Supervised,
-        Restarted,
+        Restarted, Fetched,
     )  # fmt: skip
 
     def __init__(self, court: Court) -> None:
@@ -279,6 +280,8 @@ class TerminalStates(Law):
         match event:
             case Accepted() | Rejected():
                 self._is_new(event, turn)
+            case Fetched(request=number):
+                self._is_fetched_once(number, turn)
             case Opened(endpoint=number) | StateChanged(subject=number):
                 self._is_not_closed(number, f"a{number} changed", turn)
             case Supervised(actor=number, decision=Decision.RESTART):
@@ -314,6 +317,18 @@ class TerminalStates(Law):
             self.broken(name, turns, f"{name} was submitted again", event.request, blind=blind)
         if isinstance(event, Accepted):
             self._is_not_closed(event.endpoint, f"{name} was accepted", turn, event.request)
+
+    def _is_fetched_once(self, number: int, turn: Turn) -> None:
+        known = self.ledger.requests.get(number)
+        if known is None:
+            return  # L8's business
+        if known.fetched is not None:
+            text = f"r{number} was fetched twice"
+            self.broken(f"r{number}", [known.fetched.turn, turn.number], text, number)
+        elif known.delivered is None:
+            text = f"r{number} was fetched before its notification left"
+            blind = self.court.is_blind(known)
+            self.broken(f"r{number}", [turn.number], text, number, blind=blind)
 
     def _may_live(self, event: Started | Completed, turn: Turn) -> None:
         number = event.request

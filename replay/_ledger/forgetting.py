@@ -397,6 +397,7 @@ _MADE_OF: dict[str, Callable[..., Any]] = {
     "before": Before,
     "delivered": Delivery,
     "discarded": Discard,
+    "fetched": Moment,
     "timed_out": Moment,
     "claims": lambda *numbers: numbers,
     "late_answer": Ending,

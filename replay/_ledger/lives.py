@@ -100,6 +100,8 @@ class RequestLife:
     """Its completion, when it lies before what the log holds."""
     delivered: Delivery | None = None
     discarded: Discard | None = None
+    fetched: Moment | None = None
+    """When the application asked for what it had been notified of."""
     timed_out: Moment | None = None
     claims: tuple[int, ...] = ()
     """The cancels that named it a victim."""

@@ -26,6 +26,7 @@ from rescind.events import (
     Delivered,
     Discarded,
     Failed,
+    Fetched,
     How,
     InputScript,
     Killed,
@@ -396,6 +397,11 @@ def _delivered(ledger: Ledger, event: Delivered, turn: Turn) -> None:
         ledger.endpoint(request.endpoint).pending.discard(number)
 
 
+def _fetched(ledger: Ledger, event: Fetched, turn: Turn) -> None:
+    request = ledger.request(event.request)
+    request.fetched = request.fetched or Moment(turn.number, turn.time_ns)
+
+
 def _discarded(ledger: Ledger, event: Discarded, turn: Turn) -> None:
     for number in ledger.among(event.requests):
         request = ledger.request(number)
@@ -520,6 +526,7 @@ _APPLY: dict[type, Apply] = {
     Rejected: _rejected,
     Completed: _completed,
     Delivered: _delivered,
+    Fetched: _fetched,
     Discarded: _discarded,
     AnswerIgnored: _answer_ignored,
     ScriptRaised: _script_raised,

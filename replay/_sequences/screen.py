@@ -13,7 +13,7 @@ from rescind.events import How
 from rescind.replay._archive.archive import AnyLog, archive_of
 from rescind.replay._laws.check import verdict_span
 from rescind.replay._laws.law import Verdict
-from rescind.replay._ledger.dialects import TIME_OUT, code_text, end_text
+from rescind.replay._ledger.dialects import TIMES, code_text, end_text
 from rescind.replay._ledger.lives import Context, Ending
 from rescind.replay._words.text import (
     MARGIN,
@@ -108,7 +108,7 @@ def _asked_lines(one: Cancellation, clock: Clock, names: Mapping[str, str]) -> l
     if one.is_cut:
         return [_row("asked by", "unknown: before the log begins; times count from there")]
     when = Span(f"turn {asked.turn}, {clock.moment(asked.time_ns)}", "dim")
-    if one.trigger == TIME_OUT:
+    if one.trigger in TIMES:
         timed_out = f"the deadline of r{asked.request} ran out  "
         lines = [_row("asked by", timed_out, when)]
         if asked.by is not None:

@@ -24,7 +24,7 @@ from rescind.replay._archive.case import Case
 from rescind.replay._archive.trace import Archives, Point, way_back
 from rescind.replay._laws.check import LAWS
 from rescind.replay._laws.law import Court, Finding, Verdict
-from rescind.replay._ledger.dialects import TIME_OUT, Tables, tables
+from rescind.replay._ledger.dialects import TIMES, Tables, tables
 from rescind.replay._ledger.lives import (
     CancelLife,
     Context,
@@ -436,7 +436,7 @@ def tables_of(endpoint: int, names: Names) -> Tables:
 def _asked(cancel: CancelLife, case: Names, archive: Archive) -> Asker:
     """Return who asked: the caller, or for a time-out the deadline of a request."""
     moment = cancel.requested or cancel.began or Moment(0, archive.clock.begin_ns)
-    if cancel.trigger != TIME_OUT:
+    if cancel.trigger not in TIMES:
         # A release asks for its cancel when the outputs before it have ended; who called it asked.
         own = case.requests.get(cancel.number)
         caller = own if own and cancel.by is None and not cancel.handler else cancel

@@ -40,9 +40,17 @@ def says(turn: Turn, focus: int, archive: Archive) -> str:
 
 def _says_time_out(turn: Turn, archive: Archive) -> str:
     number = turn.message.request
+    if number in archive.cancels:
+        return f"nobody had answered c{number} in time"
     request = archive.requests.get(number)
     limit = request.timeout_ns if request else None
     return f"the deadline of r{number} ran out" + (f" ({duration(limit)})" if limit else "")
+
+
+def _says_news(turn: Turn) -> str:
+    if turn.message.request:
+        return f"the subscriber of r{turn.message.request} was told: {_says_event(turn)}"
+    return f"the EventHandler of a{turn.actor} was called"
 
 
 def _says_returned(turn: Turn) -> str:
@@ -106,7 +114,7 @@ _SAYS: dict[type, Callable[[Turn, Archive], str]] = {
     TimedOut: _says_time_out,
     InputScript: lambda turn, _: f"the InputScript of r{turn.message.request} was called",
     PartialScript: lambda turn, _: f"the PartialScript of r{turn.message.request} was called",
-    EventHandler: lambda turn, _: f"the EventHandler of a{turn.actor} was called",
+    EventHandler: lambda turn, _: _says_news(turn),
     Received: lambda turn, _: f"data arrived for r{turn.message.request}",
     ToolEvent: lambda turn, _: f"the driver reported {_says_event(turn)}",
     Killed: lambda turn, _: (

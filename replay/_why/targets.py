@@ -18,7 +18,7 @@ from rescind.events import (
 )
 from rescind.replay._archive.archive import Archive
 from rescind.replay._archive.select import Target, TargetKind
-from rescind.replay._ledger.dialects import TIME_OUT, code_text, state_text
+from rescind.replay._ledger.dialects import TIMES, code_text, state_text
 from rescind.replay._ledger.lives import CancelLife, Moment, RequestLife
 from rescind.replay._words.describe import event_text, message_text, rules_of
 from rescind.replay._words.text import count, duration, error_text, plain, site
@@ -276,8 +276,8 @@ def _plan_request(request: RequestLife, archive: Archive) -> Plan:
 
 
 def _trigger(cancel: CancelLife) -> str:
-    if cancel.trigger == TIME_OUT:
-        return f", the time-out of r{cancel.asked_by}"
+    if cancel.trigger in TIMES:
+        return f", the {cancel.trigger} of r{cancel.asked_by}"
     return f" ({plain(cancel.trigger)})" if cancel.trigger else ""
 
 
@@ -310,6 +310,8 @@ def _life(request: RequestLife, archive: Archive) -> Iterator[str]:
         yield f"never delivered: {plain(request.discarded.reason)}{by}"
     elif request.completed is not None:
         yield "not delivered where the log ends"
+    if request.fetched is not None:
+        yield f"fetched in turn {request.fetched.turn}"
     if request.script_error is not None:
         yield f"its script raised {error_text(request.script_error)}"
 
