@@ -17,9 +17,10 @@ from ._machines import ClientState
 from ._notify import NO_NOTIFICATION, NotifyBy
 from ._protocol import PROFILES, Profile, call_status
 from ._serving import CLOSE as CLOSE_SERVER
-from ._serving import CURRENT, Serving
 from ._serving import OPEN as OPEN_SERVER
+from ._serving import Serving
 from ._values import packed
+from ._work import CURRENT
 from .drivers import Channel, Listener
 
 CALLS_MAX = 100_000

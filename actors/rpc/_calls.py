@@ -4,7 +4,7 @@ import contextlib
 import itertools
 import threading
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from rescind.actors.kernel._request import COMPLETED, OUTSTANDING, RUNNING, Request
@@ -39,7 +39,7 @@ class OneCall(Request):
 
     __slots__ = ("_handle",)
 
-    endpoint: "Client | Serving"  # type: ignore[assignment]
+    endpoint: "Client | Serving"  # pyright: ignore[reportIncompatibleVariableOverride]
 
     def _drop(self, by: int, reason: str, out: Outbox) -> None:
         if self.status is OUTSTANDING:
@@ -100,8 +100,10 @@ class ClientCall(OneCall):
 
     __slots__ = ("_is_claimed", "called", "grace", "is_decided", "is_final", "is_heard")
 
-    endpoint: "Client"
+    endpoint: "Client"  # pyright: ignore[reportIncompatibleVariableOverride]
     spec: Sent | None
+    _is_claimed: bool
+    """Whether somebody notifies, or has."""
     called: int
     """The turn of the stub."""
     grace: Timer | None
@@ -125,7 +127,8 @@ class ClientCall(OneCall):
     @property
     def notifies(self) -> bool:
         """Tell whether the application is notified, rather than that it asks."""
-        return self.arguments[NOTIFICATION] != Notification.NONE
+        kind: int = self.arguments[NOTIFICATION]
+        return kind != Notification.NONE
 
     @property
     def notification(self) -> NotifyBy:
@@ -318,10 +321,6 @@ class Mark:
             self.waiter.set()
 
 
-Client: TypeAlias = tuple[bytes, int]
-"""A client's call: the id of its log, and its number there."""
-
-
 class Arrived:
     """What a call brings that the log does not hold, and what it sends back."""
 
@@ -347,7 +346,7 @@ class ServerCall(OneCall):
         "subscriptions",
     )  # fmt: skip
 
-    endpoint: "Serving"
+    endpoint: "Serving"  # pyright: ignore[reportIncompatibleVariableOverride]
     spec: Arrived | None
     state: ServerState
     handle: int
@@ -377,10 +376,10 @@ class ServerCall(OneCall):
         return given
 
     @property
-    def client(self) -> Client:
-        """Return the client's log and the number that the call has there."""
-        log_id, number = self.arguments[_CLIENT]
-        return log_id, number
+    def client(self) -> tuple[bytes, int]:
+        """Return the id of the client's log, and the number that the call has there."""
+        named: Sequence[Any] = self.arguments[_CLIENT]
+        return named[0], named[1]
 
     @property
     def metadata(self) -> tuple[tuple[str, str], ...]:

@@ -322,7 +322,8 @@ class Client(RpcEndpoint):
 
     def has_script(self, request: Request) -> bool:
         """Tell whether the application's code is called; other types only leave something there."""
-        return request.arguments[NOTIFICATION] == Notification.CALLBACK
+        kind: int = request.arguments[NOTIFICATION]
+        return kind == Notification.CALLBACK
 
     def call_script(self, request: Request, manner: Manner) -> None:
         """Notify."""

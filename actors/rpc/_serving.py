@@ -1,21 +1,18 @@
 """The server's actor: its calls, the functions that serve them, and the client's cancels."""
 
-import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar, copy_context
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias, cast
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 
 from rescind.actors.kernel._lane import News
 from rescind.actors.kernel._request import OUTSTANDING, Request
 from rescind.actors.kernel._rules import Admission, Refusal, first_refusal
-from rescind.actors.runtime import CAUSE, Outbox, Runtime, describe
+from rescind.actors.runtime import Outbox, Runtime
 from rescind.actors.runtime._ranges import numbers_in, to_ranges
 from rescind.events import (
     Accepted,
-    Answer,
     CancelBegan,
     CancelEnded,
     CancelOutcome,
@@ -28,7 +25,6 @@ from rescind.events import (
     How,
     Manner,
     Notified,
-    Origin,
     Outcome,
     Replied,
     StateChanged,
@@ -50,7 +46,7 @@ from ._calls import (
 )
 from ._codes import AsyncEvent, Code, Notification, Subscription
 from ._endpoint import Asked, RpcEndpoint
-from ._errors import Abort, is_code
+from ._errors import is_code
 from ._machines import ServerEvent, ServerRow, ServerState
 from ._notify import manner_of
 from ._ports import ListenerPort
@@ -70,7 +66,7 @@ from ._protocol import (
     outcome_of_mark,
     server_transition,
 )
-from ._values import packed
+from ._work import Function, Work
 from .drivers import VERSION
 
 if TYPE_CHECKING:
@@ -82,10 +78,6 @@ SERVE = "Serve"
 CLIENT_GONE = "client gone"
 FINISHED_MAX = 10_000
 """So many calls that ended are remembered, so that what comes late can be told why."""
-
-Function: TypeAlias = Callable[..., Any]
-CURRENT: ContextVar[ServerCall | None] = ContextVar("rescind_rpc_call", default=None)
-"""The call that the running code serves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +112,7 @@ class Serving(RpcEndpoint):
 
     __slots__ = (
         "_arrival", "_ended", "_handles", "_subscribing", "_testing", "arrivals", "functions",
-        "listener", "port", "running_max",
+        "listener", "port", "running_max", "work",
     )  # fmt: skip
 
     REQUEST: ClassVar[type[Request]] = ServerCall
@@ -141,6 +133,7 @@ class Serving(RpcEndpoint):
         self.functions = functions
         self.running_max = running_max
         self.port = ListenerPort(self)
+        self.work = Work(runtime, functions)
         self.arrivals: dict[int, Arrived] = {}
         """What calls brought that the log does not hold, by handle, until they are taken."""
         self._handles: dict[int, ServerCall] = {}
@@ -190,72 +183,11 @@ class Serving(RpcEndpoint):
         if refusal is not None:
             self.refuse(out, SERVE, refusal)
             turn = self.runtime.log.last_number + 1
-            out.effects.append((self._send, handle, refusal.code, f"{procedure}: {refusal.rule}", turn))
+            text = f"{procedure}: {refusal.rule}"
+            out.effects.append((self._send, handle, refusal.code, text, turn))
             return
         request = self.accept(out, SERVE, message, arrived, handle=handle)
-        out.effects.append((self._begin, request))
-
-    def _begin(self, call: ServerCall) -> None:
-        """Call the function that serves a call, elsewhere; after the commit, without the baton."""
-        if call.spec is None:
-            return  # nobody calls when a log is executed again
-        function, context = self.functions[call.procedure], copy_context()
-        context.run(CAUSE.set, call)
-        context.run(CURRENT.set, call)
-        runtime = self.runtime
-        if runtime.observer is not None:
-            context.run(runtime.observer.enter, call.number)
-        if inspect.iscoroutinefunction(function):
-            loop = runtime.dispatcher.loop()
-            make = partial(self._serve_async, call, function)
-            start = partial(loop.create_task, context=context, name=repr(call))
-            loop.call_soon_threadsafe(lambda: start(context.run(make)))
-        else:
-            runtime.dispatcher.perform(lambda: context.run(self._serve, call, function))
-
-    def _serve(self, call: ServerCall, function: Function) -> None:
-        """Serve a call, in a thread that may block."""
-        try:
-            value = function(*call.values)
-        except BaseException as error:  # noqa: BLE001  # the client hears of it
-            self._raised(call, error)
-        else:
-            self._returned(call, value)
-
-    async def _serve_async(self, call: ServerCall, function: Function) -> None:
-        """Serve a call in an event loop."""
-        try:
-            value = await function(*call.values)
-        except BaseException as error:  # noqa: BLE001  # likewise
-            self._raised(call, error)
-        else:
-            self._returned(call, value)
-
-    def _returned(self, call: ServerCall, value: Any) -> None:
-        """Report a function's result, which means nothing where somebody else ends the call."""
-        assert call.spec is not None, "a function was called for it"
-        if call.is_over or call.state is ServerState.HANDED_OFF:
-            return
-        payload = packed(value)
-        if payload is None:
-            self._raised(call, TypeError("the result has no form in MessagePack"))
-            return
-        call.spec.payload = payload
-        self._answer(call, None, value)
-
-    def _raised(self, call: ServerCall, error: BaseException) -> None:
-        """Report what a function raised."""
-        assert call.spec is not None, "a function was called for it"
-        if isinstance(error, Abort):
-            self._answer(call, error.code, None)
-            return
-        text = describe(error)
-        if not call.is_over:
-            call.spec.payload = text
-        self._answer(call, Code.CALL_FAILED, text)
-
-    def _answer(self, call: ServerCall, code: int | None, value: Any) -> None:
-        self.runtime.post(call, Answer(call.number, code, value), Origin.IO, call.turn)
+        out.effects.append((self.work.begin, request))
 
     def answered(self, request: Request, code: int | None, value: Any, out: Outbox) -> None:
         """End a call as its function did."""
@@ -476,7 +408,8 @@ class Serving(RpcEndpoint):
         if refusal is not None:
             return self.refuse(out, message.operation, refusal)
         if call.spec is not None:
-            call.spec.heard.update(dict.fromkeys(Subscription(bits), extra))
+            for each in Subscription(bits):
+                call.spec.heard[each] = extra
         out.events.append(Replied((handle, bits, kind)))
         return None
 
@@ -524,7 +457,7 @@ class Serving(RpcEndpoint):
         else:
             self._apply_state(event, number)
 
-    def _apply_ended(self, event: Completed, number: int) -> None:
+    def _apply_served(self, event: Completed, number: int) -> None:
         call = cast("ServerCall", self.requests[event.request])
         self._apply_completed(event, number)
         call.state = _state_after(event)
@@ -598,7 +531,7 @@ Serving.TAKES = {
 Serving.FACTS = {
     **RpcEndpoint.FACTS,
     Accepted: Serving._apply_dispatched,  # noqa: SLF001
-    Completed: Serving._apply_ended,  # noqa: SLF001
+    Completed: Serving._apply_served,  # noqa: SLF001
     StateChanged: Serving._apply_own_state,  # noqa: SLF001
     CancelRequested: Serving._apply_asked,  # noqa: SLF001
     Notified: Serving._apply_notified,  # noqa: SLF001

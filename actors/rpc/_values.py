@@ -36,7 +36,7 @@ def unpacked_arguments(data: bytes) -> list[Any]:
         MalformedError: It is no list.
     """
     arguments = unpacked(data)
-    if not isinstance(arguments, list):
+    if type(arguments) is not list:
         raise MalformedError("the payload of a call is a list of arguments")
     listed: list[Any] = arguments
     return listed

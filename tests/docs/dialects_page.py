@@ -13,6 +13,7 @@ import rescind.actors.native._protocol as native
 import rescind.actors.newton._codes as newton_codes
 import rescind.actors.newton._protocol as newton
 import rescind.actors.rpc._codes as rpc_codes
+import rescind.actors.rpc._machines as rpc_machines
 import rescind.actors.rpc._protocol as rpc
 import rescind.actors.tapi._codes as tapi_codes
 import rescind.actors.tapi._protocol as tapi
@@ -201,9 +202,9 @@ def newton_canceller() -> str:
 
 
 def rpc_canceller() -> str:
-    groups: dict[tuple[str, str, int | None], list[rpc.ClientState]] = {}
-    for row in rpc.CLIENT_TRANSITIONS:
-        if row.event in rpc.TRIGGERS and not row.held:
+    groups: dict[tuple[str, str, int | None], list[rpc_machines.ClientState]] = {}
+    for row in rpc_machines.CLIENT_TRANSITIONS:
+        if row.event in rpc.TRIGGERS:
             outcome = "decided by the answer" if row.outcome is None else str(row.outcome)
             key = (rpc.TRIGGERS[row.event], outcome, row.returns)
             groups.setdefault(key, []).append(row.state)
@@ -267,6 +268,13 @@ def winsock_canceller() -> str:
     )
 
 
+RPC_CHECKS: tuple[Check[Any], ...] = (
+    *rpc.ADMISSION,
+    *rpc.CALL_CHECKS,
+    *rpc.SERVE_CHECKS,
+    *rpc.ENDING_CHECKS,
+)
+
 DIALECTS = (
     Dialect(
         "native", native, native.NAMES.get, native.MEANINGS.__getitem__,
@@ -285,7 +293,7 @@ DIALECTS = (
     ),
     Dialect(
         "rpc", rpc, rpc_codes.name, rpc_codes.meaning, rpc_victims,
-        lambda: by_profile(rpc, lambda _: rpc.ADMISSION), rpc_canceller,
+        lambda: by_profile(rpc, lambda _: RPC_CHECKS), rpc_canceller,
     ),
     Dialect(
         "winsock", winsock, winsock_codes.name, winsock_codes.meaning, winsock_victims,

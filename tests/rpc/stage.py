@@ -63,7 +63,7 @@ def code_of(call: Callable[[], object]) -> int:
 
 def settle(*runtimes: Runtime) -> None:
     """Return when nothing is left to do."""
-    while any([_settle(each) for each in runtimes]):
+    while sum(_settle(each) for each in runtimes):
         pass
 
 
@@ -110,7 +110,7 @@ class Stage:
         self.binding = rpc.Binding(self.runtime, channel, profile=profile, **bounds)
         self.settle()  # the twin has both ports from here on
 
-    def work(self, *arguments: Any) -> None:
+    def work(self, *_arguments: Any) -> None:
         """Keep the call for the test to end."""
         call = rpc.current_call()
         call.hand_off()
@@ -158,6 +158,11 @@ class Stage:
         """Let the server abort a call, likewise."""
         (served or self.served[-1]).abort_call(code)
         self.carry_all()
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass at the client, and what falls due there."""
+        assert isinstance(self.runtime.dispatcher, Stepped)
+        self.runtime.dispatcher.advance(seconds)
 
     def settle(self) -> None:
         settle(self.runtime, self.serving)

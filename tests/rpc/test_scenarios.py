@@ -224,7 +224,7 @@ def test_b8_17_a_subscriber_is_told_once_for_two_cancels(either: Stage) -> None:
     call.cancel_call(abort=True)
     either.carry_all()
     assert told.calls == [(served, "context", rpc.AsyncEvent.CLIENT_CANCEL)]
-    assert rpc.AsyncEvent.CLIENT_CANCEL == 4
+    assert int(told.calls[0][2]) == 4
     assert served.unsubscribe(rpc.Subscription.CALL_CANCEL) == 1
 
 
@@ -271,13 +271,13 @@ def test_b8_20_a_server_ends_its_call_once(either: Stage) -> None:
     assert rules == ["R-SERVER-completed-abort", "R-SERVER-completed-complete"]
 
 
-def test_b8_22_of_a_time_out_the_server_is_not_told(recordings, profile) -> None:
+def test_b8_22_of_a_time_out_the_server_is_not_told(recordings: Any, profile: str) -> None:
     stage = Stage(recordings, "stepped", profile)
     told = Told()
     call = stage.call(timeout_s=2, notification=rpc.by_callback(told))
-    stage.runtime.dispatcher.advance(1.9)
+    stage.advance(1.9)
     assert (told.calls, call.get_call_status()) == ([], PENDING)
-    stage.runtime.dispatcher.advance(1.1)
+    stage.advance(1.1)
     assert len(told.calls) == 1
     assert code_of(call.complete_call) == CANCELLED
     stage.carry_all()
@@ -289,10 +289,10 @@ def test_b8_22_of_a_time_out_the_server_is_not_told(recordings, profile) -> None
     assert [each.trigger for each in stage.events(CancelRequested)] == ["time-out"]
 
 
-def test_b8_22_of_a_deadline_the_server_is_told(recordings, profile) -> None:
+def test_b8_22_of_a_deadline_the_server_is_told(recordings: Any, profile: str) -> None:
     stage = Stage(recordings, "stepped", profile)
     call = stage.call(deadline_s=2, timeout_s=9)
-    stage.runtime.dispatcher.advance(3)
+    stage.advance(3)
     assert code_of(call.complete_call) == CANCELLED
     stage.carry_all()
     assert stage.served[0].is_cancelled()
@@ -361,5 +361,6 @@ def test_b8_28_in_any_run_each_call_is_notified_and_ended_once(either: Stage) ->
         accepted = [each.request for each in either.events(Accepted, runtime)]
         assert sorted(each.request for each in either.events(Completed, runtime)) == accepted
     turns = list(read(either.runtime.log))
-    asked = {event.scope for turn in turns for event in turn.events if type(event) is CancelRequested}
+    events = [event for turn in turns for event in turn.events]
+    asked = {event.scope for event in events if isinstance(event, CancelRequested)}
     assert {each.request for each in either.events(Completed) if each.code == CANCELLED} <= asked

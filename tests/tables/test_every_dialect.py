@@ -17,6 +17,7 @@ import rescind.actors.native._protocol as native
 import rescind.actors.newton._codes as newton_codes
 import rescind.actors.newton._protocol as newton
 import rescind.actors.rpc._codes as rpc_codes
+import rescind.actors.rpc._machines as rpc_machines
 import rescind.actors.rpc._protocol as rpc
 import rescind.actors.tapi._codes as tapi_codes
 import rescind.actors.tapi._protocol as tapi
@@ -58,20 +59,20 @@ MACHINES: dict[str, Machine] = {
         winsock.TERMINAL,
     ),
     "rpc client": Machine(
-        rpc.ClientState,
-        rpc.ClientEvent,
-        rpc.CLIENT_TRANSITIONS,
-        rpc.CLIENT_IMPOSSIBLE,
-        {rpc.CLIENT_INITIAL},
-        rpc.CLIENT_TERMINAL,
+        rpc_machines.ClientState,
+        rpc_machines.ClientEvent,
+        rpc_machines.CLIENT_TRANSITIONS,
+        rpc_machines.CLIENT_IMPOSSIBLE,
+        {rpc_machines.CLIENT_INITIAL},
+        rpc_machines.CLIENT_TERMINAL,
     ),
     "rpc server": Machine(
-        rpc.ServerState,
-        rpc.ServerEvent,
-        rpc.SERVER_TRANSITIONS,
-        rpc.SERVER_IMPOSSIBLE,
-        {rpc.SERVER_INITIAL},
-        rpc.SERVER_TERMINAL,
+        rpc_machines.ServerState,
+        rpc_machines.ServerEvent,
+        rpc_machines.SERVER_TRANSITIONS,
+        rpc_machines.SERVER_IMPOSSIBLE,
+        {rpc_machines.SERVER_INITIAL},
+        rpc_machines.SERVER_TERMINAL,
     ),
     "tapi request": Machine(
         tapi.RequestState,
@@ -324,7 +325,7 @@ def test_the_cancelled_code_counts_as_cancelled(dialect: str) -> None:
 TRIGGERS = {
     "native": {native.CANCEL, native.TIME_OUT, native.STOP, native.RESTART, native.TASK},
     "newton": {"Cancel", "Disconnect", "Release", newton.TIME_OUT},
-    "rpc": set(rpc.TRIGGERS.values()),
+    "rpc": {*rpc.TRIGGERS.values(), rpc.CLIENT_CANCEL, rpc.CLIENT_ABORT},
     "tapi": {*tapi.Order, *tapi.Closing} - {tapi.Closing.FORCED},
     "winsock": {"WSACancelAsyncRequest", "WSACleanup", "WSACancelBlockingCall"},
 }

@@ -13,33 +13,37 @@ from rescind.actors.rpc._codes import (
     Subscription,
     name,
 )
-from rescind.actors.rpc._protocol import (
-    ADMISSION,
+from rescind.actors.rpc._machines import (
     CLIENT_TERMINAL,
     CLIENT_TRANSITIONS,
+    ESCALATION,
+    ClientEvent,
+    ClientRow,
+    ClientState,
+    ServerEvent,
+    ServerRow,
+    ServerState,
+)
+from rescind.actors.rpc._protocol import (
+    ADMISSION,
+    CANCELS,
     CURRENT,
     DEFAULT_PROFILE,
-    ESCALATION,
     INITIALIZE_CHECKS,
     OPERATIONS,
     PROFILES,
     STRICT,
     SUBSCRIBE_CHECKS,
     TEST_CANCEL_CHECKS,
-    ClientEvent,
-    ClientRow,
-    ClientState,
     Facts,
     Operation,
     Profile,
-    ServerEvent,
-    ServerRow,
-    ServerState,
     Side,
     call_status,
     client_transition,
     may_reuse,
     outcome_at_answer,
+    outcome_of_mark,
     outcome_when_decided,
     server_transition,
 )
@@ -118,7 +122,7 @@ def test_b8_7_and_8_the_answer_decides_what_asking_achieved(code: int, outcome: 
     answered = client(ClientState.CANCELLING, ClientEvent.REPLY)
     assert answered.completes
     assert answered.next is ClientState.DONE
-    assert outcome_at_answer(code) is outcome
+    assert outcome_at_answer(code).outcome is outcome
 
 
 def test_b8_10_aborting_supersedes_asking() -> None:
@@ -144,8 +148,8 @@ def test_b8_13_and_14_a_decided_call_keeps_its_result(
 ) -> None:
     row = client(state, event)
     assert (row.returns, row.next, row.completes) == (0, state, False)
-    assert outcome_when_decided(by_cancel=False) is Outcome.TOO_LATE
-    assert outcome_when_decided(by_cancel=True) is Outcome.DUPLICATE
+    assert outcome_when_decided(by_cancel=False).outcome is Outcome.TOO_LATE
+    assert outcome_when_decided(by_cancel=True).outcome is Outcome.DUPLICATE
 
 
 def test_b8_16_the_servers_test() -> None:
@@ -188,9 +192,27 @@ def test_b8_22_a_time_out_is_1818_and_the_server_is_not_told() -> None:
     assert late.answer_ignored
 
 
-def test_b0_3_only_a_cancel_of_the_application_tells_the_server() -> None:
+def test_b0_3_only_a_cancel_of_the_application_and_a_deadline_tell_the_server() -> None:
     telling = {row.event for row in CLIENT_TRANSITIONS if row.tells_server}
-    assert telling == set(ESCALATION)
+    assert telling == {*ESCALATION, ClientEvent.DEADLINE}
+
+
+def test_b_r6_and_b_r4_of_two_marks_the_stronger_stays() -> None:
+    strengths = {
+        (False, False): Outcome.DUPLICATE,
+        (False, True): Outcome.DUPLICATE,
+        (True, False): Outcome.SUPERSEDED,
+        (True, True): Outcome.DUPLICATE,
+    }
+    for (abort, before), outcome in strengths.items():
+        assert outcome_of_mark(abort=abort, abort_before=before).outcome is outcome
+
+
+def test_each_outcome_has_a_row_that_says_why() -> None:
+    assert {row.outcome for row in CANCELS.values()} == {
+        Outcome.WON, Outcome.IGNORED, Outcome.TOO_LATE, Outcome.DUPLICATE, Outcome.SUPERSEDED,
+    }  # fmt: skip
+    assert all(row.because.strip() and row.source for row in CANCELS.values())
 
 
 def test_b8_28_a_completion_is_notified_once_and_a_raised_stub_never() -> None:
@@ -207,7 +229,7 @@ def test_b8_28_a_completion_is_notified_once_and_a_raised_stub_never() -> None:
 @pytest.mark.parametrize("event", ESCALATION)
 def test_b_r7_b_r8_and_b_r11_a_cancel_has_its_time(event: ClientEvent) -> None:
     codes = {
-        ClientState.CALLING: 1915,
+        ClientState.INIT: 1915,
         ClientState.FAILED: 1914,
         ClientState.FINAL: 1914,
     }
