@@ -52,7 +52,7 @@ from .alter import (
     without,
 )
 
-ONE_UNIT = ("newton", "winsock")
+ONE_UNIT = ("newton", "rpc", "winsock")
 
 # --- L8 -------------------------------------------------------------------------------------------
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from rescind import Stepped, newton, winsock
+from rescind import Stepped, newton, rpc, winsock
 from rescind.actors.native import Twin
 from rescind.actors.runtime import Runtime
 from rescind.events import Turn, read
@@ -116,6 +116,47 @@ def _winsock(runtime: Any, profile: str) -> None:
     run()
 
 
+def _rpc(runtime: Any, profile: str) -> None:
+    """Calls that are answered, cancelled in both strengths, fetched, and left where it closes."""
+    run = runtime.dispatcher.run
+    twin = rpc.twin()
+    channel, listener = twin
+    served: list[rpc.ServerCall] = []
+
+    def work(*_: Any) -> None:
+        rpc.current_call().hand_off()
+        served.append(rpc.current_call())
+
+    server = rpc.Server(runtime, {"work": work}, listener)
+    binding = rpc.Binding(runtime, channel, profile=profile)
+    by = rpc.by_callback(lambda *_: None)
+    run()
+
+    def carry() -> None:
+        run()
+        while twin.wire:
+            twin.carry()
+            run()
+
+    calls = [binding.call("work", number, notification=by) for number in range(3)]
+    calls += [binding.call("work", number) for number in range(3)]
+    carry()
+    for call in calls[1:5]:
+        call.cancel_call(abort=False)
+    carry()
+    calls[2].cancel_call(abort=True)
+    served[0].complete_call("result")
+    served[1].abort_call(1818)
+    served[3].complete_call("in spite of it")
+    carry()
+    for call in (calls[0], calls[3]):
+        call.complete_call()
+    binding.close()
+    run()
+    server.close()
+    run()
+
+
 def _story(runtime: Runtime) -> None:
     logging.disable(logging.CRITICAL)
     try:
@@ -128,6 +169,8 @@ _STORIES: dict[str, Callable[[Runtime], None]] = {
     "native": _native,
     "newton guide": lambda runtime: _newton(runtime, "guide"),
     "newton rom": lambda runtime: _newton(runtime, "rom"),
+    "rpc current": lambda runtime: _rpc(runtime, "current"),
+    "rpc strict": lambda runtime: _rpc(runtime, "strict"),
     "winsock remembering": lambda runtime: _winsock(runtime, "remembering"),
     "winsock forgetting": lambda runtime: _winsock(runtime, "forgetting"),
     "two endpoints": _story,

@@ -12,7 +12,7 @@ from rescind.events import (
 )
 from rescind.replay import Ledger
 
-ONE_UNIT = ("newton", "winsock")
+ONE_UNIT = ("newton", "rpc", "winsock")
 
 
 def dialect(number: int, ledger: Ledger) -> str:
