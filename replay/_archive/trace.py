@@ -9,6 +9,8 @@ from collections.abc import Iterator, Mapping
 from itertools import islice
 from typing import NamedTuple, TypeAlias
 
+from rescind.events import Completed, Turn
+
 from .archive import Archive
 
 STEPS_MAX = 400
@@ -44,6 +46,9 @@ def trace(archives: Archives, start: Point) -> list[Point]:
 def _before(archives: Archives, point: Point) -> Point | None:
     archive = archives[point.log]
     turn = archive.turn(point.turn)
+    there = _elsewhere(archives, turn)
+    if there is not None:
+        return there
     request = archive.requests.get(point.focus)
     if request is not None and request.completed is not None:
         done = request.completed
@@ -57,10 +62,22 @@ def _before(archives: Archives, point: Point) -> Point | None:
     if turn is None or turn.cause is None:
         return None
     if turn.cause.log is not None:
-        there = Point(turn.cause.number, turn.cause.request, turn.cause.log)
-        return there if turn.cause.log in archives else None
+        return None
     context = archive.context_of(turn)
     return Point(turn.cause.number, context.request if context else 0, point.log)
+
+
+def _elsewhere(archives: Archives, turn: Turn | None) -> Point | None:
+    """Return the cause of a turn in another log, if that is given: there somebody ended it."""
+    if turn is None or turn.cause is None or turn.cause.log is None:
+        return None
+    if turn.cause.log not in archives:
+        return None
+    cause, log = turn.cause, turn.cause.log
+    there = archives[log].turn(cause.number)
+    ended = () if there is None else [e.request for e in there.events if isinstance(e, Completed)]
+    focus = cause.request or (ended[0] if len(ended) == 1 else 0)
+    return Point(cause.number, focus, log)
 
 
 def _leads_to(archive: Archive, turn: int, wanted: int) -> bool:

@@ -6,6 +6,7 @@ from rescind.events import (
     Answer,
     Cancel,
     CancelBegan,
+    CancelRequested,
     Complete,
     Completed,
     CompletionScript,
@@ -69,6 +70,7 @@ def _says_complete(turn: Turn, archive: Archive) -> str:
 def _says_event(turn: Turn) -> str:
     """Return what a driver reported unasked, by its dialect's word where it has one."""
     words = [plain(event.what) for event in turn.events if isinstance(event, Notified)]
+    words += [plain(event.trigger) for event in turn.events if isinstance(event, CancelRequested)]
     return words[0] if words else f"event {turn.message.code}"
 
 
