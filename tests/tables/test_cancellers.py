@@ -10,8 +10,9 @@ import pytest
 
 import rescind.actors.native._protocol as native_protocol
 import rescind.actors.newton._protocol as newton_protocol
+import rescind.actors.rpc._protocol as rpc_protocol
 import rescind.actors.winsock._protocol as winsock_protocol
-from rescind import Actor, Runtime, Stepped, Supervision, message, newton, winsock
+from rescind import Actor, Runtime, Stepped, Supervision, message, newton, rpc, winsock
 from rescind.actors.native import Cancelled
 from rescind.events import CancelRequested, read
 
@@ -123,14 +124,36 @@ def run_winsock(path: Path) -> None:
         application.cleanup()
 
 
+def run_rpc(path: Path) -> None:
+    twin = rpc.twin()
+    channel, listener = twin
+    stepped = Stepped()
+    with Runtime.open(path, dispatcher=stepped) as runtime:
+        rpc.Server(runtime, {"work": lambda: rpc.current_call().hand_off()}, listener)
+        binding = rpc.Binding(runtime, channel)
+        calls = [
+            binding.call("work", **times) for times in ({}, {"timeout_s": 1.0}, {"deadline_s": 1.0})
+        ]
+        for _ in range(2):
+            stepped.run()
+            twin.carry_all()
+            stepped.run()
+            calls[0].cancel_call(abort=False)
+        calls[0].cancel_call(abort=True)
+        stepped.advance(2)
+        twin.carry_all()
+        stepped.run()
+
+
 @pytest.mark.parametrize(
     ("run", "protocol"),
     [
+        (run_rpc, rpc_protocol),
         (run_native, native_protocol),
         (run_newton, newton_protocol),
         (run_winsock, winsock_protocol),
     ],
-    ids=["native", "newton", "winsock"],
+    ids=["rpc", "native", "newton", "winsock"],
 )
 def test_each_trigger_in_the_table_stands_in_a_log_and_no_other(
     run: Callable[[Path], None], protocol: Any, tmp_path: Path
