@@ -35,8 +35,7 @@ def unpacked_arguments(data: bytes) -> list[Any]:
     Raises:
         MalformedError: It is no list.
     """
-    arguments = unpacked(data)
-    if type(arguments) is not list:
+    arguments: list[Any] = unpacked(data)
+    if arguments.__class__ is not list:
         raise MalformedError("the payload of a call is a list of arguments")
-    listed: list[Any] = arguments
-    return listed
+    return arguments

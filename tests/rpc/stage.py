@@ -159,6 +159,11 @@ class Stage:
         (served or self.served[-1]).abort_call(code)
         self.carry_all()
 
+    def answer(self, request: int, code: int | None, payload: bytes | None) -> None:
+        """Let the channel report what the server did not say."""
+        assert self.twin.client is not None
+        self.twin.client.answer(request, code, payload)
+
     def advance(self, seconds: float) -> None:
         """Let time pass at the client, and what falls due there."""
         assert isinstance(self.runtime.dispatcher, Stepped)

@@ -318,7 +318,7 @@ def test_a_client_of_another_version_is_refused(either: Stage) -> None:
 
 def test_a_malformed_reply_is_a_protocol_error(either: Stage) -> None:
     call = either.call()
-    either.twin.channel._twin.client.answer(call.number, None, b"\xc1")
+    either.answer(call.number, None, b"\xc1")
     either.settle()
     assert code_of(call.get) == PROTOCOL
 
@@ -327,16 +327,16 @@ def test_an_answer_to_nobody_is_recorded_and_ignored(either: Stage) -> None:
     call = either.call()
     either.end()
     assert call.get() == "done"
-    either.twin.channel._twin.client.answer(call.number, FAILED, None)
+    either.answer(call.number, FAILED, None)
     either.settle()
     assert either.ignored == 1
 
 
-def test_a_channel_that_raises_has_answered(either: Stage, caplog: Any) -> None:
+def test_a_channel_that_raises_has_answered(either: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: Call) -> None:
         raise OSError("no such wire")
 
-    either.binding._actor.channel.begin = fail
+    monkeypatch.setattr(either.twin.channel, "begin", fail)
     call = either.call(crosses=False)
     with pytest.raises(rpc.RpcError, match="no such wire") as caught:
         call.get()

@@ -132,7 +132,9 @@ def run_rpc(path: Path) -> None:
         rpc.Server(runtime, {"work": lambda: rpc.current_call().hand_off()}, listener)
         binding = rpc.Binding(runtime, channel)
         calls = [
-            binding.call("work", **times) for times in ({}, {"timeout_s": 1.0}, {"deadline_s": 1.0})
+            binding.call("work"),
+            binding.call("work", timeout_s=1),
+            binding.call("work", deadline_s=1),
         ]
         for _ in range(2):
             stepped.run()
