@@ -4,6 +4,8 @@ A driver knows no actor, no log and no table: it is handed a port and reports th
 """
 
 from ._driver import VERSION, Call, Channel, ClientPort, Listener, ServerPort
+from ._grpc_channel import GrpcChannel, grpc_channel
+from ._grpc_listener import GrpcListener, grpc_listener
 from ._twin import Twin, in_process, twin
 
 __all__ = [
@@ -11,9 +13,13 @@ __all__ = [
     "Call",
     "Channel",
     "ClientPort",
+    "GrpcChannel",
+    "GrpcListener",
     "Listener",
     "ServerPort",
     "Twin",
+    "grpc_channel",
+    "grpc_listener",
     "in_process",
     "twin",
 ]
