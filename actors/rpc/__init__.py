@@ -34,7 +34,15 @@ if TYPE_CHECKING:
         by_window,
         wait_alertable,
     )
-    from .drivers import Twin, in_process, twin
+    from .drivers import (
+        GrpcChannel,
+        GrpcListener,
+        Twin,
+        grpc_channel,
+        grpc_listener,
+        in_process,
+        twin,
+    )
 
 _HOMES = {
     "ASYNC_STATE_SIZE": "_api",
@@ -44,6 +52,8 @@ _HOMES = {
     "Binding": "_api",
     "ClientCall": "_calls",
     "Code": "_codes",
+    "GrpcChannel": "drivers",
+    "GrpcListener": "drivers",
     "NO_NOTIFICATION": "_notify",
     "Notification": "_codes",
     "NotifyBy": "_notify",
@@ -60,6 +70,8 @@ _HOMES = {
     "by_port": "_notify",
     "by_window": "_notify",
     "current_call": "_api",
+    "grpc_channel": "drivers",
+    "grpc_listener": "drivers",
     "in_process": "drivers",
     "is_cancelled": "_api",
     "meaning": "_codes",
@@ -79,6 +91,8 @@ __all__ = [
     "Binding",
     "ClientCall",
     "Code",
+    "GrpcChannel",
+    "GrpcListener",
     "Notification",
     "NotifyBy",
     "Posted",
@@ -94,6 +108,8 @@ __all__ = [
     "by_port",
     "by_window",
     "current_call",
+    "grpc_channel",
+    "grpc_listener",
     "in_process",
     "is_cancelled",
     "meaning",

@@ -229,6 +229,16 @@ def test_thousands_of_calls_in_progress_need_no_thread_each(new_pair):
     assert {pair.client.next()[0] for _ in keys} == requests
 
 
+def test_a_cancel_of_a_call_that_has_ended_is_reported_all_the_same(new_pair):
+    pair = new_pair()
+    request = pair.call()
+    key, _ = pair.called()
+    pair.reply(key)
+    assert pair.client.next()[0] == request
+    pair.channel.cancel(request, 55, abort=False)
+    assert pair.server.next() == ("cancelled", key, False, (pair.log_id, 55))
+
+
 # --- secrets -------------------------------------------------------------------------------------
 
 
@@ -387,7 +397,7 @@ def test_calls_that_arrive_in_another_order_are_reported_in_theirs(stranger):
 def test_a_call_does_not_wait_for_ever_for_one_that_never_comes(stranger):
     pair, channel = stranger
     sent = []
-    for place in (5, 6, 9):
+    for place in (9, 6, 5):
         who = ("rescind-call", f"{LOG}/{place}/1/1/{place}")
         render = channel.unary_unary("/rescind.Rpc/render")
         sent.append(render.future(b"\x90", metadata=(*GREETING, who)))

@@ -72,11 +72,17 @@ class _Series:
         self.waiting: dict[int, asyncio.Future[None]] = {}
 
     def pass_on(self, number: int) -> None:
-        """Let the next one go, ``number`` having been dispatched or given up."""
-        if number < self.next:
-            return
-        self.next = number + 1
-        waits = self.waiting.get(self.next)
+        """Let the next one go: ``number`` is dispatched."""
+        if number >= self.next:
+            self._go_on_with(number + 1)
+
+    def give_up(self) -> None:
+        """Go on with the first that is there: whoever is missing does not come."""
+        self._go_on_with(min(self.waiting))
+
+    def _go_on_with(self, number: int) -> None:
+        self.next = number
+        waits = self.waiting.get(number)
         if waits is not None and not waits.done():
             waits.set_result(None)
 
@@ -303,17 +309,15 @@ class GrpcListener:
             series = self._series[name] = _Series()
             if len(self._series) > SERIES_MAX:
                 self._series.popitem(last=False)
-        if place.number > series.next:
+        while place.number > series.next:
             waits = series.waiting[place.number] = self._loop.create_future()
             try:
                 await asyncio.wait_for(waits, FIRST_S if series.next == 1 else ORDER_S)
             except TimeoutError:
-                pass  # whoever is missing does not come
+                series.give_up()
             finally:
                 series.waiting.pop(place.number, None)
-                series.pass_on(place.number)
-        else:
-            series.pass_on(place.number)
+        series.pass_on(place.number)
 
     # --- cancels ---------------------------------------------------------------------------------
 
