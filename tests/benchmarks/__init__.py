@@ -10,7 +10,7 @@ from .registry import Benchmark
 
 NAMES = (
     *("lifecycle", "outstanding", "tell", "ask", "spawn", "control-lane", "log"),
-    *("append", "scan", "lookup", "keyframe", "resolve", "rerun"),
+    *("append", "scan", "lookup", "keyframe", "resolve", "rpc", "rerun"),
     *("endpoint-throughput", "cancel-latency"),
     *("reconstruct", "why", "time-travel"),
 )
