@@ -22,6 +22,11 @@ CALLS_PER_CANCEL = 50
 VALUE = b"x" * 20
 
 
+def calls_of_each(n: int) -> int:
+    """So many calls makes each of those that are in flight, one after the other."""
+    return max(1, n // IN_FLIGHT)
+
+
 def ours(n: int) -> Mapping[str, float]:
     with peer("ours") as port, our_binding(port) as binding:
         binding.call("echo", VALUE).get()
@@ -34,7 +39,7 @@ def ours(n: int) -> Mapping[str, float]:
         for call in under_way:
             call.get()
         seconds = watch.seconds()
-        cancels = [our_cancel(binding) for _ in range(n // CALLS_PER_CANCEL)]
+        cancels = [our_cancel(binding) for _ in range(max(1, n // CALLS_PER_CANCEL))]
     return {"calls": n / seconds, "cancel": median(cancels)}
 
 
@@ -74,25 +79,27 @@ async def call_with_aio(port: int, n: int) -> Mapping[str, float]:
     import grpc
 
     async with grpc.aio.insecure_channel(f"{HOST}:{port}") as channel:
-        echo, wait, heard = (channel.unary_unary(f"/bare/{name}") for name in NAMES)
+        stubs: dict[str, Any] = {name: channel.unary_unary(f"/bare/{name}") for name in NAMES}
+        echo, wait, heard = stubs.values()
         await echo(VALUE)
 
         async def call(count: int) -> None:
             for _ in range(count):
                 assert await echo(VALUE) == VALUE
 
+        each = calls_of_each(n)
         watch = Stopwatch()
-        await asyncio.gather(*(call(n // IN_FLIGHT) for _ in range(IN_FLIGHT)))
+        await asyncio.gather(*(call(each) for _ in range(IN_FLIGHT)))
         seconds = watch.seconds()
         cancels = []
-        for _ in range(n // CALLS_PER_CANCEL):
+        for _ in range(max(1, n // CALLS_PER_CANCEL)):
             waiting, told = wait(b""), heard(b"")
             await echo(VALUE)  # so that the server has it
             watch = Stopwatch()
             waiting.cancel()
             await told  # bare gRPC ends the call at once, and so says nothing of the server
             cancels.append(watch.seconds() * 1e3)
-    return {"calls": n // IN_FLIGHT * IN_FLIGHT / seconds, "cancel": median(cancels)}
+    return {"calls": each * IN_FLIGHT / seconds, "cancel": median(cancels)}
 
 
 NAMES = ("echo", "wait", "heard")
@@ -109,14 +116,15 @@ def with_threads(n: int) -> Mapping[str, float]:
     with peer("threads") as port, grpc.insecure_channel(f"{HOST}:{port}") as channel:
         echo: Any = channel.unary_unary("/bare/echo")
         echo(VALUE)
-        threads = [threading.Thread(target=call, args=(n // IN_FLIGHT,)) for _ in range(IN_FLIGHT)]
+        each = calls_of_each(n)
+        threads = [threading.Thread(target=call, args=(each,)) for _ in range(IN_FLIGHT)]
         watch = Stopwatch()
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
         seconds = watch.seconds()
-    return {"calls": n // IN_FLIGHT * IN_FLIGHT / seconds}
+    return {"calls": each * IN_FLIGHT / seconds}
 
 
 BENCHMARK = Benchmark(

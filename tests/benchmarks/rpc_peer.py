@@ -46,7 +46,7 @@ def ours() -> None:
         call.hand_off()
 
     listener = rpc.grpc_listener(f"{HOST}:0")
-    functions = {"echo": lambda value: value, "wait": wait}
+    functions: dict[str, Any] = {"echo": lambda value: value, "wait": wait}
     with (
         folder() as path,
         Runtime.open(path / "server.log", durability="os") as runtime,
@@ -59,7 +59,9 @@ def ours() -> None:
 def handlers(functions: dict[str, Any]) -> list[Any]:
     import grpc
 
-    made = {name: grpc.unary_unary_rpc_method_handler(each) for name, each in functions.items()}
+    made: dict[str, Any] = {
+        name: grpc.unary_unary_rpc_method_handler(each) for name, each in functions.items()
+    }
     return [grpc.method_handlers_generic_handler("bare", made)]
 
 

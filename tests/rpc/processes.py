@@ -5,6 +5,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import msgpack  # type: ignore[import-untyped]
 
@@ -15,7 +16,7 @@ from .ports import Notes
 SOURCE = Path(__file__).resolve().parents[2] / "src"
 
 
-def start(program: str, *arguments: object) -> "subprocess.Popen[bytes]":
+def start(program: str, *arguments: object) -> Any:
     """Start a program of this folder with pipes; its complaints are ours."""
     command = [sys.executable, str(Path(__file__).with_name(program)), *map(str, arguments)]
     paths = filter(None, [str(SOURCE), os.environ.get("PYTHONPATH")])

@@ -30,7 +30,7 @@ class World:
 
     def __init__(self, folder, stack):
         self.client_log, self.server_log = folder / "client.log", folder / "server.log"
-        self.server = start("server_child.py", self.server_log)
+        self.server: Any = start("server_child.py", self.server_log)
         stack.callback(self.end_server)
         self.address = self.server.stdout.readline().decode().strip()
         self.runtime = stack.enter_context(Runtime.open(self.client_log))
@@ -218,7 +218,7 @@ def test_a_client_that_goes_is_heard_of(world):
 def test_strangers_are_answered_with_a_code(world, version, payload, code):
     metadata = (("rescind-version", str(version)), ("rescind-call", "00ff/1/1/1/0"))
     with grpc.insecure_channel(world.address) as channel:
-        call = channel.unary_unary("/rescind.Rpc/echo")
+        call: Any = channel.unary_unary("/rescind.Rpc/echo")
         with pytest.raises(grpc.RpcError) as raised:
             call(payload, metadata=metadata, timeout=WAIT_S)
     error: Any = raised.value

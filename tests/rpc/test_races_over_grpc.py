@@ -8,6 +8,7 @@ import os
 import random
 from collections import Counter
 from contextlib import ExitStack
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ class Side:
 
     def __init__(self, path, operation):
         self.codes: dict[int, int | None] = {}
-        self.cancels: dict[int, list[tuple[str, int, object]]] = {}
+        self.cancels: dict[int, list[tuple[str, int, Any, int]]] = {}
         self.outcomes: dict[int, Outcome] = {}
         numbers: dict[int, int] = {}
         cancelled: dict[int, int] = {}
@@ -60,7 +61,7 @@ class Side:
                     told = (event.trigger, turn.number, turn.cause)
                     self.cancels.setdefault(call, []).append((*told, event.cancel))
                 elif isinstance(event, CancelOutcome):
-                    self.outcomes[event.cancel] = event.outcome
+                    self.outcomes[event.cancel] = Outcome(event.outcome)
 
 
 @pytest.mark.timeout(60 + RACES // 10)
@@ -92,7 +93,7 @@ def test_a_cancel_that_races_is_the_same_in_both_logs(tmp_path):
     for call, code in ends.items():
         ((trigger, turn, _, cancel),) = client.cancels[call]
         outcome = client.outcomes[cancel]
-        seen[f"{trigger} {Outcome(outcome).name}"] += 1
+        seen[f"{trigger} {outcome.name}"] += 1
         theirs = server.cancels.get(call, [])
         for told, _, cause, _ in theirs:
             assert (cause.log, cause.number) == (log_id, turn)
@@ -120,7 +121,7 @@ def test_a_server_that_is_killed_leaves_every_call_with_a_documented_code(tmp_pa
     codes: Counter[int | None] = Counter()
     with Runtime.open(log) as runtime, rpc.Binding(runtime, rpc.grpc_channel(address)) as binding:
         for _ in range(KILLS):
-            server = start("server_child.py", server_log, address)
+            server: Any = start("server_child.py", server_log, address)
             with server:
                 assert server.stdout.readline()
                 while True:  # the channel waits a moment before it connects again
@@ -152,7 +153,9 @@ def test_a_client_that_is_killed_is_heard_of_and_every_call_ends(tmp_path):
     functions = {each.__name__: each for each in FUNCTIONS}
     with Runtime.open(log) as runtime, rpc.Server(runtime, functions, listener):
         for kill in range(KILLS):
-            with start("client_child.py", client_log, listener.address, SEED + kill) as client:
+            arguments = client_log, listener.address, SEED + kill
+            client: Any = start("client_child.py", *arguments)
+            with client:
                 assert client.stdout.readline() == b"called\n"
                 with pytest.raises(Exception, match="timed out"):
                     client.wait(chance.uniform(0.001, 0.3))
