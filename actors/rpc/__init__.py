@@ -1,7 +1,7 @@
 """Asynchronous RPC: a call on each side, and a cancel of two strengths.
 
 Use it as ``from rescind import rpc``.  The names load on first use, so that the replay tools can
-read the tables in ``_protocol`` and ``_codes`` without Pykka or any driver.
+read the tables in ``_protocol``, ``_codes`` and ``_status`` without Pykka, gRPC or any driver.
 """
 
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from ._calls import ClientCall, ServerCall
     from ._codes import AsyncEvent, Code, Notification, Subscription, meaning, name
     from ._errors import Abort, RpcError
+    from ._intercept_aio import aio_client_interceptors
+    from ._intercept_client import client_interceptors
+    from ._intercept_server import aio_server_interceptor, server_interceptor
     from ._notify import (
         NO_NOTIFICATION,
         NotifyBy,
@@ -64,11 +67,14 @@ _HOMES = {
     "Subscription": "_codes",
     "Twin": "drivers",
     "WindowMessage": "_notify",
+    "aio_client_interceptors": "_intercept_aio",
+    "aio_server_interceptor": "_intercept_server",
     "by_apc": "_notify",
     "by_callback": "_notify",
     "by_event": "_notify",
     "by_port": "_notify",
     "by_window": "_notify",
+    "client_interceptors": "_intercept_client",
     "current_call": "_api",
     "grpc_channel": "drivers",
     "grpc_listener": "drivers",
@@ -76,6 +82,7 @@ _HOMES = {
     "is_cancelled": "_api",
     "meaning": "_codes",
     "name": "_codes",
+    "server_interceptor": "_intercept_server",
     "test_cancel": "_api",
     "twin": "drivers",
     "wait_alertable": "_notify",
@@ -102,11 +109,14 @@ __all__ = [
     "Subscription",
     "Twin",
     "WindowMessage",
+    "aio_client_interceptors",
+    "aio_server_interceptor",
     "by_apc",
     "by_callback",
     "by_event",
     "by_port",
     "by_window",
+    "client_interceptors",
     "current_call",
     "grpc_channel",
     "grpc_listener",
@@ -114,6 +124,7 @@ __all__ = [
     "is_cancelled",
     "meaning",
     "name",
+    "server_interceptor",
     "test_cancel",
     "twin",
     "wait_alertable",

@@ -5,11 +5,12 @@ a log says so.  A dialect that is not in the registry is read with no rules of i
 is shown and the laws that need a table have nothing to forbid.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
+from typing import Any
 
-from rescind.events import How
+from rescind.events import How, Submit
 
 from .lives import CancelLife, RequestLife
 
@@ -17,6 +18,8 @@ TIME_OUT = "time-out"
 DEADLINE = "deadline"
 TIMES = frozenset({TIME_OUT, DEADLINE})
 """The triggers of cancels that nobody called: a request's time ran out."""
+CLIENT = "client"
+"""The trigger of a cancel whose story goes on in the log of the request's caller."""
 
 
 def _no_name(code: int) -> str | None:
@@ -48,6 +51,10 @@ class Tables:
         code_name: A code's documented name.
         code_meaning: A code in a few words.
         because: Rows of the table that decides what a cancel achieves, and why, by their ids.
+        triggers: Who ended a request, in words, by the cancel's trigger.
+        called: What a request is a call of, and whose, by its submission; None where its
+            operation says it.
+        caller: Which request of which log a request serves, by its submission.
     """
 
     name: str = ""
@@ -64,6 +71,9 @@ class Tables:
     code_name: Callable[[int], str | None] = _no_name
     code_meaning: Callable[[int], str] = _no_meaning
     because: dict[str, str] = field(default_factory=dict[str, str])
+    triggers: Mapping[str, str] = field(default_factory=dict[str, str])
+    called: Callable[[Submit], list[str]] | None = None
+    caller: Callable[[Submit], tuple[bytes, int] | None] | None = None
 
     def forbids(self, cancel: CancelLife, operation: str) -> bool:
         """Return whether the cancel's open window refuses this operation."""
@@ -155,9 +165,12 @@ def _native(_profile: str) -> Tables:
     )
 
 
-def _rpc(_profile: str) -> Tables:
+def _rpc(profile_name: str) -> Tables:
     # Imported here for the same reason.
-    from rescind.actors.rpc import _codes, _protocol  # noqa: PLC0415
+    from rescind.actors.rpc import _codes, _protocol, _status  # noqa: PLC0415
+
+    if profile_name == _status.PROFILE:
+        return _plain_grpc()
 
     return Tables(
         name="rpc",
@@ -190,6 +203,36 @@ def _winsock(_profile: str) -> Tables:
         code_name=_codes.name,
         code_meaning=_codes.meaning,
         because={row.id: row.because for row in _protocol.CANCELS.values()},
+    )
+
+
+def _arguments(message: Submit) -> tuple[Any, ...]:
+    """Return what was called with, also where a log holds something else in its place."""
+    given: Any = message.arguments
+    return tuple(given) if type(given) in (list, tuple) else ()
+
+
+def _plain_grpc() -> Tables:
+    # Imported here for the same reason.
+    from rescind.actors.rpc import _status  # noqa: PLC0415
+
+    def called(message: Submit) -> list[str]:
+        return [each for each in _arguments(message)[:2] if type(each) is str]
+
+    def caller(message: Submit) -> tuple[bytes, int] | None:
+        mark = _status.read_mark((*_arguments(message), "", "", "")[2], 2)
+        return None if mark is None else (mark[0], mark[1][0])
+
+    return Tables(
+        name="rpc",
+        cancelled_codes=lambda _: frozenset(map(int, _status.CANCELLED_CODES)),
+        delivery_rank=_status.DELIVERY_RANK,
+        is_one_unit=True,
+        code_name=_status.name,
+        code_meaning=_status.meaning,
+        triggers=_status.WORDS,
+        called=called,
+        caller=caller,
     )
 
 

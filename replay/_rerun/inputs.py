@@ -10,6 +10,7 @@ from rescind.actors.newton import _protocol as newton
 from rescind.actors.newton._actors import NewtonEndpoint
 from rescind.actors.rpc import _protocol as rpc
 from rescind.actors.rpc._client import Client
+from rescind.actors.rpc._intercept import Traffic
 from rescind.actors.rpc._serving import Serving
 from rescind.actors.runtime import Runtime
 from rescind.actors.runtime._recovery import REASON
@@ -76,6 +77,12 @@ def rpc_server(runtime: Runtime, message: Submit) -> Serving:
 
 def _nothing() -> None:
     """Stand where a server's function was."""
+
+
+def rpc_traffic(runtime: Runtime, message: Submit) -> Traffic:
+    """Return what the interceptors of a recorded gRPC application reported to."""
+    del message
+    return Traffic(runtime, runtime.next_number())
 
 
 def is_plain(value: Any) -> bool:

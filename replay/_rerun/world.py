@@ -14,6 +14,7 @@ from rescind.actors.native._protocol import OPEN
 from rescind.actors.native._requests import Requests
 from rescind.actors.rpc._client import OPEN as OPEN_BINDING
 from rescind.actors.rpc._serving import OPEN as OPEN_SERVER
+from rescind.actors.rpc._status import OPEN as OPEN_TRAFFIC
 from rescind.actors.runtime import Actor, ActorRef, Envelope, Reply, Waitable
 from rescind.actors.runtime._errors import RecoveryError
 from rescind.actors.runtime._lost import bury, lose
@@ -56,6 +57,7 @@ from .inputs import (
     newton_endpoint,
     rpc_binding,
     rpc_server,
+    rpc_traffic,
     survivors_of,
     winsock_application,
 )
@@ -578,6 +580,7 @@ _OPENS: dict[str, Callable[[Any, Submit], Endpoint]] = {
     OPEN_APPLICATION: winsock_application,
     OPEN_BINDING: rpc_binding,
     OPEN_SERVER: rpc_server,
+    OPEN_TRAFFIC: rpc_traffic,
 }
 """Calls that bring an endpoint of a dialect to life, beside the one for native requests."""
 _OPENINGS = frozenset({OPEN, *_OPENS})

@@ -14,6 +14,7 @@ from rescind.events import (
     Rejected,
     StateChanged,
     Stopped,
+    Submit,
     Turn,
 )
 from rescind.replay._archive.archive import Archive
@@ -173,8 +174,8 @@ def _plan_cancel(cancel: CancelLife, archive: Archive) -> Plan:
     won = archive.won_by(cancel.number)
     trigger = plain(cancel.trigger) or "a cancel"
     name = f"c{cancel.number} {trigger} on {archive.label(cancel.endpoint)}"
-    facts: list[str] = []
-    if cancel.reason:
+    facts = list(_who_ended(cancel, archive))
+    if cancel.reason and not facts:
         facts.append(f"because: {plain(cancel.reason)}")
     if cancel.victims:
         shown = " ".join(f"r{n}" for n in cancel.victims[:8])
@@ -242,7 +243,9 @@ def _plan_request(request: RequestLife, archive: Archive) -> Plan:
     if request.rejected is not None:
         return _plan_rejection(request, archive)
     name = archive.label(request.number)
-    facts = tuple(_life(request, archive))
+    winner = archive.cancels.get(request.completed.by) if request.completed else None
+    ended = _who_ended(winner, archive) if winner else ()
+    facts = (*ended, *_life(request, archive))
     raced = tuple(_raced(request, archive))
     if request.completed is None:
         begun = request.submitted or Moment(0, 0)
@@ -256,7 +259,7 @@ def _plan_request(request: RequestLife, archive: Archive) -> Plan:
     done = request.completed
     code = code_of(archive, request.number)
     moment = Moment(done.turn, done.time_ns)
-    cancel = archive.cancels.get(done.by)
+    cancel = winner
     starts = [("because", done.turn, request.number)]
     if cancel is not None:
         headline = f"{name} ended {code}: cancelled by c{cancel.number}{_trigger(cancel)}"
@@ -270,15 +273,28 @@ def _plan_request(request: RequestLife, archive: Archive) -> Plan:
         headline = f"{name} completed with its true result: {code}"
     if request.submitted is not None:
         starts.append(("asked for because", request.submitted.turn, request.number))
-    winner = [f"c{done.by}"] if cancel else []
-    related = (*winner, *(name for name in _claims(request) if name not in winner))
+    won = [f"c{done.by}"] if cancel else []
+    related = (*won, *(name for name in _claims(request) if name not in won))
     return Plan(headline, moment, facts, tuple(starts), raced, related)
+
+
+def _who_ended(cancel: CancelLife, archive: Archive) -> Iterator[str]:
+    """Say who it was, where the dialect has words for it."""
+    words = rules_of(archive, cancel.number).triggers.get(cancel.trigger)
+    if words:
+        yield f"{words}: {plain(cancel.reason)}" if cancel.reason else words
 
 
 def _trigger(cancel: CancelLife) -> str:
     if cancel.trigger in TIMES:
         return f", the {cancel.trigger} of r{cancel.asked_by}"
     return f" ({plain(cancel.trigger)})" if cancel.trigger else ""
+
+
+def submission_of(request: RequestLife, archive: Archive) -> Submit | None:
+    """Return the call that a request began with, if the log has it."""
+    begun = archive.turn(request.submitted.turn) if request.submitted else None
+    return begun.message if begun is not None and isinstance(begun.message, Submit) else None
 
 
 def _silence(request: RequestLife) -> str:
@@ -291,6 +307,10 @@ def _claims(request: RequestLife) -> tuple[str, ...]:
 
 def _life(request: RequestLife, archive: Archive) -> Iterator[str]:
     """Say when it was asked for, how long it was out, and how the application heard."""
+    begun, called = submission_of(request, archive), rules_of(archive, request.number).called
+    if begun is not None and called is not None and (said := called(begun)):
+        limit = "" if begun.timeout_ns is None else f", at most {duration(begun.timeout_ns)}"
+        yield f"a call of {', from '.join(map(plain, said))}{limit}"
     if request.submitted is not None:
         by = f" by {site(request.by)}" if request.by else ""
         out = ""

@@ -9,16 +9,17 @@ from dataclasses import dataclass
 
 from rescind.events import By, Origin, Turn
 from rescind.replay._archive.archive import Archive, archive_of
-from rescind.replay._archive.select import Target, resolve
+from rescind.replay._archive.select import Target, TargetKind, resolve
 from rescind.replay._archive.trace import STEPS_MAX, Archives, Point, trace
+from rescind.replay._ledger.dialects import CLIENT
 from rescind.replay._ledger.lives import Moment
-from rescind.replay._words.describe import message_text
+from rescind.replay._words.describe import message_text, rules_of
 from rescind.replay._words.shown import Shown
 from rescind.replay._words.text import Clock, Line
 from rescind.replay._words.turns import origin_text
 
 from .steps import says
-from .targets import plan
+from .targets import plan, submission_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +125,7 @@ def story_of(archive: Archive, target: Target, others: Iterable[Archive] = ()) -
     # The second answers a question of its own only if it says more than a fact has said already.
     paths = paths[:1] + [(title, path) for title, path in paths[1:] if len(path) > 1]
     paths.sort(key=lambda each: len(each[1]))
+    paths += at_the_caller(target, archives, archive)
     moment = found.moment
     outcome = archive.turn(moment.turn)
     if outcome is not None:
@@ -131,6 +133,24 @@ def story_of(archive: Archive, target: Target, others: Iterable[Archive] = ()) -
     branches = tuple(_branches(paths, moment, archives, archive))
     told = (target, found.headline, moment, found.facts, branches, found.raced, found.related)
     return Story(*told, archive.clock.begin_ns)
+
+
+def at_the_caller(
+    target: Target, archives: Archives, archive: Archive
+) -> Iterator[tuple[str, list[Point]]]:
+    """Yield how a request ended at its caller, which cancelled it, if that log is given too."""
+    request = archive.requests.get(target.number)
+    if target.kind is not TargetKind.REQUEST or request is None:
+        return
+    begun, caller = submission_of(request, archive), rules_of(archive, target.number).caller
+    claims = [archive.cancels.get(each) for each in request.claims]
+    if begun is None or caller is None or not any(c and c.trigger == CLIENT for c in claims):
+        return
+    log, number = caller(begun) or (b"", 0)
+    there = archives[log].requests.get(number) if log in archives else None
+    if there is not None and there.completed is not None:
+        title = f"at its caller, {archives[log].label(number)} ended so because"
+        yield title, trace(archives, Point(there.completed.turn, number, log))
 
 
 def _branches(

@@ -3,9 +3,9 @@
 A page becomes a lesson by `<!-- lesson: FOLDER -->`.  A Python block is saved under the name in the
 line above it, `<!-- save: NAME -->`; a diff is applied; the commands of a console block are run,
 and what is shown below each is what it prints.  There `...` stands for any lines; durations,
-times of day, turns (`t13`, `turn 13`, `← 13`), ports of this machine, pseudo-terminals and the
-spaces between columns may be others.  `<!-- needs: PROGRAM -->` names a program that not everybody
-has.
+times of day, turns (`t13`, `turn 13`, `← 13`), the ids of logs, ports of this machine,
+pseudo-terminals and the spaces between columns may be others.  `<!-- needs: PROGRAM -->` names a
+program that not everybody has.
 """
 
 import os
@@ -30,6 +30,7 @@ NEEDS = re.compile(r"^<!-- needs: (?P<program>[\w-]+) -->$", re.MULTILINE)
 VARIES = re.compile(
     r"[+-]?\d[\d,.]* ?(?:s|ms|µs|ns)\b|\d\d:\d\d:\d\d\.\d+|\d{4}-\d\d-\d\d"
     r"|\bt\d+\b|\bturns? \d+(?:\.\.\d+)?|← \d+|^\d+ (?=0 )|\b127\.0\.0\.1:\d+|/dev/pts/\d+"
+    r"|\b[0-9a-f]{6}(?=: [ar]\d)"
 )
 COMMANDS = {
     "python": "",

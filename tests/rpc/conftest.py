@@ -8,9 +8,10 @@ import pytest
 from tests.runtime.audited import recordings
 from tests.runtime.recordings import Recordings
 
+from .sides import nobody_runs, sides
 from .stage import DISPATCHERS, PROFILES, Stage
 
-__all__ = ["recordings"]
+__all__ = ["nobody_runs", "recordings", "sides"]
 
 NewStage = Callable[..., Stage]
 
