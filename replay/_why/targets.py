@@ -305,12 +305,17 @@ def _claims(request: RequestLife) -> tuple[str, ...]:
     return tuple(f"c{number}" for number in request.claims)
 
 
+def call_text(said: list[str], timeout_ns: int | None) -> str:
+    """Return what was called, and from whom, and how long it might take."""
+    limit = "" if timeout_ns is None else f", at most {duration(timeout_ns)}"
+    return f"a call of {', from '.join(map(plain, said))}{limit}"
+
+
 def _life(request: RequestLife, archive: Archive) -> Iterator[str]:
     """Say when it was asked for, how long it was out, and how the application heard."""
     begun, called = submission_of(request, archive), rules_of(archive, request.number).called
     if begun is not None and called is not None and (said := called(begun)):
-        limit = "" if begun.timeout_ns is None else f", at most {duration(begun.timeout_ns)}"
-        yield f"a call of {', from '.join(map(plain, said))}{limit}"
+        yield call_text(said, begun.timeout_ns)
     if request.submitted is not None:
         by = f" by {site(request.by)}" if request.by else ""
         out = ""

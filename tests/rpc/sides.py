@@ -11,7 +11,7 @@ import pytest
 from rescind import Runtime
 from rescind.events import LogReader, Turn, read
 from rescind.replay import Verdict, check, rerun, why
-from rescind.replay._text import as_text
+from rescind.replay._words.text import as_text
 
 from . import shop
 

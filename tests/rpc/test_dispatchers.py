@@ -67,7 +67,7 @@ def test_a_call_is_awaited_and_its_loop_goes_on() -> None:
                     await call
         return runtime.log
 
-    audit(asyncio.run(main()), None)
+    audit(asyncio.run(main()))
 
 
 def test_a_server_that_is_closed_lets_go_of_its_functions_and_of_who_waits(

@@ -15,7 +15,7 @@ import pytest
 
 from rescind import rpc
 from rescind.events import CancelOutcome, CancelRequested, Completed, Discarded, How, Outcome
-from rescind.replay import Sequence, sequences
+from rescind.replay import CancelSequence, sequences
 
 from . import shop
 from .sides import Side, Sides
@@ -36,7 +36,7 @@ def ends(event: Any) -> bool:
 def trigger_of(side: Side) -> str:
     """Return the trigger of the only cancel."""
     (cancel,) = sequences(side.read())
-    assert isinstance(cancel, Sequence)
+    assert isinstance(cancel, CancelSequence)
     return str(cancel.trigger)
 
 

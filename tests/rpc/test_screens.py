@@ -8,7 +8,7 @@ import pytest
 from rescind import rpc
 from rescind.events import read
 from rescind.replay import sequences, why
-from rescind.replay._text import as_text
+from rescind.replay._words.text import as_text
 from tests.runtime.recordings import Recordings
 
 from .stage import Stage, code_of
