@@ -14,7 +14,7 @@ import tty
 from rescind import Runtime, newton
 
 RESULTS = ("OK", "ERROR", "NO CARRIER", "NO ANSWER", "BUSY")  # besides CONNECT and its speed
-COMMAND_S, ANSWER_S, RECEIPT_S = 1, 60, 2
+COMMAND_S, ANSWER_S, RECEIPT_S = 5, 60, 2
 GUARD_S = 1
 TEXT = "".join(f"line {n} of a text that is to be sent\r" for n in range(1000)) + ".\r"
 

@@ -317,7 +317,7 @@ def test_a_busy_number_ends_the_program(dialled, line):
 def test_a_modem_that_says_nothing_is_not_waited_for(run, line, tmp_path):
     program = run(Piped, "modem.py", "5550100", "--line", line.path)
     assert "! -16005" in program.read_all()
-    assert "its time-out of 1 s passed" in program.shown
+    assert "its time-out of 5 s passed" in program.shown
     assert program.wait() == 1
     (sequence,) = told(tmp_path / "modem.log")
     assert (sequence.trigger, codes(sequence)) == ("time-out", [-16005])
