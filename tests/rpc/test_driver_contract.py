@@ -1,13 +1,14 @@
 """What every channel and its listener promise, whatever is between them."""
 
 import random
+import threading
 from contextlib import ExitStack
 
 import pytest
 
 from rescind.actors.rpc.drivers import grpc_channel, grpc_listener, in_process
 
-from .ports import SERVER_LOG, Pair, Server
+from .ports import SERVER_LOG, WAIT_S, Pair, Server
 from .processes import RemoteListener
 
 KINDS = ["in process", "tcp", "unix", "two processes"]
@@ -16,7 +17,7 @@ FAILURES = [1, 5, 87, 1722, 1723, 1726, 1727, 1728, 1764, 1818, 5001, 2**31]
 
 @pytest.fixture(params=KINDS)
 def pair(request, tmp_path):
-    server = Server()
+    server, before = Server(), set(threading.enumerate())
     with ExitStack() as stack:
         if request.param == "two processes":
             remote = RemoteListener(server)
@@ -33,6 +34,11 @@ def pair(request, tmp_path):
             pair = Pair(grpc_channel(listener.address), listener, server)
         stack.callback(pair.close)
         yield pair
+    # The poller of grpc.aio is the process's, and stays.
+    left = {each for each in threading.enumerate() if "_poll_wrapper" not in each.name} - before
+    for each in left:
+        each.join(WAIT_S)
+    assert not [each for each in left if each.is_alive()], "what is closed leaves no thread"
 
 
 def test_a_call_arrives_as_it_was_made(pair):
