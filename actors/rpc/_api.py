@@ -7,7 +7,7 @@ from typing import Any, Self
 
 from rescind.actors.runtime import Runtime, UsageError
 
-from ._calls import CANCEL_CALL, COMPLETE_CALL, ClientCall, Mark, Sent, ServerCall, call_of
+from ._calls import CANCEL_CALL, COMPLETE_CALL, CURRENT, ClientCall, Mark, Sent, ServerCall, call_of
 from ._client import CALL, INITIALIZE, Client
 from ._client import CLOSE as CLOSE_BINDING
 from ._client import OPEN as OPEN_BINDING
@@ -20,7 +20,6 @@ from ._serving import CLOSE as CLOSE_SERVER
 from ._serving import OPEN as OPEN_SERVER
 from ._serving import Serving
 from ._values import packed
-from ._work import CURRENT
 from .drivers import Channel, Listener
 
 CALLS_MAX = 100_000

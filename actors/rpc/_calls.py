@@ -4,11 +4,12 @@ import contextlib
 import itertools
 import threading
 from collections.abc import Sequence
+from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 from weakref import WeakValueDictionary
 
 from rescind.actors.kernel._request import COMPLETED, OUTSTANDING, RUNNING, Request
-from rescind.actors.runtime import CAUSE, Outbox, Timer, UsageError, Waiter
+from rescind.actors.runtime import CAUSE, Outbox, Timer, TurnCause, UsageError, Waiter
 from rescind.events import Completed, Discarded, How, TimedOut
 
 from ._codes import AsyncEvent, Code, Notification, Subscription
@@ -342,7 +343,7 @@ class ServerCall(OneCall):
     """
 
     __slots__ = (
-        "aborted", "gone", "handle", "is_marked", "kinds", "mark", "queued", "state",
+        "aborted", "gone", "handle", "kinds", "mark", "marked", "queued", "state",
         "subscriptions",
     )  # fmt: skip
 
@@ -352,8 +353,8 @@ class ServerCall(OneCall):
     handle: int
     """The number under which it arrived."""
     mark: Mark
-    is_marked: bool
-    """Whether the client's cancel has arrived, and that is durable."""
+    marked: TurnCause | None
+    """The turn of the client's strongest cancel, once that is durable."""
     aborted: int
     """The turn in which the client gave it up, or 0."""
     gone: int
@@ -396,9 +397,13 @@ class ServerCall(OneCall):
     def test_cancel(self) -> int:
         """Return 0 when the client has cancelled, 1791 when not, 1725 when the call is over.
 
-        Upside down, as documented: RPC_S_OK means cancelled.  Changes nothing.
+        Upside down, as documented: RPC_S_OK means cancelled.  Leaves no record; but what the
+        function does that has seen its cancel is a consequence of it from then on.
         """
-        return self.endpoint.test_cancel(self)
+        code = self.endpoint.test_cancel(self)
+        if code == Code.OK and CURRENT.get() is self:
+            CAUSE.set(self.marked)
+        return code
 
     def is_cancelled(self) -> bool:
         """Tell whether the client has cancelled.
@@ -490,7 +495,7 @@ class ServerCall(OneCall):
         self.state = ServerState.DISPATCHED
         self.handle = handle
         self.mark = Mark()
-        self.is_marked = False
+        self.marked = None
         self.aborted = self.gone = self.subscriptions = 0
         self.kinds, self.queued = {}, {}
 
@@ -513,6 +518,9 @@ class ServerCall(OneCall):
         """
         return self.endpoint.ask(operation, (self.handle, *arguments), extra)
 
+
+CURRENT: ContextVar[ServerCall | None] = ContextVar("rescind_rpc_call", default=None)
+"""The call that the running code serves."""
 
 _CLIENT = 3
 """A place among the arguments of a ``Serve``."""

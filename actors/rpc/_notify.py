@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeAlias
 from weakref import WeakKeyDictionary
 
-from rescind.actors.runtime import CAUSE
+from rescind.actors.runtime import CAUSE, CauseSource
 from rescind.events import Manner
 
 from ._codes import AsyncEvent, Notification
@@ -120,14 +120,16 @@ def by_apc(
     queued = _queue_of(thread or threading.current_thread())
 
     def tell(call: Handle, event: AsyncEvent) -> None:
-        queued.put((call, lambda: routine(call, None, event)))
+        # A fetch that notifies has a cause of its own; the routine's is the call's end.
+        cause = call if event is AsyncEvent.CALL_COMPLETE else CAUSE.get()
+        queued.put((cause, lambda: routine(call, None, event)))
 
     return NotifyBy(Notification.APC, tell)
 
 
 # --- asynchronous procedure calls ----------------------------------------------------------------
 
-_Apcs: TypeAlias = "queue.SimpleQueue[tuple[Handle, Callable[[], object]]]"
+_Apcs: TypeAlias = "queue.SimpleQueue[tuple[CauseSource | None, Callable[[], object]]]"
 _QUEUES: "WeakKeyDictionary[threading.Thread, _Apcs]" = WeakKeyDictionary()
 _QUEUES_LOCK = threading.Lock()
 
@@ -145,11 +147,11 @@ def wait_alertable(timeout_s: float = 0.0) -> int:
     queued, count = _queue_of(threading.current_thread()), 0
     while True:
         try:
-            call, routine = queued.get(timeout=0.0 if count else timeout_s)
+            cause, routine = queued.get(timeout=0.0 if count else timeout_s)
         except queue.Empty:
             return count
         count += 1
-        token = CAUSE.set(call)
+        token = CAUSE.set(cause)
         try:
             routine()
         finally:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, cast
 from rescind.actors.kernel._lane import News
 from rescind.actors.kernel._request import OUTSTANDING, Request
 from rescind.actors.kernel._rules import Admission, Refusal, first_refusal
-from rescind.actors.runtime import Outbox, Runtime
+from rescind.actors.runtime import Outbox, Runtime, TurnCause
 from rescind.actors.runtime._ranges import numbers_in, to_ranges
 from rescind.events import (
     Accepted,
@@ -296,16 +296,18 @@ class Serving(RpcEndpoint):
         row = outcome_of_mark(abort=is_abort, abort_before=bool(call.aborted))
         if not earlier or row.outcome is Outcome.SUPERSEDED:
             out.events.append(CancelBegan(cancel, [number, number]))
+            this = TurnCause(self.runtime)
+            out.causes.append(this)
+            out.effects.append((self._show_mark, call, this))
         if earlier:
             is_late = row.outcome is Outcome.DUPLICATE
             loser, other = (cancel, earlier) if is_late else (earlier, cancel)
             out.events.append(CancelOutcome(loser, number, row.outcome, other, row.id))
-        out.effects.append((self._show_mark, call))
         self._tell(call, Subscription.CALL_CANCEL, out)
 
-    def _show_mark(self, call: ServerCall) -> None:
+    def _show_mark(self, call: ServerCall, turn: TurnCause) -> None:
         """Let the function see it, now that it is durable."""
-        call.is_marked = True
+        call.marked = turn
         call.mark.come()
 
     def _tell(self, call: ServerCall, subscription: Subscription, out: Outbox) -> None:
@@ -437,7 +439,7 @@ class Serving(RpcEndpoint):
             OPERATIONS["RpcServerTestCancel"],
             self.SIDE,
             call_active=not call.is_over,
-            cancelled=call.is_marked,
+            cancelled=call.marked is not None,
         )
         refusal = first_refusal(TEST_CANCEL_CHECKS, asked)
         return Code.OK if refusal is None else refusal.code

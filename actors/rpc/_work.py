@@ -2,22 +2,20 @@
 
 import inspect
 from collections.abc import Callable, Mapping
-from contextvars import ContextVar, copy_context
+from contextvars import copy_context
 from functools import partial
 from typing import Any, TypeAlias
 
 from rescind.actors.runtime import CAUSE, Runtime, describe
 from rescind.events import Answer, Origin
 
-from ._calls import ServerCall
+from ._calls import CURRENT, ServerCall
 from ._codes import Code
 from ._errors import Abort
 from ._machines import ServerState
 from ._values import packed
 
 Function: TypeAlias = Callable[..., Any]
-CURRENT: ContextVar[ServerCall | None] = ContextVar("rescind_rpc_call", default=None)
-"""The call that the running code serves."""
 
 
 class Work:

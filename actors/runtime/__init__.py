@@ -8,7 +8,7 @@ from ._asyncio import Asyncio
 from ._awaiting import on_loop
 from ._bounds import Mailbox
 from ._clock import Clock, MachineClock, VirtualClock
-from ._context import CAUSE, WireCause, calling_frame, place_of
+from ._context import CAUSE, CauseSource, TurnCause, WireCause, calling_frame, place_of
 from ._contracts import Dispatcher
 from ._errors import (
     Abandon,
@@ -42,6 +42,7 @@ __all__ = [
     "Actor",
     "ActorRef",
     "Asyncio",
+    "CauseSource",
     "Clock",
     "CloseTimeoutError",
     "DeadlockError",
@@ -68,6 +69,7 @@ __all__ = [
     "ThreadDispatcher",
     "Timer",
     "Timers",
+    "TurnCause",
     "UsageError",
     "VirtualClock",
     "Waitable",
