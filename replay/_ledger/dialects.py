@@ -20,6 +20,10 @@ TIMES = frozenset({TIME_OUT, DEADLINE})
 """The triggers of cancels that nobody called: a request's time ran out."""
 CLIENT = "client"
 """The trigger of a cancel whose story goes on in the log of the request's caller."""
+FROM_CLIENT = frozenset({CLIENT, "client cancel", "client abort"})
+"""The triggers of cancels that a server heard of from its client."""
+SERVE = "Serve"
+"""The operation of a request that a function of the application answers."""
 
 
 def _no_name(code: int) -> str | None:
@@ -172,6 +176,9 @@ def _rpc(profile_name: str) -> Tables:
     if profile_name == _status.PROFILE:
         return _plain_grpc()
 
+    def called(message: Submit) -> list[str]:
+        return [each for each in _arguments(message)[:1] if type(each) is str]
+
     return Tables(
         name="rpc",
         states=_protocol.STATES,
@@ -183,6 +190,7 @@ def _rpc(profile_name: str) -> Tables:
         code_name=_codes.name,
         code_meaning=_codes.meaning,
         because={row.id: row.because for row in _protocol.CANCELS.values()},
+        called=called,
     )
 
 

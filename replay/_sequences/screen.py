@@ -13,7 +13,7 @@ from rescind.events import How
 from rescind.replay._archive.archive import AnyLog, archive_of
 from rescind.replay._laws.check import verdict_span
 from rescind.replay._laws.law import Verdict
-from rescind.replay._ledger.dialects import TIMES, code_text, end_text
+from rescind.replay._ledger.dialects import FROM_CLIENT, TIMES, code_text, end_text
 from rescind.replay._ledger.lives import Context, Ending
 from rescind.replay._words.text import (
     MARGIN,
@@ -115,7 +115,7 @@ def _asked_lines(one: Cancellation, clock: Clock, names: Mapping[str, str]) -> l
             called = f"r{asked.request} was called by {site(asked.by)}"
             lines.append(_more(clip(called, _WIDTH)))
         return lines
-    who = clip(_who(asked), _WIDTH)
+    who = clip(_who(one), _WIDTH)
     if len(who) + 2 + len(when.text) <= _WIDTH:
         lines = [_row("asked by", who, "  ", when)]
     else:
@@ -134,9 +134,13 @@ _WIDTH = MARGIN - 16
 """What is left beside the words in the margin."""
 
 
-def _who(asked: Asker) -> str:
+def _who(one: Cancellation) -> str:
+    asked = one.asked
+    if asked.unanswered:
+        return f"the time of grace of c{asked.unanswered}, which ran out"
     if not asked.handler:
-        return site(asked.by) if asked.by else "outside"
+        nobody = "the client" if one.trigger in FROM_CLIENT else "outside"
+        return site(asked.by) if asked.by else nobody
     took_up = f", which took up r{asked.inside.request}" if asked.inside else ""
     return f"the handler of turn {asked.handler}{took_up}"
 
@@ -466,6 +470,7 @@ def _asked_json(asked: Asker) -> dict[str, Any]:
         "inside": context_json(asked.inside),
         "timed_out": asked.request or None,
         "handler": asked.handler or None,
+        "unanswered": asked.unanswered or None,
     }
 
 

@@ -17,6 +17,7 @@ from rescind.events import (
     CancelRequested,
     Delivered,
     Discarded,
+    TimedOut,
     Turn,
 )
 from rescind.replay._archive.archive import AnyLog, Archive, archive_of, refused_in
@@ -57,6 +58,7 @@ class Asker:
         inside: The callback in which it was asked, if in one.
         request: The request whose deadline asked, or 0.
         handler: The turn whose handler asked, or 0.
+        unanswered: The cancel whose time of grace ran out, or 0.
     """
 
     turn: int
@@ -65,6 +67,7 @@ class Asker:
     inside: Context | None
     request: int = 0
     handler: int = 0
+    unanswered: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -441,11 +444,20 @@ def _asked(cancel: CancelLife, case: Names, archive: Archive) -> Asker:
         own = case.requests.get(cancel.number)
         caller = own if own and cancel.by is None and not cancel.handler else cancel
         by, inside = caller.by, caller.inside
-        return Asker(moment.turn, moment.time_ns, by, inside, handler=cancel.handler)
+        unanswered = _unanswered(moment.turn, archive)
+        return Asker(moment.turn, moment.time_ns, by, inside, 0, cancel.handler, unanswered)
     request = archive.requests.get(cancel.asked_by)
     fired = request.timed_out if request and request.timed_out else moment
     by = request.by if request else None
     return Asker(fired.turn, fired.time_ns, by, None, cancel.asked_by)
+
+
+def _unanswered(turn: int, archive: Archive) -> int:
+    """Return the cancel whose time of grace ran out in a turn, or 0."""
+    asked = archive.turn(turn)
+    if asked is None or not isinstance(asked.message, TimedOut):
+        return 0
+    return asked.message.request if asked.message.request in archive.cancels else 0
 
 
 def _victim(

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from rescind.events import (
+    Accepted,
     Answer,
     Cancel,
     CancelBegan,
@@ -25,7 +26,7 @@ from rescind.events import (
     Turn,
 )
 from rescind.replay._archive.archive import Archive
-from rescind.replay._ledger.dialects import code_text, end_text
+from rescind.replay._ledger.dialects import SERVE, code_text, end_text
 from rescind.replay._ledger.numbers import Numbers
 from rescind.replay._words.describe import event_text, message_text, rules_of, said
 from rescind.replay._words.text import count, duration, error_text, plain
@@ -71,7 +72,22 @@ def _says_event(turn: Turn) -> str:
     """Return what a driver reported unasked, by its dialect's word where it has one."""
     words = [plain(event.what) for event in turn.events if isinstance(event, Notified)]
     words += [plain(event.trigger) for event in turn.events if isinstance(event, CancelRequested)]
-    return words[0] if words else f"event {turn.message.code}"
+    return (words[0] if words else f"event {turn.message.code}") + _began(turn)
+
+
+def _began(turn: Turn) -> str:
+    """Return which cancel began in a turn, and whom it concerns."""
+    for event in turn.events:
+        if isinstance(event, CancelBegan):
+            return f": c{event.cancel}, {count(len(Numbers(event.victims)), 'victim')}"
+    return ""
+
+
+def _says_answer(turn: Turn, archive: Archive) -> str:
+    number = turn.message.request
+    request = archive.requests.get(number)
+    who = "its function" if request and request.operation == SERVE else "the outside"
+    return f"{who} answered {said(turn.message.code, archive, number)}"
 
 
 def _says_submit(turn: Turn, archive: Archive) -> str:
@@ -80,11 +96,14 @@ def _says_submit(turn: Turn, archive: Archive) -> str:
         if isinstance(event, Rejected):
             code = code_text(rules_of(archive, event.endpoint), event.code)
             return f"{plain(submit.operation)} refused: {code}, rule {plain(event.rule)}"
-    began = [event for event in turn.events if isinstance(event, CancelBegan)]
-    if began:
-        victims = len(Numbers(began[0].victims))
-        return f"{plain(submit.operation)} called: c{began[0].cancel}, {count(victims, 'victim')}"
-    return f"{plain(submit.operation)} called"
+    called = rules_of(archive, turn.actor).called
+    accepted = any(isinstance(event, Accepted) for event in turn.events)
+    of = called(submit)[:1] if accepted and called is not None else []
+    return (
+        f"{plain(submit.operation)} called"
+        + "".join(f": {plain(each)}" for each in of)
+        + (_began(turn))
+    )
 
 
 def _says_cancel(turn: Turn, archive: Archive) -> str:
@@ -122,9 +141,7 @@ _SAYS: dict[type, Callable[[Turn, Archive], str]] = {
     Killed: lambda turn, _: (
         f"the driver reports that its work for c{turn.message.cancel} has stopped"
     ),
-    Answer: lambda turn, archive: (
-        f"the outside answered {said(turn.message.code, archive, turn.message.request)}"
-    ),
+    Answer: _says_answer,
     Complete: _says_complete,
     Returned: lambda turn, _: _says_returned(turn),
 }
