@@ -15,6 +15,7 @@ from rescind.replay._laws.check import verdict_span
 from rescind.replay._laws.law import Verdict
 from rescind.replay._ledger.dialects import FROM_CLIENT, TIMES, code_text, end_text
 from rescind.replay._ledger.lives import Context, Ending
+from rescind.replay._words.describe import outcome_text
 from rescind.replay._words.text import (
     MARGIN,
     Clock,
@@ -288,8 +289,8 @@ def _loser_lines(one: Cancellation, *, show_all: bool) -> list[Line]:
         if loser.outcome == Loss.LATE_ANSWER:
             text = f"its answer {code} came after the cancel had won{margin}, ignored"
         else:
-            other = f" c{loser.other}" if loser.other else ""
-            text = f"cancel {plain(loser.outcome)}{other}{margin}: {code} stands"
+            outcome = outcome_text(loser.outcome, loser.other)
+            text = f"cancel {outcome}{margin}: {code} stands"
         lines.append(_columns(f"{name:<16}", clip(text, 66), Span(f"  t{loser.turn}", "dim")))
         because = one.tables.because.get(loser.rule)
         if because:

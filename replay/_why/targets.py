@@ -21,7 +21,7 @@ from rescind.replay._archive.archive import Archive
 from rescind.replay._archive.select import Target, TargetKind
 from rescind.replay._ledger.dialects import TIMES, code_text, state_text
 from rescind.replay._ledger.lives import CancelLife, Moment, RequestLife
-from rescind.replay._words.describe import event_text, message_text, rules_of
+from rescind.replay._words.describe import event_text, message_text, outcome_text, rules_of
 from rescind.replay._words.text import count, duration, error_text, plain, site
 from rescind.replay._words.turns import EVENTS_MAX
 from rescind.replay._world.timeline import Timeline
@@ -223,8 +223,7 @@ def _attempt(target: int, cancel: CancelLife, archive: Archive) -> str:
     attempt = next(a for a in cancel.attempts if a.target == target)
     found = archive.requests.get(target)
     done = found.completed if found else None
-    other = f" c{attempt.other}" if attempt.other else ""
-    text = f"{plain(attempt.outcome)}{other}"
+    text = outcome_text(attempt.outcome, attempt.other)
     because = rules_of(archive, cancel.number).because.get(attempt.rule)
     if because:
         text = f"{text}, {because}"

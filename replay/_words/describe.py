@@ -109,6 +109,15 @@ def numbers_text(ranges: list[int], letter: str = "r") -> str:
     return " ".join(shown) + (f" and {rest:,} more" if rest else "")
 
 
+def outcome_text(outcome: str, other: int) -> str:
+    """Return what a cancel achieved that did not win, and which other one decided that.
+
+    >>> outcome_text("superseded by", 7), outcome_text("superseded by", 0)
+    ('superseded by c7', 'superseded')
+    """
+    return f"{plain(outcome)} c{other}" if other else plain(outcome).removesuffix(" by")
+
+
 def rules_of(names: Names, number: int) -> Tables:
     """Return the tables for an endpoint, or for the endpoint of a request or cancel."""
     request, cancel = names.requests.get(number), names.cancels.get(number)
