@@ -20,16 +20,15 @@ class Middle:
 
     def __init__(self, recordings: Recordings, function: Callable[["Middle"], Any]) -> None:
         self.begun, self.saw = threading.Event(), threading.Event()
-        if asyncio.iscoroutinefunction(function):
 
-            async def work() -> Any:
-                return await function(self)
-        else:
+        def work() -> Any:
+            return function(self)
 
-            def work() -> Any:
-                return function(self)
+        async def work_async() -> Any:
+            return await function(self)
 
-        self.stage = Stage(recordings, "thread", functions={"work": work})
+        served = work_async if asyncio.iscoroutinefunction(function) else work
+        self.stage = Stage(recordings, "thread", functions={"work": served})
         channel, listener = rpc.twin()
         rpc.Server(self.stage.serving, {"page": int}, listener)
         self.below = rpc.Binding(self.stage.serving, channel)

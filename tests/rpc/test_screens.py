@@ -95,7 +95,8 @@ def test_an_escalated_call_tells_each_step(stage: Stage) -> None:
     )
     soft, hard = cancellations(stage)
     assert in_order(soft, "c3 CancelCall", "cancel superseded by c4")
-    assert in_order(hard, "c4 CancelCall abort", "because: c3 was not answered in time")
+    asked = "asked by the time of grace of c3, which ran out"
+    assert in_order(hard, "c4 CancelCall abort", asked, "because: c3 was not answered in time")
 
 
 def test_a_deadline_is_named_as_one(stage: Stage) -> None:
@@ -117,4 +118,29 @@ def test_a_server_knows_who_cancelled_its_call(stage: Stage) -> None:
     found = why(read(stage.serving.log), "r2", others=[read(stage.runtime.log)])
     text = as_text(found.lines())
     assert "cancelled by c3 (client cancel)" in text
-    assert in_order(text, "the driver reported client cancel", "RpcAsyncCancelCall called: c3")
+    assert in_order(
+        text,
+        "a call of work",
+        "the driver reported client cancel: c3, 1 victim",
+        "RpcAsyncCancelCall called: c3",
+    )
+    (one,) = sequences(read(stage.serving.log))
+    assert "asked by the client" in " ".join(as_text(one.lines()).split())
+
+
+def test_a_function_is_not_taken_for_the_outside(new_stage: Any) -> None:
+    stage = new_stage(functions={"work": lambda: "done"})
+    call = stage.call()
+    stage.carry_all()
+    assert call.get() == "done"
+    text = story(stage, call)
+    assert in_order(
+        text, "the outside answered ok", "its function answered ok", "Serve called: work"
+    )
+
+
+def test_a_cancel_that_a_close_has_ended_names_no_other(stage: Stage) -> None:
+    call = cancelled(stage)
+    stage.binding.close()
+    text = story(stage, call)
+    assert "superseded, its endpoint was closed before the answer" in text
