@@ -1,6 +1,7 @@
 """What a server's function does once it has seen its call's cancel follows from that cancel."""
 
 import asyncio
+import inspect
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +28,7 @@ class Middle:
         async def work_async() -> Any:
             return await function(self)
 
-        served = work_async if asyncio.iscoroutinefunction(function) else work
+        served = work_async if inspect.iscoroutinefunction(function) else work
         self.stage = Stage(recordings, "thread", functions={"work": served})
         channel, listener = rpc.twin()
         rpc.Server(self.stage.serving, {"page": int}, listener)
