@@ -19,7 +19,12 @@ IDLE_S = 10.0
 
 
 class Threads:
-    """A pool of threads that nobody has to wait for."""
+    """A pool of threads that nobody has to wait for.
+
+    One thread at a time is woken, and wakes the next one if it finds more to do than it takes.
+    Most functions are short, and to wake a thread for each of many would only have them fight for
+    the interpreter; one that blocks has others behind it all the same.
+    """
 
     def __init__(self) -> None:
         """Begin without a thread."""
@@ -27,28 +32,44 @@ class Threads:
         self._changed = threading.Condition()
         self._idle = 0
         self._count = 0
+        self._is_coming = False
+        """Whether a thread was woken or started that has not looked yet."""
 
     def perform(self, job: Callable[[], object]) -> None:
         """Call ``job`` in a thread, soon."""
         with self._changed:
             self._jobs.append(job)
-            if len(self._jobs) <= self._idle:
-                self._changed.notify()
-                return
-            if self._count >= THREADS_MAX:
-                return
+            must_start = self._call_one()
+        if must_start:
+            self._start()
+
+    def _call_one(self) -> bool:
+        """See that a thread comes; tell whether it has to be started.  The lock is held."""
+        if self._is_coming:
+            return False
+        if self._idle:
+            self._changed.notify()
+        elif self._count < THREADS_MAX:
             self._count += 1
+        else:
+            return False
+        self._is_coming = True
+        return not self._idle
+
+    def _start(self) -> None:
         thread = threading.Thread(target=self._run, name="rescind-work", daemon=True)
         try:
             thread.start()
         except RuntimeError:
             with self._changed:
+                self._is_coming = False
                 self._count -= 1
                 if self._count:
                     return
             raise
 
     def _run(self) -> None:
+        self._is_coming = False
         while (job := self._next()) is not None:
             try:
                 job()
@@ -57,13 +78,19 @@ class Threads:
 
     def _next(self) -> Callable[[], object] | None:
         with self._changed:
-            self._idle += 1
-            found = self._changed.wait_for(lambda: self._jobs, IDLE_S)
-            self._idle -= 1
-            if found:
-                return self._jobs.popleft()
-            self._count -= 1
-            return None
+            while not self._jobs:
+                self._idle += 1
+                is_called = self._changed.wait(IDLE_S)
+                self._idle -= 1
+                self._is_coming = False
+                if not (is_called or self._jobs):
+                    self._count -= 1
+                    return None
+            job = self._jobs.popleft()
+            must_start = bool(self._jobs) and self._call_one()
+        if must_start:
+            self._start()
+        return job
 
 
 class LoopThread:
