@@ -80,7 +80,7 @@ class ListenerPort:
         self._over: OrderedDict[Any, int] = OrderedDict()
         """The handles of calls that are over, by key; the oldest first."""
 
-    def called(self, key: Any, call: Call) -> None:
+    def called(self, key: Any, call: Call, *, carries: bool = False) -> None:
         """Report a call that came in."""
         serving = self._serving
         try:
@@ -96,7 +96,12 @@ class ListenerPort:
         said = (call.procedure, arguments, handle, client, call.version)
         cause = cause_in(serving.runtime, (call.log_id, call.turn))
         message = Submit("Serve", said, True, None)  # noqa: FBT003  # a field's value
-        serving.runtime.post(serving, message, Origin.IO, cause)
+        bring = serving.runtime.report if carries else serving.runtime.post
+        bring(serving, message, Origin.IO, cause)
+
+    def carry(self) -> None:
+        """Do what was reported, as far as it does not block."""
+        self._serving.runtime.dispatcher.help()
 
     def cancelled(self, key: Any, *, abort: bool, cause: tuple[bytes, int] | None) -> None:
         """Report that the client asks to stop."""

@@ -62,6 +62,7 @@ class Work:
             self._raised(call, error)
         else:
             self._returned(call, value)
+        self._runtime.dispatcher.wake()  # behind a job somebody helps anyway
 
     def _returned(self, call: ServerCall, value: Any) -> None:
         """Report a result, which means nothing where somebody else ends the call."""
@@ -87,4 +88,5 @@ class Work:
         self._answer(call, Code.CALL_FAILED, text)
 
     def _answer(self, call: ServerCall, code: int | None, value: Any) -> None:
-        self._runtime.post(call, Answer(call.number, code, value), Origin.IO, call.turn)
+        answer = Answer(call.number, code, value)
+        self._runtime.report(call, answer, Origin.IO, call.turn)

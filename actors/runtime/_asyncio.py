@@ -55,7 +55,7 @@ class Asyncio(Dispatcher):
         self._timer_ns: int | None = None
         self._output = threading.Event()
         self._writer: threading.Thread | None = None
-        self._outside = Threads()
+        self._outside = Threads(self.help)
 
     def attach(self, runtime: "Runtime") -> None:
         """Serve ``runtime``."""

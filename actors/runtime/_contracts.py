@@ -29,6 +29,13 @@ class Dispatcher(Protocol):
         """Hear that there is work; any thread, also under the baton."""
         ...
 
+    def help(self) -> None:
+        """Have the calling thread do what it has reported, or wake who does; it may not block.
+
+        The thread is inside of no turn and no script.
+        """
+        self.wake()
+
     def wait(self, waitable: Waitable, timeout_s: float | None, *, must_spare: bool) -> bool:
         """Block the calling thread until ``waitable`` is done; False after ``timeout_s``.
 
@@ -70,7 +77,10 @@ class Dispatcher(Protocol):
         return False
 
     def perform(self, job: Callable[[], object]) -> None:
-        """Run something of the application's that may take long, outside of turns."""
+        """Run something of the application's that may take long, outside of turns.
+
+        ``help`` is called behind it.
+        """
         ...
 
     def loop(self) -> "AbstractEventLoop":

@@ -320,6 +320,14 @@ class Exits(Engine):
         progress |= self.commit(may_block=scripts)
         return self.deliver(scripts=scripts) or progress
 
+    def report(self, actor: Actor, message: Message, origin: Origin, cause: WireCause) -> None:
+        """Bring something in as ``post`` does, and wake nobody: ``dispatcher.help`` follows soon.
+
+        For a thread that reports often: with each hop to another one it would lose more time than
+        the turns take.
+        """
+        self._reports.append(Envelope(actor, message, origin, cause))
+
     def fire_timers(self) -> bool:
         """Fire what is due."""
         deadline_ns = self.timers.next_deadline_ns()

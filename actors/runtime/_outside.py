@@ -24,10 +24,14 @@ class Threads:
     One thread at a time is woken, and wakes the next one if it finds more to do than it takes.
     Most functions are short, and to wake a thread for each of many would only have them fight for
     the interpreter; one that blocks has others behind it all the same.
+
+    What functions report, the thread that ran the last of them passes on: not one thread for each,
+    but never so late that a function which blocks is before it.
     """
 
-    def __init__(self) -> None:
-        """Begin without a thread."""
+    def __init__(self, relieve: Callable[[], object]) -> None:
+        """Begin without a thread; ``relieve`` sees to what the functions reported."""
+        self._relieve = relieve
         self._jobs: deque[Callable[[], object]] = deque()
         self._changed = threading.Condition()
         self._idle = 0
@@ -77,6 +81,8 @@ class Threads:
                 logger.exception("a job failed: %r", job)
 
     def _next(self) -> Callable[[], object] | None:
+        if not self._jobs:
+            self._relieve()
         with self._changed:
             while not self._jobs:
                 self._idle += 1
@@ -88,8 +94,11 @@ class Threads:
                     return None
             job = self._jobs.popleft()
             must_start = bool(self._jobs) and self._call_one()
+            is_alone = not self._is_coming
         if must_start:
             self._start()
+        if is_alone:
+            self._relieve()
         return job
 
 

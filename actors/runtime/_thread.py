@@ -28,6 +28,9 @@ logger = logging.getLogger("rescind.dispatcher")
 
 RUNNERS_MAX = 2
 """Runners that stay although one would do: the second works while the first one writes."""
+HELP_MAX = 4
+"""Rounds of turns and a commit for which a thread that reported something stands in for a runner:
+its turns, the deliveries that follow, and the records of those."""
 INSIDE_MAX = 16
 """Handlers that may wait on one thread, each for the next; a stack is finite."""
 
@@ -60,6 +63,8 @@ def _help(runtime: "Runtime", waitable: Waitable) -> None:
 
 
 _NOT_A_RUNNER = nullcontext()
+NOBODY = 0
+"""The number of no actor."""
 
 
 class _Inside(threading.local):
@@ -95,7 +100,7 @@ class ThreadDispatcher(Dispatcher):
         self._started = 0
         self._closed = False
         self._breath = Breath()
-        self._outside = Threads()
+        self._outside = Threads(self.help)
         self._loop = LoopThread()
         self._inside = _Inside()
         self._worker: threading.Thread | None = None
@@ -119,6 +124,33 @@ class ThreadDispatcher(Dispatcher):
             self._work.set()
             if len(self._threads) <= len(self._blocked):
                 self._spare()
+
+    def help(self) -> None:
+        """Be the runner for a moment if there is none at work, but run no code that may block.
+
+        With durability ``disk`` a commit takes long, and is left to the runners.
+        """
+        runtime = self._runtime
+        if runtime.has_work and runtime.log.durability != "disk" and self._claim():
+            try:
+                self._stand_in()
+            except BaseException as error:  # as in ``_run``
+                logger.exception("the runtime stopped")
+                runtime.fail(error)
+            finally:
+                self._disclaim()
+        if runtime.has_work:
+            self.wake()
+
+    def _stand_in(self) -> None:
+        hurried = self._runtime.baton.hurried
+        hurried.append(None)
+        try:
+            for _ in range(HELP_MAX):
+                if not self._runtime.pump(scripts=False, helping=NOBODY):
+                    break
+        finally:
+            hurried.pop()
 
     def _spare(self) -> None:
         """Start a runner unless one is free."""

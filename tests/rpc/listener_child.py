@@ -17,8 +17,11 @@ def say(*what):
 
 
 class Port:
-    def called(self, key, call):
+    def called(self, key, call, *, carries=False):
         say("called", key, call)
+
+    def carry(self):
+        pass
 
     def cancelled(self, key, *, abort, cause):
         say("cancelled", key, abort, cause)

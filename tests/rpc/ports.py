@@ -36,8 +36,11 @@ class Client(Notes):
 
 
 class Server(Notes):
-    def called(self, key, call):
+    def called(self, key, call, *, carries=False):
         self.said.put(("called", key, call))
+
+    def carry(self):
+        pass
 
     def cancelled(self, key, *, abort, cause):
         self.said.put(("cancelled", key, abort, cause))

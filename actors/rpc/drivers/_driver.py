@@ -89,8 +89,21 @@ class Channel(Protocol):
 class ServerPort(Protocol):
     """How a listener reports; every method may be called on any thread and returns at once."""
 
-    def called(self, key: object, call: Call) -> None:
-        """Report a call that came in; ``key``, anything hashable, is the listener's name for it."""
+    def called(self, key: object, call: Call, *, carries: bool = False) -> None:
+        """Report a call that came in.
+
+        Args:
+            key: Anything hashable, the listener's name for it.
+            call: What came.
+            carries: The listener calls ``carry`` soon, so that no other thread has to be woken.
+        """
+        ...
+
+    def carry(self) -> None:
+        """Do in this thread what follows from what was reported, but no function of the server's.
+
+        It writes to the log, and may call ``Listener.reply`` meanwhile.
+        """
         ...
 
     def cancelled(self, key: object, *, abort: bool, cause: tuple[bytes, int] | None) -> None:

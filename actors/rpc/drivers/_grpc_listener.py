@@ -9,6 +9,7 @@ import atexit
 import threading
 from collections import OrderedDict, deque
 from concurrent.futures import Future
+from contextvars import Context
 from functools import partial
 from typing import Any
 
@@ -117,6 +118,8 @@ class GrpcListener:
         self._series: OrderedDict[tuple[bytes, int], _Series] = OrderedDict()
         self._replies: deque[Reply] = deque()
         self._is_waking = False
+        self._is_carrying = False
+        self._context = Context()
         self._is_open = self._is_closed = False
 
     @property
@@ -249,7 +252,10 @@ class GrpcListener:
         except WireError as error:
             return await self._fail(context, error.code, str(error), None)
         incoming = self._calls[key] = _Incoming(self._loop.create_future())
-        self._port.called(key, call)
+        self._port.called(key, call, carries=True)
+        if not self._is_carrying:
+            self._is_carrying = True
+            self._loop.call_soon(self._carry, context=self._context)
         self._report_early(key)
         try:
             _, code, reply, cause = await incoming.reply
@@ -267,6 +273,14 @@ class GrpcListener:
             context.set_trailing_metadata(cause_metadata(cause))
         assert isinstance(reply, bytes), "what is returned is packed"
         return reply
+
+    def _carry(self) -> None:
+        """Run the turns of all calls that came in this round of the loop.
+
+        To wake another thread for each would cost more than they do.
+        """
+        self._is_carrying = False
+        self._port.carry()
 
     async def _fail(
         self, context: Any, code: int, text: str, cause: tuple[bytes, int] | None
