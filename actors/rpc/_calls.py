@@ -186,7 +186,7 @@ class ClientCall(OneCall):
         Raises:
             RpcError: 1914 the call is over.
         """
-        self.ask(CANCEL_CALL, abort, None, "")
+        self._cancel(abort, None, "")
 
     def cancel(self, grace_s: float | None = None, *, reason: str = "") -> None:
         """Ask the server to stop, give it so long, then end the call; returns at once.
@@ -203,7 +203,11 @@ class ClientCall(OneCall):
         if grace_s is not None and not grace_s >= 0:
             raise UsageError(f"grace_s is a number of seconds, not {grace_s!r}")
         grace_ns = None if not grace_s else round(grace_s * 1e9)
-        self.ask(CANCEL_CALL, grace_s == 0, grace_ns, reason)
+        self._cancel(grace_s == 0, grace_ns, reason)
+
+    def _cancel(self, *arguments: Any) -> None:
+        """Have a cancel decided, and leave at once: whoever cancels may be about to wait."""
+        self.endpoint.ask(CANCEL_CALL, (self.number, *arguments), at_once=True)
 
     def complete_call(self) -> Any:
         """Fetch the result, which ends the call.

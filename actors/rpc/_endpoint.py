@@ -75,8 +75,12 @@ class RpcEndpoint(Endpoint):
         extra: Any = None,
         before: Callable[[], None] | None = None,
         timeout_ns: int | None = None,
+        *,
+        at_once: bool = False,
     ) -> Any:
         """Make one call; any thread.
+
+        ``at_once``: what it has to say to the other side shall leave without a hop.
 
         Raises:
             RpcError: It was refused.
@@ -88,7 +92,7 @@ class RpcEndpoint(Endpoint):
         decided = runtime.call(self, message, extra, before)
         if isinstance(decided, Refusal):
             raise RpcError(decided.code, rule=decided.rule, request=decided.request)
-        runtime.relieve()
+        runtime.relieve(at_once=at_once)
         return decided
 
     def submit(self, message: Submit, extra: Any, out: Outbox) -> Any:

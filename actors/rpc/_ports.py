@@ -41,6 +41,8 @@ class ChannelPort:
         code: int | None,
         payload: bytes | str | None,
         cause: tuple[bytes, int] | None = None,
+        *,
+        carries: bool = False,
     ) -> None:
         """Report a call's end."""
         value: Any = payload
@@ -52,12 +54,17 @@ class ChannelPort:
         client = self._client
         call = client.requests.get(request)
         because = 0 if call is None else call.turn
-        client.runtime.post(
+        bring = client.runtime.report if carries else client.runtime.post
+        bring(
             call or client,
             Answer(request, code or None, value),
             Origin.IO,
             because if cause is None else cause_in(client.runtime, cause),
         )
+
+    def carry(self) -> None:
+        """Do what was reported, as far as it does not block."""
+        self._client.runtime.dispatcher.help()
 
 
 class ListenerPort:

@@ -99,3 +99,7 @@ class Breath:
         if at_once or time.monotonic() - self._taken > BREATHLESS_S:
             time.sleep(BREATH_S)
             self._taken = time.monotonic()
+
+    def rested(self) -> None:
+        """Hear that the runner has slept: a stretch of work begins."""
+        self._taken = time.monotonic()

@@ -270,11 +270,15 @@ class Exits(Engine):
             pass
         self.check_failure()
 
-    def relieve(self) -> None:
-        """See that what was just recorded gets on its way; callers use it when they do not wait."""
+    def relieve(self, *, at_once: bool = False) -> None:
+        """See that what was just recorded gets on its way; callers use it when they do not wait.
+
+        ``at_once``: rather in the calling thread, without a hop, unless a commit takes long.
+        """
         is_late = len(self._effects) >= PENDING_EFFECTS_MAX
-        if is_late and self.my_turn() is None and self.dispatcher.may_wait():
-            self.commit()
+        at_once = at_once and self.log.durability != "disk"
+        if (is_late or at_once) and self.my_turn() is None and self.dispatcher.may_wait():
+            self.commit(may_block=is_late)
         self.dispatcher.wake()
 
     def offer(self, lane: Lane) -> None:

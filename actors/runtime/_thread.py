@@ -265,8 +265,9 @@ class ThreadDispatcher(Dispatcher):
                 while not self._closed and self._claim() and self._runtime.pump():
                     self._breath.take(at_once=self._runtime.has_released)
                 self._disclaim()
-                if not self._closed:
+                if not (self._closed or self._work.is_set()):
                     self._work.wait(self._next_s())
+                    self._breath.rested()
         except Abandon:
             logger.info("a handler is given up: its runtime ended before it")
         except BaseException as error:  # a defect, or a log that failed: nobody may wait for ever

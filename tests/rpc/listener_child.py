@@ -17,7 +17,7 @@ def say(*what):
 
 
 class Port:
-    def called(self, key, call, *, carries=False):
+    def called(self, key, call, *, carries=False):  # noqa: ARG002
         say("called", key, call)
 
     def carry(self):

@@ -31,12 +31,15 @@ class Notes:
 
 
 class Client(Notes):
-    def answer(self, request, code, payload, cause=None):
+    def answer(self, request, code, payload, cause=None, *, carries=False):  # noqa: ARG002
         self.said.put((request, code, payload, cause))
+
+    def carry(self):
+        pass
 
 
 class Server(Notes):
-    def called(self, key, call, *, carries=False):
+    def called(self, key, call, *, carries=False):  # noqa: ARG002
         self.said.put(("called", key, call))
 
     def carry(self):

@@ -80,7 +80,7 @@ def test_a_server_that_comes_later_is_found(new_pair):
     early.call()
     assert early.client.next()[1] == 1722
     late = new_pair(address=f"127.0.0.1:{port}")
-    late.server.called = lambda key, _: late.reply(key)
+    late.server.called = lambda key, _, **__: late.reply(key)
     codes = {1722}
     while codes == {1722}:  # the channel waits a moment before it connects again
         early.call()

@@ -38,6 +38,8 @@ class ClientPort(Protocol):
         code: int | None,
         payload: bytes | str | None,
         cause: tuple[bytes, int] | None = None,
+        *,
+        carries: bool = False,
     ) -> None:
         """Report a call's end.  What comes too late is recorded and ignored.
 
@@ -46,6 +48,14 @@ class ClientPort(Protocol):
             code: None is success.
             payload: The reply as bytes, or of a failure what a text says about it.
             cause: The server's log and turn, where the server told.
+            carries: The channel calls ``carry`` soon, so that no other thread has to be woken.
+        """
+        ...
+
+    def carry(self) -> None:
+        """Do in this thread what follows from what was reported, but no code of the client's.
+
+        It writes to the log, and may call the channel meanwhile.
         """
         ...
 

@@ -121,10 +121,12 @@ class GrpcChannel:
         status, metadata = sent.code(), sent.trailing_metadata() or ()
         cause = read_cause(metadata)
         if status is self._ok:
-            self._port.answer(request, None, sent.result(), cause)
-            return
-        details = sent.details() or ""
-        self._port.answer(request, code_of(status.name, details, metadata), details, cause)
+            self._port.answer(request, None, sent.result(), cause, carries=True)
+        else:
+            details = sent.details() or ""
+            code = code_of(status.name, details, metadata)
+            self._port.answer(request, code, details, cause, carries=True)
+        self._port.carry()  # gRPC's thread is here already; another would have to be woken
 
     def cancel(self, request: int, turn: int, *, abort: bool) -> None:
         """Tell the server; an abortive cancel takes the call away once the server has heard.

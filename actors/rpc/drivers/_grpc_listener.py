@@ -347,6 +347,8 @@ class GrpcListener:
             self._report(key, cancel)
         else:
             self._keep_early(key, cancel)
+        # Whoever was woken for the cancel goes first: here the loop lets go of the interpreter.
+        await asyncio.sleep(0)
         return b""
 
     def _report(self, key: Key, cancel: Cancel) -> None:
