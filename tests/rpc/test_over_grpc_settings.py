@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -20,7 +21,11 @@ def is_cancelled_in_time():
     return rpc.current_call().wait_cancelled(WAIT_S)
 
 
-FUNCTIONS = {"echo": lambda value: value, "large": bytes, "wait": is_cancelled_in_time}
+FUNCTIONS: dict[str, Any] = {
+    "echo": lambda value: value,
+    "large": bytes,
+    "wait": is_cancelled_in_time,
+}
 
 
 class World:
