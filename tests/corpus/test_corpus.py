@@ -13,7 +13,8 @@ from .make import CASES, EXPECTED, HERE, document_of
 from .shape import reading_of, turn_shape
 
 AGAIN = "run: python -m tests.corpus.make"
-BYTES_MAX = 25_000
+BYTES_MAX = 30_000
+"""A case is small enough to be looked at; every segment begins with the kinds that there are."""
 
 each_case = pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
 
