@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Generic, Self, TypeVar
 
 from rescind.actors.runtime import Runtime, UsageError
 
@@ -12,6 +12,7 @@ from ._client import CALL, INITIALIZE, Client
 from ._client import CLOSE as CLOSE_BINDING
 from ._client import OPEN as OPEN_BINDING
 from ._codes import Code
+from ._endpoint import RpcEndpoint
 from ._errors import RpcError
 from ._machines import ClientState
 from ._notify import NO_NOTIFICATION, NotifyBy
@@ -63,7 +64,50 @@ class AsyncState:
         return (self.size, self.signature) == (ASYNC_STATE_SIZE, SIGNATURE)
 
 
-class Binding:
+Endpoint = TypeVar("Endpoint", bound=RpcEndpoint)
+
+
+class End(Generic[Endpoint]):
+    """One end of a connection, as an application holds it: closed behind a ``with``."""
+
+    runtime: Runtime
+    _actor: Endpoint
+
+    def __enter__(self) -> Self:
+        """Return the end itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        value: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close."""
+        self.close()
+
+    @property
+    def number(self) -> int:
+        """The actor's number, good as ``a5`` with the replay tools."""
+        return self._actor.number
+
+    def close(self) -> None:
+        """End everything in order."""
+        raise NotImplementedError
+
+    def stop(self) -> None:
+        """Stop the driver at once."""
+        raise NotImplementedError
+
+    def _close(self, operation: str) -> None:
+        try:
+            self._actor.ask(operation, (self.number,))
+        finally:
+            if self in self.runtime.owned:
+                self.runtime.owned.remove(self)
+
+
+class Binding(End[Client]):
     """Where a client calls a server: ``binding.call("render", 100)``.
 
     Threads: any thread may call.
@@ -101,27 +145,9 @@ class Binding:
         runtime.owned.append(self)
         self._actor.ask(OPEN_BINDING, (profile, self._actor.label, class_number, *bounds))
 
-    def __enter__(self) -> Self:
-        """Return the binding itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()
-
     def __repr__(self) -> str:
         """Show the selector and the channel."""
         return f"<a{self.number} rpc.Binding {self._actor.channel.label}>"
-
-    @property
-    def number(self) -> int:
-        """The actor's number, good as ``a5`` with the replay tools."""
-        return self._actor.number
 
     # --- calls -----------------------------------------------------------------------------------
 
@@ -234,11 +260,7 @@ class Binding:
 
     def close(self) -> None:
         """Close: calls in progress are given up, and the server hears that the client is gone."""
-        try:
-            self._actor.ask(CLOSE_BINDING, (self.number,))
-        finally:
-            if self in self.runtime.owned:
-                self.runtime.owned.remove(self)
+        self._close(CLOSE_BINDING)
 
     def stop(self) -> None:
         """Stop the channel at once; the runtime's log has failed."""
@@ -273,7 +295,7 @@ def _failed(state: AsyncState) -> tuple[bool, ...]:
     return (True,) if state.refused else ()
 
 
-class Server:
+class Server(End[Serving]):
     """Serves functions to clients: ``Server(runtime, {"render": render}, listener)``.
 
     A function runs in a thread of the runtime's (up to 32 at a time), a coroutine function in its
@@ -323,27 +345,9 @@ class Server:
             self.close()
             raise
 
-    def __enter__(self) -> Self:
-        """Return the server itself."""
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        value: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        """Close."""
-        self.close()
-
     def __repr__(self) -> str:
         """Show the selector and the listener."""
         return f"<a{self.number} rpc.Server {self._actor.listener.label}>"
-
-    @property
-    def number(self) -> int:
-        """The actor's number, good as ``a5`` with the replay tools."""
-        return self._actor.number
 
     def wait(self, timeout_s: float | None = None) -> bool:
         """Wait until the server is closed; False after ``timeout_s``."""
@@ -352,11 +356,9 @@ class Server:
     def close(self) -> None:
         """Close: nobody hears any more of the calls that run, and their functions hear 1725."""
         try:
-            self._actor.ask(CLOSE_SERVER, (self.number,))
+            self._close(CLOSE_SERVER)
         finally:
             self._closed.come()
-            if self in self.runtime.owned:
-                self.runtime.owned.remove(self)
 
     def stop(self) -> None:
         """Stop the listener at once; the runtime's log has failed."""

@@ -402,13 +402,10 @@ class Serving(RpcEndpoint):
 
     def subscribe(self, message: Submit, extra: Any, out: Outbox) -> Refusal | None:
         """Tell of cancels, or of the client's end, from here on."""
+        call = self._subscriber(message, out)
+        if isinstance(call, Refusal):
+            return call
         handle, bits, kind = message.arguments
-        call = self._running(handle)
-        if call is None:
-            return self._not_there(message, out)
-        refusal = self._subscription_refusal(message)
-        if refusal is not None:
-            return self.refuse(out, message.operation, refusal)
         if call.spec is not None:
             for each in Subscription(bits):
                 call.spec.heard[each] = extra
@@ -417,21 +414,23 @@ class Serving(RpcEndpoint):
 
     def unsubscribe(self, message: Submit, _extra: Any, out: Outbox) -> Refusal | int:
         """Tell no more of them."""
+        call = self._subscriber(message, out)
+        if isinstance(call, Refusal):
+            return call
         handle, bits, _ = message.arguments
-        call = self._running(handle)
-        if call is None:
-            return self._not_there(message, out)
-        refusal = self._subscription_refusal(message)
-        if refusal is not None:
-            return self.refuse(out, message.operation, refusal)
         out.events.append(Replied((handle, bits, int(Notification.NONE))))
         return sum(call.queued.get(each, 0) for each in Subscription(bits))
 
-    def _subscription_refusal(self, message: Submit) -> Refusal | None:
-        _, bits, kind = message.arguments
+    def _subscriber(self, message: Submit, out: Outbox) -> ServerCall | Refusal:
+        """Return the call that a subscription is about, or refuse."""
+        handle, bits, kind = message.arguments
+        call = self._running(handle)
+        if call is None:
+            return self._not_there(message, out)
         operation = OPERATIONS[message.operation]
         asked = Asked(operation, self.SIDE, subscription=bits, notification=Notification(kind))
-        return first_refusal(SUBSCRIBE_CHECKS, asked)
+        refusal = first_refusal(SUBSCRIBE_CHECKS, asked)
+        return call if refusal is None else self.refuse(out, message.operation, refusal)
 
     def test_cancel(self, call: ServerCall) -> int:
         """Return what RpcServerTestCancel says; any thread."""
