@@ -59,9 +59,7 @@ def _before(archives: Archives, point: Point) -> Point | None:
             asked = cancel.requested.turn
             if asked < point.turn and not _leads_to(archive, point.turn, asked):
                 return Point(asked, 0, point.log)
-    if turn is None or turn.cause is None:
-        return None
-    if turn.cause.log is not None:
+    if turn is None or turn.cause is None or turn.cause.log is not None:
         return None
     context = archive.context_of(turn)
     return Point(turn.cause.number, context.request if context else 0, point.log)
@@ -69,15 +67,13 @@ def _before(archives: Archives, point: Point) -> Point | None:
 
 def _elsewhere(archives: Archives, turn: Turn | None) -> Point | None:
     """Return the cause of a turn in another log, if that is given: there somebody ended it."""
-    if turn is None or turn.cause is None or turn.cause.log is None:
+    cause = None if turn is None else turn.cause
+    if cause is None or cause.log is None or cause.log not in archives:
         return None
-    if turn.cause.log not in archives:
-        return None
-    cause, log = turn.cause, turn.cause.log
-    there = archives[log].turn(cause.number)
+    there = archives[cause.log].turn(cause.number)
     ended = () if there is None else [e.request for e in there.events if isinstance(e, Completed)]
     focus = cause.request or (ended[0] if len(ended) == 1 else 0)
-    return Point(cause.number, focus, log)
+    return Point(cause.number, focus, cause.log)
 
 
 def _leads_to(archive: Archive, turn: int, wanted: int) -> bool:

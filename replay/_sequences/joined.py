@@ -22,17 +22,17 @@ def joined(archives: Archives, wanted: SequenceFilter) -> Iterator[CancelSequenc
     """
     followers = _followers(archives)
     followed = {place for places in followers.values() for place in places}
-    first = next(iter(archives))
+    first, is_all = next(iter(archives)), wanted == SequenceFilter()
     told: set[Place] = set()
     for log, archive in archives.items():
         if log == first:
             numbers = wanted.candidates(archive)
-        elif wanted == SequenceFilter():
+        elif is_all:
             numbers = archive.cancel_numbers
         else:
             break
         for number in numbers:
-            if wanted == SequenceFilter() and (log, number) in followed:
+            if is_all and (log, number) in followed:
                 continue  # it is told behind the one that it follows from
             one = sequence_of(number, archive, archives)
             if wanted.wants(one) and (log, number) not in told:
